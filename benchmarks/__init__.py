@@ -1,0 +1,1 @@
+"""From artifacts and selfies to measurements, a verdict and a report."""

@@ -1,0 +1,1 @@
+"""From a policy to a checkpoint: prompts, images, curation, split and training."""

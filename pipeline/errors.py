@@ -1,0 +1,34 @@
+"""Errors a user can act on: each says where, what was found, what was expected and, where there is one, what to do next.
+
+Only ``pipeline.cli`` catches them: it prints the message without a traceback and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+
+class GossamerError(Exception):
+    """Base of every error a user can mend; ``gossamer`` exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+class ParamsError(GossamerError):
+    """A key or value in params.yaml is unknown, missing or out of range."""
+
+
+class PolicyError(GossamerError):
+    """A policy file cannot be read, contradicts itself, or leaves nothing to draw."""
+
+
+class DataError(GossamerError):
+    """Rows, images or measurements on disk are missing, corrupt, or do not belong together."""
+
+
+class ModelError(GossamerError):
+    """A model folder, checkpoint or artifact is missing, corrupt, or not of the expected kind."""
+
+
+class ReleaseRefused(GossamerError):
+    """The gate's verdict is not a pass."""
+
+    exit_code = 1

@@ -1,0 +1,138 @@
+"""Pure figures of a classifier: accuracy, error rates, intervals, ranking, calibration, paired tests.
+
+Conventions: ``targets`` are int64 (n,) label indices; ``probabilities`` are float (n, labels), rows sum to one; the
+positive label is the last one (the policy is complied with). Undefined figures (no such rows) are NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+
+def decide(probabilities: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
+    """Turn probabilities (n, labels) into label indices (n,).
+
+    With two labels the positive one is chosen where its probability reaches the threshold; with more, the largest wins.
+    """
+    if probabilities.shape[1] == 2:
+        return np.asarray(probabilities[:, 1] >= threshold, np.int64)
+    return np.asarray(probabilities.argmax(axis=1), np.int64)
+
+
+def accuracy(decisions: Ints, targets: Ints) -> float:
+    """Share of equal entries."""
+    return float(np.mean(decisions == targets)) if len(targets) else math.nan
+
+
+def false_negative_rate(decisions: Ints, targets: Ints, positive: int) -> float:
+    """Share of positives decided otherwise (of riders with a helmet, those told they have none)."""
+    rows = targets == positive
+    return float(np.mean(decisions[rows] != positive)) if rows.any() else math.nan
+
+
+def false_positive_rate(decisions: Ints, targets: Ints, positive: int) -> float:
+    """Share of negatives decided positive (of riders without a helmet, those let through)."""
+    rows = targets != positive
+    return float(np.mean(decisions[rows] == positive)) if rows.any() else math.nan
+
+
+def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson, JASA 22, 1927); (NaN, NaN) for no trials."""
+    if total == 0:
+        return math.nan, math.nan
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    share = successes / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def roc_auc(scores: Floats, positives: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve as the Mann-Whitney statistic, ties halved; NaN with one class only."""
+    count = int(positives.sum())
+    others = len(positives) - count
+    if count == 0 or others == 0:
+        return math.nan
+    ranks = stats.rankdata(scores)
+    return float((ranks[positives].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins (Guo et al., arXiv 1706.04599)."""
+    if len(targets) == 0:
+        return math.nan
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(np.mean(confidence[which == b])) - float(np.mean(right[which == b]))) * float(np.mean(which == b))
+        for b in np.unique(which)
+    ]
+    return float(sum(gaps))
+
+
+def confusion(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
+    """Counts (true label, decided label), int64 (labels, labels)."""
+    table = np.zeros((labels, labels), np.int64)
+    np.add.at(table, (targets, decisions), 1)
+    return table
+
+
+def mcnemar_mid_p(first_only: int, second_only: int) -> float:
+    """Two-sided mid-p McNemar test of paired decisions (Fagerland et al., BMC Med Res Methodol 13:91, 2013).
+
+    Args:
+        first_only: Rows that only the first classifier gets right.
+        second_only: Rows that only the second gets right.
+    """
+    total = first_only + second_only
+    if total == 0:
+        return 1.0
+    low = min(first_only, second_only)
+    tail = float(stats.binom.cdf(low, total, 0.5)) - 0.5 * float(stats.binom.pmf(low, total, 0.5))
+    return min(1.0, 2 * tail)
+
+
+def paired_difference_interval(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of accuracy(second) - accuracy(first) on the same rows (Agresti & Min, Stat Med 24, 2005).
+
+    Args:
+        first: Whether the first classifier is right, bool (n,).
+        second: Whether the second is, bool (n,).
+        confidence: Two-sided level in (0, 1).
+    """
+    total = len(first) + 2
+    gained = float(np.sum(~first & second)) + 0.5
+    lost = float(np.sum(first & ~second)) + 0.5
+    difference = (gained - lost) / total
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    half = z * math.sqrt(max(0.0, gained + lost - (gained - lost) ** 2 / total)) / total
+    return difference - half, difference + half
+
+
+def normalised_mutual_information(first: Ints, second: Ints) -> float:
+    """Mutual information over the mean of the two entropies, in [0, 1]; 0 when either never varies."""
+    if len(first) == 0:
+        return 0.0
+    table = np.zeros((int(first.max()) + 1, int(second.max()) + 1))
+    np.add.at(table, (first, second), 1.0)
+    joint = table / table.sum()
+    rows, columns = joint.sum(axis=1), joint.sum(axis=0)
+    scale = (_entropy(rows) + _entropy(columns)) / 2
+    if scale == 0 or min(_entropy(rows), _entropy(columns)) == 0:
+        return 0.0
+    return max(0.0, (_entropy(rows) + _entropy(columns) - _entropy(joint.ravel())) / scale)
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())

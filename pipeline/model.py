@@ -1,0 +1,173 @@
+"""A timm backbone with one output a label, and the checkpoint it is kept in.
+
+    FOLDER/model.safetensors  float32 state dict
+    FOLDER/config.json        ``CheckpointConfig``: backbone, labels, preprocessing, threshold, ids
+
+The checkpoint's id is the SHA-256 of the weights file: the same weights are the same checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import timm
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import nn
+
+from pipeline.errors import ModelError, ParamsError
+from pipeline.preprocess import PreprocessSpec
+from pipeline.records import Record, atomic_write, read_json, write_json
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+Padding = Literal["symmetric", "same"]
+
+
+class CheckpointConfig(Record):
+    """What stands beside the weights.
+
+    Attributes:
+        labels: In the order of the outputs; the last is the positive one.
+        threshold: Of the positive label's probability; with more than two labels unused.
+        dataset_id: SHA-256 over the training and validation rows.
+    """
+
+    backbone: str
+    padding: Padding
+    labels: tuple[str, ...]
+    preprocess: PreprocessSpec
+    threshold: float
+    checkpoint_id: str
+    dataset_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded checkpoint: the network in eval mode on the CPU, and its config."""
+
+    network: nn.Module
+    config: CheckpointConfig
+
+
+class PortableClassifier(nn.Module):
+    """The network a phone gets: camera pixels in, probabilities out; normalisation and softmax inside.
+
+    Takes pixels (n, height, width, 3) RGB in 0..255, uint8 or float32; returns float32 (n, labels), rows sum to one.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: nn.Module, spec: PreprocessSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Classify a batch of frames."""
+        scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        return torch.softmax(self.network((scaled - self.mean) / self.std), dim=1)
+
+
+def build_network(backbone: str, labels: int, pretrained: str = "none", padding: Padding = "symmetric") -> nn.Module:
+    """Create a timm classifier.
+
+    Args:
+        backbone: A timm model name.
+        labels: Outputs.
+        pretrained: "none", "hub" (timm's own weights), or the path of a safetensors state dict; its classifier is
+            replaced when it has another number of outputs.
+        padding: "symmetric", or "same" for weights that were trained with TensorFlow's padding.
+
+    Raises:
+        ParamsError: timm knows no such backbone.
+        ModelError: The weights cannot be had, or are another network's.
+    """
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:6]) or "timm.list_models()"
+        raise ParamsError(f"params.yaml train.backbone: {backbone!r}; expected a timm model such as {near}")
+    # "fast" pooling is a plain mean: exporters turn the default one into a reshape and a gather.
+    options: dict[str, Any] = {"num_classes": labels, "global_pool": "fast"}
+    if padding == "same":
+        options["pad_type"] = "same"
+    if pretrained == "hub":
+        try:
+            return _as_module(timm.create_model(backbone, pretrained=True, **options))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"params.yaml train.pretrained: hub; {backbone} cannot be fetched: {error}") from error
+    network = _as_module(timm.create_model(backbone, **options))
+    if pretrained != "none":
+        _load_pretrained(network, Path(pretrained))
+    return network
+
+
+def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:
+    """Write weights and config; returns the config with the checkpoint's id filled in."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    data = safetensors.torch.save(state)
+    with atomic_write(folder / WEIGHTS) as file:
+        file.write(data)
+    config = config.model_copy(update={"checkpoint_id": hashlib.sha256(data).hexdigest()})
+    write_json(folder / CONFIG, config)
+    return config
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint back.
+
+    Raises:
+        ModelError: The folder holds none, or the weights are not the ones its config names.
+        DataError: Its config is missing or damaged.
+    """
+    config = read_json(folder / CONFIG, CheckpointConfig)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; expected the weights of {config.backbone}; run dvc repro train")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != config.checkpoint_id:
+        raise ModelError(f"{path}: not the weights that {folder / CONFIG} names; run dvc repro train")
+    network = build_network(config.backbone, len(config.labels), padding=config.padding)
+    network.load_state_dict(safetensors.torch.load(data))
+    return Checkpoint(network.eval(), config)
+
+
+def predict(checkpoint: Checkpoint, pixels: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+    """Classify frames at the input size: uint8 (n, height, width, 3) RGB -> float32 (n, labels)."""
+    classifier = PortableClassifier(checkpoint.network, checkpoint.config.preprocess).eval()
+    with torch.inference_mode():
+        rows = [classifier(torch.from_numpy(pixels[i : i + batch_size])) for i in range(0, len(pixels), batch_size)]
+    return torch.cat(rows).numpy() if rows else np.empty((0, len(checkpoint.config.labels)), np.float32)
+
+
+def _as_module(network: object) -> nn.Module:
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"timm returned {type(network).__name__}; expected a torch module")
+    return network
+
+
+def _load_pretrained(network: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"params.yaml train.pretrained: {path} is missing; expected none, hub or a .safetensors file")
+    try:
+        state = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"params.yaml train.pretrained: {path} is not a safetensors file: {error}") from error
+    own = network.state_dict()
+    head = [name for name, tensor in state.items() if name in own and own[name].shape != tensor.shape]
+    if any(not name.startswith(("classifier", "head", "fc")) for name in head):
+        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {head[0]} has another shape")
+    for name in head:
+        del state[name]
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    strange = [name for name in missing if name not in head and "num_batches_tracked" not in name]
+    if strange or unexpected:
+        first = (strange or unexpected)[0]
+        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {first} does not match")

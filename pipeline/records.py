@@ -1,0 +1,246 @@
+"""The records that cross the disk, and how: one JSON object a line, or one a file.
+
+Every record carries its own id and its parent's, so that a row of any table leads back to the prompt it came from:
+
+    Prompt -> Image -> kept Image | Rejection -> Artifact -> Measurement -> Verdict
+
+Reads and writes JSON lines and JSON files; writes are atomic (a temporary file, then a rename).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import DataError
+
+Outcome = Literal["pass", "fail", "unmeasured"]
+
+
+class Record(BaseModel):
+    """A frozen row; an unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prompt(Record):
+    """One picture to make.
+
+    Attributes:
+        id: Stable under growth: asking for more prompts keeps the ids and texts of the first ones.
+        group: The scene it belongs to (same person, light and place, any label); the unit of splitting.
+        label: One of the policy's labels; set here, never changed afterwards.
+        text: The caption, in English, positive wording only.
+        seed: Noise seed in [0, 2**63); shared by the counterfactuals of a scene.
+        factors: Factor name -> value, as in the policy; includes the label's own slots and the scenario.
+    """
+
+    id: str
+    group: str
+    label: str
+    text: str
+    seed: int
+    factors: dict[str, str]
+
+
+class Image(Record):
+    """One image in a tar shard.
+
+    Attributes:
+        id: Id of the image; of a generated image, its prompt's.
+        group: Images of one group never stand on both sides of a split.
+        label: Label set at the prompt, or the name of the photograph's folder.
+        factors: Known factor values; empty for photographs.
+        shard: File name of the tar shard, beside the index.
+        offset: Byte offset of the encoded image inside the shard.
+        size_bytes: Length of the encoded image (PNG or JPEG).
+        sha256: Of the encoded image.
+        width: Pixels, after EXIF orientation.
+        height: Pixels, after EXIF orientation.
+        fault: "black" or "nan" when the generator failed on it, else None.
+    """
+
+    id: str
+    group: str
+    label: str
+    factors: dict[str, str]
+    shard: str
+    offset: int
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    fault: Literal["black", "nan"] | None = None
+
+
+class Rejection(Record):
+    """An image that curation, or a reader of photographs, put aside.
+
+    Attributes:
+        image_id: The image, or the file name of an unreadable photograph.
+        label: Its label, unchanged.
+        reason: A filter's name, e.g. "dark" or "label_error".
+        score: The filter's score in [0, 1]; lower is worse.
+        threshold: Scores below it are rejected.
+        detail: What a person needs to understand it (the twin of a duplicate, the decoder's message).
+    """
+
+    image_id: str
+    label: str
+    reason: str
+    score: float
+    threshold: float
+    detail: str = ""
+
+
+class Tensor(Record):
+    """What a phone passes in or gets out: name, shape, dtype, layout and meaning."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    range: tuple[float, float]
+    meaning: str
+
+
+class Artifact(Record):
+    """One exported model file of one format and recipe (file: relative to its artifact.json)."""
+
+    id: str
+    format: str
+    recipe: str
+    file: str
+    sha256: str
+    size_bytes: int
+    input: Tensor
+    output: Tensor
+    labels: tuple[str, ...]
+    threshold: float
+    retake_band: tuple[float, float] | None
+    preprocess: dict[str, Any]
+    tools: dict[str, str]
+    checkpoint_id: str
+    dataset_id: str
+
+
+class Artifacts(Record):
+    """The artifact.json of one format: its artifacts, a recipe each."""
+
+    format: str
+    artifacts: tuple[Artifact, ...]
+
+
+class Check(Record):
+    """One question of the gate and its answer; ``value`` or ``limit`` is None where there is none to give."""
+
+    name: str
+    artifact: str
+    value: float | None
+    limit: float | None
+    verdict: Outcome
+    reason: str
+
+
+class Verdict(Record):
+    """What the gate decided, and every check behind it."""
+
+    verdict: Outcome
+    baseline: str
+    checks: tuple[Check, ...]
+
+
+R = TypeVar("R", bound=Record)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` and rename it into place on success; on failure nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_rows(path: Path, rows: Iterable[Record]) -> int:
+    """Write records as JSON lines, in order; returns how many."""
+    count = 0
+    with atomic_write(path) as file:
+        for row in rows:
+            file.write(row.model_dump_json().encode() + b"\n")
+            count += 1
+    return count
+
+
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """Read JSON lines as records of one kind.
+
+    Raises:
+        DataError: The file is missing, or a line is not such a record (with its number).
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected {kind.__name__} rows; run the stage that writes it: dvc repro")
+    rows: list[R] = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                rows.append(kind.model_validate_json(line))
+            except ValidationError as error:
+                raise DataError(f"{path}:{number}: not a {kind.__name__} row: {_first_problem(error)}") from error
+    return rows
+
+
+def write_json(path: Path, value: Record | dict[str, Any]) -> None:
+    """Write one record or plain dictionary as indented JSON."""
+    plain = value.model_dump(mode="json") if isinstance(value, Record) else value
+    with atomic_write(path) as file:
+        file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: Path, kind: type[R]) -> R:
+    """Read one record.
+
+    Raises:
+        DataError: The file is missing or is not such a record.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected a {kind.__name__}; run the stage that writes it: dvc repro")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(f"{path}: not a {kind.__name__}: {_first_problem(error)}") from error
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a metrics file: one JSON object.
+
+    Raises:
+        DataError: The file is missing or is not a JSON object.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected a metrics file; run the stage that writes it: dvc repro")
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: found {type(value).__name__}; expected a JSON object")
+    return value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'line'}: {problem['msg']}"

@@ -1,0 +1,143 @@
+"""Images on disk: tar shards and one index; the only code that knows the layout.
+
+    FOLDER/index.jsonl      an Image record a line, in order
+    FOLDER/shard-00000.tar  plain tar; each record names its shard, byte offset and length, so reading seeks straight to it
+
+Few large files, because hashing ten thousand small ones costs DVC ten times more than five tars.
+Writing is deterministic (no clock, no user names) and atomic a shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
+from pipeline.records import Image, atomic_write, read_rows, write_rows
+
+INDEX = "index.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An encoded image on its way into a shard, with what its record needs."""
+
+    id: str
+    group: str
+    label: str
+    factors: dict[str, str]
+    data: bytes
+    width: int
+    height: int
+    fault: Literal["black", "nan"] | None = None
+
+
+def shard_name(number: int) -> str:
+    """Name of the shard with this number, from 0."""
+    return f"shard-{number:05d}.tar"
+
+
+def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Image]:
+    """Write one tar shard and return its records; nothing is left behind when writing fails."""
+    records: list[Image] = []
+    with atomic_write(folder / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for image in images:
+            suffix = "png" if image.data.startswith(b"\x89PNG") else "jpg"
+            member = tarfile.TarInfo(f"{image.id}.{suffix}")
+            member.size = len(image.data)
+            header = tar.offset
+            tar.addfile(member, io.BytesIO(image.data))
+            records.append(
+                Image(
+                    id=image.id,
+                    group=image.group,
+                    label=image.label,
+                    factors=image.factors,
+                    shard=name,
+                    offset=header + tarfile.BLOCKSIZE,
+                    size_bytes=len(image.data),
+                    sha256=hashlib.sha256(image.data).hexdigest(),
+                    width=image.width,
+                    height=image.height,
+                    fault=image.fault,
+                )
+            )
+    return records
+
+
+def write_images(folder: Path, images: Iterable[Encoded], images_per_shard: int) -> list[Image]:
+    """Write a whole folder: shards of ``images_per_shard`` images and the index."""
+    records: list[Image] = []
+    batch: list[Encoded] = []
+    number = 0
+    for image in images:
+        batch.append(image)
+        if len(batch) == images_per_shard:
+            records += write_shard(folder, shard_name(number), batch)
+            batch, number = [], number + 1
+    if batch:
+        records += write_shard(folder, shard_name(number), batch)
+    write_index(folder, records)
+    return records
+
+
+def write_index(folder: Path, records: Iterable[Image]) -> None:
+    """Write the index, last: a folder without one is unfinished."""
+    write_rows(folder / INDEX, records)
+
+
+def read_index(folder: Path) -> list[Image]:
+    """Read the records of a folder, in order.
+
+    Raises:
+        DataError: There is no index, or a row of it is damaged.
+    """
+    return read_rows(folder / INDEX, Image)
+
+
+def read_bytes(folder: Path, image: Image) -> bytes:
+    """Read one encoded image.
+
+    Raises:
+        DataError: The shard is missing or its bytes are not those the index names.
+    """
+    try:
+        with (folder / image.shard).open("rb") as file:
+            file.seek(image.offset)
+            data = file.read(image.size_bytes)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder / image.shard}: missing; named by {folder / INDEX}; run dvc repro") from error
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        raise DataError(
+            f"{folder / image.shard}: image {image.id} at byte {image.offset} is not the one in {INDEX}; run dvc repro"
+        )
+    return data
+
+
+def read_pixels(folder: Path, image: Image) -> Pixels:
+    """Read one image as upright RGB pixels, uint8 (height, width, 3)."""
+    return decode(read_bytes(folder, image), f"{folder / image.shard}: image {image.id}")
+
+
+def iterate_pixels(folder: Path, images: Iterable[Image]) -> Iterator[Pixels]:
+    """Read images one after the other, in the given order."""
+    for image in images:
+        yield read_pixels(folder, image)
+
+
+def load_batch(folder: Path, images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]:
+    """Read images at the input size: uint8 (n, input height, input width, 3), RGB."""
+    height, width = spec.input_size
+    batch = np.empty((len(images), height, width, 3), np.uint8)
+    for row, image in enumerate(images):
+        batch[row] = fit(read_pixels(folder, image), spec)
+    return batch
