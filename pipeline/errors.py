@@ -1,4 +1,4 @@
-"""Errors a user can act on: each says where, what was found, what was expected and, where there is one, what to do next.
+"""Errors a user can act on: each says where, what was found, what was expected and what to do next.
 
 Only ``pipeline.cli`` catches them: it prints the message without a traceback and exits with ``exit_code``.
 """
@@ -28,7 +28,7 @@ class ModelError(GossamerError):
     """A model folder, checkpoint or artifact is missing, corrupt, or not of the expected kind."""
 
 
-class ReleaseRefused(GossamerError):
+class ReleaseRefusedError(GossamerError):
     """The gate's verdict is not a pass."""
 
     exit_code = 1

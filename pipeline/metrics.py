@@ -54,6 +54,55 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def trials_to_exclude(share: float, limit: float, confidence: float = 0.95, most: int = 10_000_000) -> int | None:
+    """Trials after which the Wilson interval of this share no longer holds the limit.
+
+    Args:
+        share: Observed proportion, taken to stay as it is.
+        limit: The proportion to tell it from.
+        confidence: Two-sided level of the interval in (0, 1).
+        most: The search ends here.
+
+    Returns:
+        The smallest such number, or None where even ``most`` trials would not do (share and limit all but equal).
+    """
+
+    def excluded(trials: int) -> bool:
+        # floor/ceil: the whole number of successes that lies nearer to the limit
+        successes = math.floor(share * trials) if share > limit else math.ceil(share * trials)
+        low, high = wilson_interval(successes, trials, confidence)
+        return low >= limit if share > limit else high < limit
+
+    if share == limit or not excluded(most):
+        return None
+    undecided, decided = 0, most
+    while decided - undecided > 1:
+        middle = (undecided + decided) // 2
+        undecided, decided = (undecided, middle) if excluded(middle) else (middle, decided)
+    return decided
+
+
+def roc_curve(scores: Floats, positives: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Operating points of every distinct threshold, from none let through to all.
+
+    Args:
+        scores: Positive label's probability, float (n,).
+        positives: Whether the row is positive, bool (n,).
+
+    Returns:
+        False positive rates, true positive rates and thresholds, float64 (points,); empty with one class only.
+    """
+    count, others = int(positives.sum()), int((~positives).sum())
+    if count == 0 or others == 0:
+        return np.empty(0), np.empty(0), np.empty(0)
+    order = np.argsort(-scores, kind="stable")
+    ranked = np.asarray(scores, np.float64)[order]
+    last = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
+    hits = np.cumsum(positives[order])[last]
+    alarms = last + 1 - hits
+    return np.r_[0.0, alarms / others], np.r_[0.0, hits / count], np.r_[np.inf, ranked[last]]
+
+
 def roc_auc(scores: Floats, positives: NDArray[np.bool_]) -> float:
     """Area under the ROC curve as the Mann-Whitney statistic, ties halved; NaN with one class only."""
     count = int(positives.sum())
@@ -64,18 +113,25 @@ def roc_auc(scores: Floats, positives: NDArray[np.bool_]) -> float:
     return float((ranks[positives].sum() - count * (count + 1) / 2) / (count * others))
 
 
+def calibration_bins(probabilities: Floats, targets: Ints, bins: int = 15) -> list[tuple[int, float, float]]:
+    """Rows, mean confidence and accuracy of each equal-width confidence bin that has rows, in order of confidence."""
+    if len(targets) == 0:
+        return []
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        (int(np.sum(which == b)), float(np.mean(confidence[which == b])), float(np.mean(right[which == b])))
+        for b in np.unique(which)
+    ]
+
+
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
     """Mean gap between confidence and accuracy over equal-width bins (Guo et al., arXiv 1706.04599)."""
     if len(targets) == 0:
         return math.nan
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(np.mean(confidence[which == b])) - float(np.mean(right[which == b]))) * float(np.mean(which == b))
-        for b in np.unique(which)
-    ]
-    return float(sum(gaps))
+    gaps = [rows * abs(mean - share) for rows, mean, share in calibration_bins(probabilities, targets, bins)]
+    return float(sum(gaps) / len(targets))
 
 
 def confusion(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:

@@ -71,10 +71,15 @@ class PortableClassifier(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """Score a batch of frames: what training descends on."""
+        scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        scores: torch.Tensor = self.network((scaled - self.mean) / self.std)
+        return scores
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Classify a batch of frames."""
-        scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        return torch.softmax(self.network((scaled - self.mean) / self.std), dim=1)
+        return torch.softmax(self.logits(image), dim=1)
 
 
 def build_network(backbone: str, labels: int, pretrained: str = "none", padding: Padding = "symmetric") -> nn.Module:

@@ -1,7 +1,8 @@
 """params.yaml -> frozen, typed ``Params``, parsed once.
 
-One section a stage, named as the stage; an unknown key or a value out of range is a ``ParamsError`` that names the place.
-Sections of plug-ins (generators, formats) are validated against the plug-in's own ``Params`` by the stage that opens it.
+One section a stage, named as the stage; an unknown key or a value out of range is a ``ParamsError`` that names the
+place. Sections of plug-ins (generators, formats) are validated against the plug-in's own ``Params`` by the stage that
+opens it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,53 @@
+# Two commands on a fresh machine: `make repro` and `make test`. Needs git, make and Python 3.11 or 3.12.
+#
+# Work is on CPU threads of our own choosing: waiting threads sleep instead of spinning, which costs 16x when cores are shared.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
+	$(shell $(name) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $(name))))
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export OMP_WAIT_POLICY := PASSIVE
+export KMP_BLOCKTIME := 0
+export TQDM_DISABLE := 1
+# The first kernel build of a virtual machine may lack these; oneDNN chooses the same kernels on every run with them.
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: help repro test lint format smoke gate lock clean
+
+help:            ## say what there is
+	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or 3.12 found; install one, or: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked requirements into $(VENV) (some minutes the first time)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: $(READY) ##            rebuild everything that changed: dvc repro
+	dvc repro
+
+test: $(READY)   ##            the whole test suite
+	python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)   ##            ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(READY) ##            let ruff format and mend what it can
+	ruff check --fix .
+	ruff format .
+
+smoke: $(READY)  ##            the whole chain on tiny params, in a temporary clone
+	python -m tests.smoke
+
+lock:            ##            resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
+
+clean:           ##            remove what stages made (DVC's cache stays: dvc repro brings it back)
+	rm -rf data/images data/images.work data/selfies models artifacts report

@@ -1,0 +1,188 @@
+"""The answers of the checkpoint and of every artifact on the same selfies, each artifact in its own runtime.
+
+Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; writes nothing. An
+artifact that cannot be opened here, or whose answers are not numbers, is left to its reason: the others go on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks import latency
+from benchmarks.figures import PolicyFacts
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline.errors import DataError, GossamerError, ModelError
+from pipeline.preprocess import PreprocessSpec
+from pipeline.records import Artifact, Artifacts, Image, read_json
+from pipeline.shards import load_batch
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels)."""
+
+    id: str
+    labels: tuple[str, ...]
+    threshold: float
+    preprocess: PreprocessSpec
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured, and on what.
+
+    Attributes:
+        reference: What the artifacts came from.
+        artifacts: (model file or package, its record), in the order they are reported.
+        selfies: Folder of the selfies.
+        rows: Their records.
+        policy: Factor names and costs.
+    """
+
+    reference: Reference
+    artifacts: Sequence[tuple[Path, Artifact]]
+    selfies: Path
+    rows: Sequence[Image]
+    policy: PolicyFacts = field(default_factory=PolicyFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What touches runtimes and clocks; a test passes its own.
+
+    Attributes:
+        open: Loads an artifact with so many threads.
+        unmeasured: Why this machine cannot time a format; empty where it can.
+        time: Times one artifact in a process of its own.
+    """
+
+    open: Callable[[Path, Artifact, int], latency.Predict]
+    unmeasured: Callable[[str], str]
+    time: Callable[[latency.LatencyRequest], latency.Timing]
+
+
+def artifact_name(artifact: Artifact) -> str:
+    """Name of an artifact in metrics, checks and the predictions table."""
+    return f"{artifact.format}-{artifact.recipe}"
+
+
+def read_artifacts(folder: Path) -> list[tuple[Path, Artifact]]:
+    """Read FOLDER/FORMAT/artifact.json of every format, sorted by format; files are checked to be there.
+
+    Raises:
+        DataError: There is none, or one is damaged.
+        ModelError: A model it names is missing.
+    """
+    found = []
+    for path in sorted(folder.glob("*/artifact.json")):
+        for artifact in read_json(path, Artifacts).artifacts:
+            model = path.parent / artifact.file
+            if not model.exists():
+                raise ModelError(f"{model}: missing; named by {path}; run dvc repro convert@{artifact.format}")
+            found.append((model, artifact))
+    if not found:
+        raise DataError(f"{folder}: no artifacts; expected FORMAT/artifact.json; run dvc repro")
+    return found
+
+
+def read_reference(folder: Path) -> Reference:
+    """Load a checkpoint as the reference.
+
+    Raises:
+        ModelError: The folder holds none, or a damaged one.
+    """
+    from pipeline.model import load_checkpoint, predict
+
+    checkpoint = load_checkpoint(folder)
+    config = checkpoint.config
+    return Reference(
+        config.checkpoint_id,
+        config.labels,
+        config.threshold,
+        config.preprocess,
+        lambda pixels: predict(checkpoint, pixels),
+    )
+
+
+def on_this_machine() -> Instruments:
+    """Each format's own runtime, and fresh processes for time and memory."""
+    from export.formats import open_format
+
+    return Instruments(
+        open=lambda path, artifact, threads: open_format(artifact.format).load(path, threads),
+        unmeasured=lambda name: open_format(name).runtime().unmeasured,
+        time=latency.measure,
+    )
+
+
+def check(subject: Subject) -> None:
+    """Refuse a subject whose parts do not belong together.
+
+    Raises:
+        DataError: There are no selfies, or they are of other labels; an artifact is another checkpoint's.
+    """
+    if not subject.rows:
+        raise DataError(f"{subject.selfies}: no selfies; run dvc repro selfies")
+    strange = sorted({row.label for row in subject.rows} - set(subject.reference.labels))
+    if strange:
+        raise DataError(
+            f"{subject.selfies}: label {strange[0]!r}; expected the checkpoint's: {', '.join(subject.reference.labels)}"
+        )
+    for path, artifact in subject.artifacts:
+        if (artifact.checkpoint_id, artifact.labels) != (subject.reference.id, subject.reference.labels):
+            raise DataError(f"{path}: made from another checkpoint; run dvc repro convert@{artifact.format}")
+
+
+def answer(subject: Subject, instruments: Instruments, threads: int) -> tuple[Predictions, dict[str, str]]:
+    """Run every selfie through the checkpoint and every artifact that loads.
+
+    Returns:
+        The answers, and by name why an artifact gave none, or none that can be used.
+    """
+    reasons: dict[str, str] = {}
+    reference = subject.reference
+    opened: dict[str, tuple[latency.Predict, PreprocessSpec]] = {}
+    for path, artifact in subject.artifacts:
+        try:
+            predict = instruments.open(path, artifact, threads)
+            opened[artifact_name(artifact)] = predict, PreprocessSpec.model_validate(artifact.preprocess)
+        except GossamerError as error:
+            reasons[artifact_name(artifact)] = str(error)
+    answers: dict[str, list[NDArray[np.float32]]] = {CHECKPOINT: [], **{name: [] for name in opened}}
+    for rows in _batches(subject.rows):
+        frames = load_batch(subject.selfies, rows, reference.preprocess)
+        answers[CHECKPOINT].append(reference.predict(frames))
+        for name, (predict, spec) in opened.items():
+            own = frames if spec == reference.preprocess else load_batch(subject.selfies, rows, spec)
+            answers[name].append(np.stack([predict(frame) for frame in own]))
+    table = Predictions(
+        ids=tuple(row.id for row in subject.rows),
+        sha256=tuple(row.sha256 for row in subject.rows),
+        targets=np.array([reference.labels.index(row.label) for row in subject.rows], np.int64),
+        labels=reference.labels,
+        thresholds={CHECKPOINT: reference.threshold}
+        | {artifact_name(a): a.threshold for _, a in subject.artifacts if artifact_name(a) in opened},
+        probabilities={name: np.concatenate(parts).astype(np.float32) for name, parts in answers.items()},
+    )
+    for name in opened:
+        if not table.is_whole(name):
+            count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
+            reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
+    return table, reasons
+
+
+def _batches(rows: Sequence[Image]) -> Iterator[Sequence[Image]]:
+    batches = [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
+    console = Console(file=sys.stderr)
+    yield from track(batches, "measure", console=console, disable=not console.is_terminal)

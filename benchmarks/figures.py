@@ -1,0 +1,180 @@
+"""Pure: answers on labelled selfies -> the figures of metrics/measure.json and the rows of plots/*.csv.
+
+A figure that cannot be had (no such rows, no answers) is None, never 0 and never NaN: JSON and readers stay honest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline import metrics
+
+Figures = dict[str, Any]
+Row = dict[str, Any]
+_ROC_POINTS = 200
+_SLICE_COLUMNS = ("count", "accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What measuring needs of a policy.
+
+    Attributes:
+        factors: Names, in the order they are reported; factors that rows carry beside them follow.
+        costs: Scenario -> label -> what it costs to claim that label falsely there, in the policy's unit.
+    """
+
+    factors: tuple[str, ...] = ()
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def finite(value: float) -> float | None:
+    """The value as a plain float, or None where it is NaN or infinite."""
+    return float(value) if math.isfinite(value) else None
+
+
+def rate(table: Predictions, column: str, confidence: float) -> Figures:
+    """Figures of one column of answers: accuracy with its Wilson interval, error rates, ranking, calibration.
+
+    All are None where an answer is not a number: such an artifact is unmeasured, not merely wrong.
+    """
+    names = ("accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr", "auc", "ece")
+    if not table.is_whole(column):
+        return dict.fromkeys(names)
+    probabilities, targets, positive = table.probabilities[column], table.targets, len(table.labels) - 1
+    decisions = table.decisions(column)
+    values = (
+        *_share(decisions == targets, confidence),
+        metrics.false_negative_rate(decisions, targets, positive),
+        metrics.false_positive_rate(decisions, targets, positive),
+        metrics.roc_auc(probabilities[:, positive], targets == positive),
+        metrics.expected_calibration_error(probabilities, targets),
+    )
+    return {name: finite(value) for name, value in zip(names, values, strict=True)}
+
+
+def compare(table: Predictions, column: str, reference: str) -> Figures:
+    """Share of decisions equal to the reference's, and the largest difference of any probability."""
+    if not (table.is_whole(column) and table.is_whole(reference)) or not table.ids:
+        return {"agreement": None, "max_abs_probability_diff": None}
+    difference = np.abs(table.probabilities[column] - table.probabilities[reference])
+    same = table.decisions(column) == table.decisions(reference)
+    return {"agreement": float(np.mean(same)), "max_abs_probability_diff": finite(float(difference.max()))}
+
+
+def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Factor -> value -> indices of the rows that have it; the factors of ``order`` first, values by name."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, row in enumerate(factors):
+        for name, value in row.items():
+            found[name][value].append(index)
+    names = [*(name for name in order if name in found), *sorted(set(found) - set(order))]
+    return {name: {value: np.array(rows) for value, rows in sorted(found[name].items())} for name in names}
+
+
+def rate_slice(table: Predictions, rows: NDArray[np.int64], confidence: float, min_rows: int) -> Figures:
+    """Figures of some rows: count and, from ``min_rows`` on, the checkpoint's rates and every artifact's accuracy."""
+    figures: Figures = {"count": len(rows)}
+    columns = [name for name in table.probabilities if table.is_whole(name)]
+    targets, positive = table.targets[rows], len(table.labels) - 1
+    rated = len(rows) >= min_rows
+    for column in columns if rated else ():
+        decisions = table.decisions(column)[rows]
+        low_high = _share(decisions == targets, confidence)
+        if column == CHECKPOINT:
+            figures |= dict(zip(("accuracy", "accuracy_low", "accuracy_high"), low_high, strict=True))
+            figures["fnr"] = finite(metrics.false_negative_rate(decisions, targets, positive))
+            figures["fpr"] = finite(metrics.false_positive_rate(decisions, targets, positive))
+        else:
+            figures.setdefault("artifacts", {})[column] = low_high[0]
+    if not rated:
+        figures["accuracy"] = None
+    return figures
+
+
+def expected_cost(
+    table: Predictions, column: str, scenarios: Sequence[str | None], costs: Mapping[str, Mapping[str, float]]
+) -> Figures:
+    """Expected cost of wrong decisions per 1,000 checks, overall and by scenario.
+
+    Scenarios and labels weigh as often as they stand among the selfies; rows of a scenario without costs are left out.
+
+    Returns:
+        ``overall`` and every scenario -> cost in the policy's unit; empty where no row has a scenario with costs.
+    """
+    if not table.is_whole(column):
+        return {}
+    by_scenario: dict[str, list[float]] = {}
+    for scenario, decided, target in zip(scenarios, table.decisions(column), table.targets, strict=True):
+        if scenario is not None and scenario in costs:
+            cost = costs[scenario][table.labels[decided]] if decided != target else 0.0
+            by_scenario.setdefault(scenario, []).append(cost)
+    if not by_scenario:
+        return {}
+    named = {name: 1000 * float(np.mean(by_scenario[name])) for name in sorted(by_scenario)}
+    everything = [cost for rows in by_scenario.values() for cost in rows]
+    return {"overall": 1000 * float(np.mean(everything)), **named}
+
+
+def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]]:
+    """True label -> decided label -> count; empty where there are no answers."""
+    if not table.is_whole(column):
+        return {}
+    counts = metrics.confusion(table.decisions(column), table.targets, len(table.labels))
+    return {
+        true: {decided: int(counts[i, j]) for j, decided in enumerate(table.labels)}
+        for i, true in enumerate(table.labels)
+    }
+
+
+def plot_rows(table: Predictions, slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, list[Row]]:
+    """Rows of plots/confusion.csv, roc.csv, calibration.csv and slices.csv, in the layouts ``dvc plots`` takes."""
+    whole = [name for name in table.probabilities if table.is_whole(name)]
+    names = table.labels
+    return {
+        "confusion": [
+            {"actual": names[target], "predicted": names[decided]}
+            for target, decided in zip(table.targets, table.decisions(CHECKPOINT), strict=True)
+        ]
+        if CHECKPOINT in whole
+        else [],
+        "roc": [row for column in whole for row in _roc_rows(table, column)],
+        "calibration": [
+            {"artifact": column, "confidence": round(mean, 6), "accuracy": round(share, 6), "count": rows}
+            for column in whole
+            for rows, mean, share in metrics.calibration_bins(table.probabilities[column], table.targets)
+        ],
+        "slices": [
+            {"slice": f"{factor}={value}", **{key: figures.get(key) for key in _SLICE_COLUMNS}}
+            for factor, values in slices.items()
+            for value, figures in values.items()
+        ],
+    }
+
+
+def _roc_rows(table: Predictions, column: str) -> list[Row]:
+    positive = len(table.labels) - 1
+    alarms, hits, thresholds = metrics.roc_curve(table.probabilities[column][:, positive], table.targets == positive)
+    keep = np.unique(np.linspace(0, len(alarms) - 1, min(len(alarms), _ROC_POINTS)).astype(int))
+    return [
+        {
+            "artifact": column,
+            "fpr": round(float(alarms[i]), 6),
+            "tpr": round(float(hits[i]), 6),
+            "threshold": round(min(float(thresholds[i]), 1.0), 6),
+        }
+        for i in keep
+    ]
+
+
+def _share(right: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:
+    low, high = metrics.wilson_interval(int(right.sum()), len(right), confidence)
+    return (float(np.mean(right)) if len(right) else math.nan), low, high

@@ -1,0 +1,170 @@
+"""Stage: every artifact on the selfies the training never saw, beside the float checkpoint it came from.
+
+Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/; writes metrics/measure.json, plots/*.csv and
+data/predictions.parquet. Answers come from each format's own runtime on this machine (``benchmarks.answers``); time and
+memory from a fresh process an artifact (``benchmarks.latency``). What could not be measured is null, and ``unmeasured``
+says why.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import latency
+from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.figures import (
+    Figures,
+    PolicyFacts,
+    Row,
+    compare,
+    confusion_table,
+    expected_cost,
+    plot_rows,
+    rate,
+    rate_slice,
+    slice_rows,
+)
+from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
+from pipeline.errors import GossamerError
+from pipeline.params import MeasureParams
+from pipeline.policy import SCENARIO, Policy
+from pipeline.preprocess import PreprocessSpec
+from pipeline.records import Artifact, atomic_write, write_json
+from pipeline.shards import load_batch
+
+TIMES = tuple(name for name in latency.Timing.model_fields if name != "threads")
+_TIMED_FRAMES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureResult:
+    """metrics/measure.json, data/predictions.parquet, and plots/NAME.csv by name."""
+
+    metrics: dict[str, Any]
+    predictions: Predictions
+    plots: Mapping[str, Sequence[Row]]
+
+
+def run(params: MeasureParams, subject: Subject, instruments: Instruments | None = None) -> MeasureResult:
+    """Measure the checkpoint and every artifact.
+
+    Raises:
+        DataError: There are no selfies, or they are of other labels; artifacts are another checkpoint's.
+    """
+    instruments = instruments or on_this_machine()
+    check(subject)
+    table, unanswered = answer(subject, instruments, params.threads)
+    figures: dict[str, Figures] = {}
+    unmeasured: dict[str, str] = {}
+    for path, artifact in subject.artifacts:
+        name = artifact_name(artifact)
+        why = unanswered.get(name, "")
+        timing = _untimed(why) if why else _time(params, subject, (path, artifact), instruments)
+        unmeasured |= {f"artifacts.{name}.accuracy": why} if why else {}
+        unmeasured |= {f"artifacts.{name}.latency": timing.why} if timing.why else {}
+        figures[name] = {
+            **rate(table, name, params.confidence),
+            **compare(table, name, CHECKPOINT),
+            "size_bytes": artifact.size_bytes,
+            **timing.figures,
+        }
+    metrics = _assemble(params, subject, table, figures)
+    metrics["unmeasured"] |= unmeasured
+    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
+
+
+def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
+    """Write metrics/measure.json, data/predictions.parquet and confusion, roc, calibration and slices.csv in plots/."""
+    write_json(metrics, result.metrics)
+    write_predictions(predictions, result.predictions)
+    for name, rows in result.plots.items():
+        text = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        with atomic_write(plots / f"{name}.csv") as file:
+            file.write(text.getvalue().encode())
+
+
+def policy_facts(policy: Policy) -> PolicyFacts:
+    """Take factor names and scenario costs from a policy."""
+    names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
+    scenarios = (SCENARIO,) if policy.scenarios else ()
+    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios})
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    figures: Figures
+    why: str = ""
+
+
+def _untimed(why: str) -> _Timed:
+    return _Timed(dict.fromkeys(TIMES), why)
+
+
+def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifact], instruments: Instruments) -> _Timed:
+    """Time one artifact; where that cannot be done every figure is None and the reason is kept."""
+    path, record = artifact
+    why = instruments.unmeasured(record.format)
+    if why:
+        return _untimed(why)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = Path(folder) / "frames.npy"
+        spec = PreprocessSpec.model_validate(record.preprocess)
+        np.save(frames, load_batch(subject.selfies, subject.rows[:_TIMED_FRAMES], spec))
+        request = latency.LatencyRequest(
+            format=record.format,
+            path=path.resolve(),
+            frames=frames,
+            threads=params.threads,
+            warmup=params.latency_warmup,
+            runs=params.latency_runs,
+        )
+        try:
+            timing = instruments.time(request)
+        except GossamerError as error:
+            return _untimed(str(error))
+    return _Timed({name: getattr(timing, name) for name in TIMES})
+
+
+def _assemble(
+    params: MeasureParams, subject: Subject, table: Predictions, figures: Mapping[str, Figures]
+) -> dict[str, Any]:
+    factors = [row.factors for row in subject.rows]
+    scenarios = [row.get(SCENARIO) for row in factors]
+    slices = {
+        name: {value: rate_slice(table, rows, params.confidence, params.min_slice) for value, rows in values.items()}
+        for name, values in slice_rows(factors, subject.policy.factors).items()
+    }
+    costs = {name: expected_cost(table, name, scenarios, subject.policy.costs) for name in table.probabilities}
+    unmeasured = {}
+    if not slices:
+        unmeasured["slices"] = "the selfies carry no factors (photographs do not)"
+    if not costs[CHECKPOINT]:
+        unmeasured["cost_per_1000"] = "no selfie belongs to a scenario with costs"
+    return {
+        "labels": list(table.labels),
+        "confidence": params.confidence,
+        "threads": params.threads,
+        "selfies": {
+            "count": len(table.ids),
+            "dataset_id": table.dataset_id(),
+            "labels": {name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
+        },
+        "checkpoint": {"id": subject.reference.id, **rate(table, CHECKPOINT, params.confidence)},
+        "artifacts": dict(figures),
+        "slices": slices,
+        "confusion": confusion_table(table, CHECKPOINT),
+        "cost_per_1000": {name: cost for name, cost in costs.items() if cost},
+        "unmeasured": unmeasured,
+    }

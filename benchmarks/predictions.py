@@ -1,0 +1,114 @@
+"""The predictions table: what every artifact answered on every selfie; the gate pairs two of them row by row.
+
+Reads and writes one Parquet file, data/predictions.parquet: ``id``, ``sha256`` and ``label`` (the true one), then
+a column of probabilities (a fixed list of float32, in the order of the labels) for the checkpoint and each artifact.
+Labels and thresholds stand in the schema's metadata. The same values give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.metrics import decide
+from pipeline.records import atomic_write
+
+CHECKPOINT = "checkpoint"
+_KEYS = ("id", "sha256", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers on one set of selfies.
+
+    Attributes:
+        ids: Of the selfies, in the order of the rows.
+        sha256: Of the encoded selfies; the same id with other bytes is another selfie.
+        targets: True labels as indices, int64 (n,).
+        labels: In the order of the probabilities; the last is the positive one.
+        thresholds: Column -> threshold of the positive label's probability.
+        probabilities: Column -> float32 (n, labels); the checkpoint's column is named ``checkpoint``.
+    """
+
+    ids: tuple[str, ...]
+    sha256: tuple[str, ...]
+    targets: NDArray[np.int64]
+    labels: tuple[str, ...]
+    thresholds: Mapping[str, float]
+    probabilities: Mapping[str, NDArray[np.float32]]
+
+    def decisions(self, column: str) -> NDArray[np.int64]:
+        """Decided label indices (n,) of the checkpoint or an artifact."""
+        return decide(self.probabilities[column], self.thresholds[column])
+
+    def is_whole(self, column: str) -> bool:
+        """Whether the column exists and holds finite numbers only; NaN must never pass for a decision."""
+        return column in self.probabilities and bool(np.isfinite(self.probabilities[column]).all())
+
+    def dataset_id(self) -> str:
+        """SHA-256 over the selfies' ids, bytes and labels, whatever their order."""
+        rows = sorted(zip(self.ids, self.sha256, (self.labels[t] for t in self.targets), strict=True))
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def write_predictions(path: Path, table: Predictions) -> None:
+    """Write the table; the same values give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "id": pa.array(table.ids, pa.string()),
+        "sha256": pa.array(table.sha256, pa.string()),
+        "label": pa.array([table.labels[target] for target in table.targets], pa.string()),
+    }
+    for name, values in table.probabilities.items():
+        flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
+        columns[name] = pa.FixedSizeListArray.from_arrays(flat, len(table.labels))
+    facts = {"labels": json.dumps(table.labels), "thresholds": json.dumps(dict(table.thresholds), sort_keys=True)}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns, metadata=facts), buffer, compression="zstd")
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a table back.
+
+    Raises:
+        DataError: The file is missing, or is not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected a predictions table; run dvc repro measure")
+    try:
+        table = pq.read_table(path)
+        facts = table.schema.metadata or {}
+        labels = tuple(json.loads(facts[b"labels"]))
+        thresholds = json.loads(facts[b"thresholds"])
+        ids, sha256, names = (table.column(key).to_pylist() for key in _KEYS)
+        targets = np.array([labels.index(name) for name in names], np.int64)
+        probabilities = {
+            name: _matrix(table.column(name).combine_chunks(), len(labels))
+            for name in table.column_names
+            if name not in _KEYS
+        }
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a predictions table ({error}); run dvc repro measure") from error
+    if set(thresholds) != set(probabilities) or any(len(values) != len(ids) for values in probabilities.values()):
+        raise DataError(f"{path}: its thresholds and columns do not belong together; run dvc repro measure")
+    return Predictions(tuple(ids), tuple(sha256), targets, labels, thresholds, probabilities)
+
+
+def _matrix(column: object, labels: int) -> NDArray[np.float32]:
+    flat = column.flatten().to_numpy(zero_copy_only=False)  # type: ignore[attr-defined]
+    return np.asarray(flat, np.float32).reshape(-1, labels)

@@ -1,0 +1,155 @@
+"""Stage: everything the chain found out, as one self-contained HTML page and one Markdown comment.
+
+Reads metrics/*.json, plots/train.csv, rows, images and contact sheets (``benchmarks.evidence``); writes
+report/index.html and report/summary.md. The page loads nothing from anywhere: pictures and charts are inside it.
+What is missing reads "unmeasured".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from benchmarks.charts import interval_bar
+from benchmarks.evidence import ReportInput
+from benchmarks.sections import (
+    Fact,
+    SliceRow,
+    charts,
+    facts,
+    mistakes,
+    rejection_counts,
+    samples,
+    sheets,
+    slices,
+    unmeasured,
+    worst_slice,
+)
+from pipeline.params import ReportParams
+from pipeline.records import atomic_write
+
+UNMEASURED = "unmeasured"
+TEMPLATES = Path(__file__).parent / "templates"
+_STAGES = ("prompts", "generate", "curate", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """report/index.html and report/summary.md."""
+
+    html: str
+    markdown: str
+
+
+def run(params: ReportParams, found: ReportInput) -> Report:
+    """Write the report.
+
+    Raises:
+        DataError: An image that is to be shown is missing or damaged.
+    """
+    measured = found.metrics.get("measure", {})
+    rows = slices(measured)
+    shared = {
+        "found": found,
+        "verdict": found.verdict.verdict if found.verdict else UNMEASURED,
+        "checks": sorted(found.verdict.checks, key=lambda each: _ORDER[each.verdict]) if found.verdict else [],
+        "measured": measured,
+        "artifacts": measured.get("artifacts", {}),
+        "worst": worst_slice(rows),
+        "unmeasured": unmeasured(found),
+    }
+    page = {
+        "slices": rows,
+        "axis_start": _axis_start(rows),
+        "charts": charts(found),
+        "mistakes": mistakes(found, params.worst_images),
+        "samples": samples(found, params.sample_images),
+        "rejections": rejection_counts(found),
+        "sheets": sheets(found),
+        "stages": _stages(found),
+    }
+    environment = _environment()
+    return Report(
+        html=environment.get_template("report.html.j2").render(shared | page),
+        markdown=environment.get_template("summary.md.j2").render(shared),
+    )
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write index.html and summary.md."""
+    for name, text in (("index.html", report.html), ("summary.md", report.markdown)):
+        with atomic_write(folder / name) as file:
+            file.write(text.encode())
+
+
+_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
+
+
+def percent(value: object) -> str:
+    """A share as a percentage."""
+    return _shown(value, lambda number: f"{100 * number:.1f} %")
+
+
+def number(value: object, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits, or a whole one with groups of thousands."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return _shown(value, lambda found: f"{found:.{digits}g}")
+
+
+def milliseconds(value: object) -> str:
+    """A time in ms."""
+    return _shown(value, lambda found: f"{found:.2f} ms" if found < 100 else f"{found:.0f} ms")
+
+
+def megabytes(value: object) -> str:
+    """A size in bytes as MB (10**6)."""
+    return _shown(value, lambda found: f"{found / 1e6:.2f} MB" if found < 1e8 else f"{found / 1e6:.0f} MB")
+
+
+def cell(text: object) -> str:
+    """Text that cannot break a Markdown table or start markup in it."""
+    plain = " ".join(str(text).split())
+    for mark in "\\`*_[]<>|~":
+        plain = plain.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
+    return plain
+
+
+def _shown(value: object, show: Any) -> str:  # noqa: ANN401 - a formatter of floats
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return str(show(float(value))) if usable and isinstance(value, int | float) else UNMEASURED
+
+
+def _axis_start(rows: Mapping[str, list[SliceRow]]) -> float:
+    lows = [row.low for group in rows.values() for row in group if row.low is not None]
+    return min(0.9, math.floor(10 * min(lows, default=0.9)) / 10)
+
+
+def _stages(found: ReportInput) -> dict[str, list[Fact]]:
+    names = [name for name in found.metrics if name in _STAGES or name.startswith("convert")]
+    order = sorted(names, key=lambda name: (_STAGES.index(name) if name in _STAGES else len(_STAGES), name))
+    return {name: facts(found.metrics[name]) for name in order}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(("html.j2",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "number": number,
+        "ms": milliseconds,
+        "mb": megabytes,
+        "cell": cell,
+    }
+    environment.globals["interval_bar"] = interval_bar
+    return environment

@@ -1,0 +1,233 @@
+"""What the report's sections show: evidence -> rows, pictures and charts, ready for the template.
+
+Pictures become data URIs of small JPEGs, so that the page needs no other file.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from markupsafe import Markup
+
+from benchmarks.charts import Axes, Point, count_bar, line_chart
+from benchmarks.evidence import ReportInput
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline import metrics
+from pipeline.preprocess import Pixels, decode
+from pipeline.records import Image
+from pipeline.shards import read_pixels
+
+_SHOWN_HEIGHT = 192
+_SHEET_WIDTH = 1400
+_PANELS = {"loss": ("loss",), "share": ("accuracy", "acc", "auc", "f1", "precision", "recall")}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and a value of a stage's metrics."""
+
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """A slice of the selfies; rates are None where there were too few rows to rate it."""
+
+    factor: str
+    value: str
+    count: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    fnr: float | None
+    fpr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture with what is said below it; ``facts`` are the factors worth telling."""
+
+    uri: str
+    title: str
+    lines: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionRow:
+    """A reason of curation, how often it was given, and a bar of that."""
+
+    reason: str
+    count: int
+    bar: Markup
+
+
+def slices(measured: Mapping[str, Any]) -> dict[str, list[SliceRow]]:
+    """Factor -> its slices, the least accurate first, unrated ones last."""
+    found = {}
+    for factor, values in measured.get("slices", {}).items():
+        rows = [
+            SliceRow(
+                factor,
+                value,
+                figures.get("count", 0),
+                figures.get("accuracy"),
+                figures.get("accuracy_low"),
+                figures.get("accuracy_high"),
+                figures.get("fnr"),
+                figures.get("fpr"),
+            )
+            for value, figures in values.items()
+        ]
+        found[factor] = sorted(rows, key=lambda row: (row.accuracy is None, row.accuracy or 0.0, row.value))
+    return found
+
+
+def worst_slice(rows: Mapping[str, Sequence[SliceRow]]) -> SliceRow | None:
+    """The rated slice with the lowest accuracy; of equals the one of most selfies."""
+    rated = [row for group in rows.values() for row in group if row.accuracy is not None]
+    return min(rated, key=lambda row: (row.accuracy or 0.0, -row.count), default=None)
+
+
+def unmeasured(found: ReportInput) -> dict[str, str]:
+    """What was not measured -> why: what measuring says, and what is not there at all."""
+    gaps = {str(name): str(why) for name, why in found.metrics.get("measure", {}).get("unmeasured", {}).items()}
+    stages = ("prompts", "generate", "curate", "train", "measure")
+    gaps |= {f"metrics/{name}.json": "the stage has not run" for name in stages if name not in found.metrics}
+    if found.verdict is None:
+        gaps["metrics/gate.json"] = "the gate has not run"
+    if found.predictions is None:
+        gaps["data/predictions.parquet"] = "there are no answers to show mistakes of"
+    return gaps
+
+
+def rejection_counts(found: ReportInput) -> list[RejectionRow]:
+    """Rejections by reason, the commonest first."""
+    counts = Counter(row.reason for row in found.rejections).most_common()
+    most = counts[0][1] if counts else 0
+    return [RejectionRow(reason, count, count_bar(count, most)) for reason, count in counts]
+
+
+def samples(found: ReportInput, count: int) -> list[Shown]:
+    """Kept training images, evenly over the rows, so that labels and scenes mix."""
+    rows = found.training.rows
+    chosen = sorted({int(at) for at in np.linspace(0, len(rows) - 1, min(count, len(rows)))})
+    return [
+        Shown(data_uri(read_pixels(found.training.folder, rows[at])), rows[at].label, (), _told(rows[at]))
+        for at in chosen
+    ]
+
+
+def mistakes(found: ReportInput, count: int) -> list[Shown]:
+    """Selfies the checkpoint decides wrongly, the surest first, with every artifact's probability."""
+    table = found.predictions
+    if table is None or not table.is_whole(CHECKPOINT):
+        return []
+    rows = {row.id: row for row in found.selfies.rows}
+    decisions, probabilities = table.decisions(CHECKPOINT), table.probabilities[CHECKPOINT]
+    wrong = np.flatnonzero(decisions != table.targets)
+    surest = sorted(wrong, key=lambda at: (-probabilities[at, decisions[at]], table.ids[at]))
+    return [_mistake(found, table, int(at), rows[table.ids[at]]) for at in surest if table.ids[at] in rows][:count]
+
+
+def sheets(found: ReportInput) -> list[Shown]:
+    """Contact sheets of curation, at most ``_SHEET_WIDTH`` pixels wide."""
+    return [
+        Shown(data_uri(decode(path.read_bytes(), str(path)), width=_SHEET_WIDTH), path.stem.replace("_", " "), (), ())
+        for path in found.sheets
+    ]
+
+
+def facts(figures: Mapping[str, Any], prefix: str = "") -> list[Fact]:
+    """Metrics as flat rows, nested names joined by dots."""
+    rows: list[Fact] = []
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows += facts(value, f"{prefix}{name}.")
+        else:
+            rows.append(Fact(f"{prefix}{name}", value))
+    return rows
+
+
+def charts(found: ReportInput) -> dict[str, Markup]:
+    """Charts by name: training panels, ROC and calibration; only those there are figures for."""
+    drawn = {f"training {name}": chart for name, chart in _training(found.curve)}
+    table = found.predictions
+    if table is not None and table.is_whole(CHECKPOINT) and len(table.ids):
+        drawn |= _curves(table)
+    return drawn
+
+
+def data_uri(pixels: Pixels, width: int | None = None) -> str:
+    """Encode RGB pixels, uint8 (height, width, 3), as a JPEG inside a URI, scaled down to what is shown."""
+    image = PIL.Image.fromarray(pixels)
+    image.thumbnail((width, 10**6) if width else (10**6, _SHOWN_HEIGHT))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _mistake(found: ReportInput, table: Predictions, at: int, row: Image) -> Shown:
+    decided = table.labels[table.decisions(CHECKPOINT)[at]]
+    sureness = tuple(
+        f"{name} {float(table.probabilities[name][at, -1]):.2f}" for name in table.probabilities if table.is_whole(name)
+    )
+    uri = data_uri(read_pixels(found.selfies.folder, row))
+    return Shown(uri, f"{row.label}, taken for {decided}", (f"p({table.labels[-1]})", *sureness), _told(row))
+
+
+def _told(row: Image) -> tuple[str, ...]:
+    return tuple(f"{name}={value}" for name, value in row.factors.items() if value != "none")
+
+
+def _training(curve: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Markup]]:
+    if not curve:
+        return
+    steps = next((name for name in ("epoch", "step") if name in curve[0]), None)
+    for panel, words in _PANELS.items():
+        series: dict[str, list[Point]] = {}
+        for name in curve[0]:
+            if name != steps and any(word in name.lower().replace("/", "_").split("_") for word in words):
+                points = [
+                    (float(row.get(steps or "", at)), float(row[name])) for at, row in enumerate(curve) if name in row
+                ]
+                series[name] = points
+        if series:
+            yield panel, line_chart(series, _fitted(series, (steps or "row", panel)))
+
+
+def _fitted(series: Mapping[str, Sequence[Point]], labels: tuple[str, str]) -> Axes:
+    xs, ys = zip(*(point for points in series.values() for point in points), strict=True)
+    low, high = min(ys), max(ys)
+    room = 0.05 * (high - low) or 0.05
+    top = min(high + room, 1.0) if labels[1] == "share" and high <= 1 else high + room
+    return Axes((min(xs), max(xs)), (max(low - room, 0.0) if low >= 0 else low - room, top), labels)
+
+
+def _curves(table: Predictions) -> dict[str, Markup]:
+    positive = len(table.labels) - 1
+    roc, calibration = {}, {}
+    for name in filter(table.is_whole, table.probabilities):
+        probabilities = table.probabilities[name]
+        alarms, hits, _ = metrics.roc_curve(probabilities[:, positive], table.targets == positive)
+        if len(alarms):
+            roc[name] = list(zip(alarms.tolist(), hits.tolist(), strict=True))
+        bins = metrics.calibration_bins(probabilities, table.targets)
+        calibration[name] = [(mean, share) for _, mean, share in bins]
+    drawn = {}
+    if roc:
+        # good models live in the corner: show that part of the plane where all of them do
+        aucs = [metrics.roc_auc(table.probabilities[name][:, positive], table.targets == positive) for name in roc]
+        reach = 0.25 if min(aucs) >= 0.95 else 1.0
+        axes = Axes((0.0, reach), (1.0 - reach, 1.0), ("false positive rate", "true positive rate"))
+        drawn["roc"] = line_chart(roc, axes, diagonal=reach == 1)
+    drawn["calibration"] = line_chart(calibration, Axes((0, 1), (0, 1), ("confidence", "accuracy")), diagonal=True)
+    return drawn

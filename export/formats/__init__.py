@@ -1,0 +1,137 @@
+"""The formats a phone reads: one file a format, discovered by file name; a new format is a new file in this folder.
+
+A format is a module that fulfils ``Format``. All of them share one contract: a uint8 RGB frame goes in, named ``image``,
+and float32 probabilities come out, named ``probs`` where the format lets names be chosen, in the order of the labels.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError, ParamsError
+from pipeline.model import PortableClassifier
+from pipeline.params import Section
+from pipeline.preprocess import Pixels, PreprocessSpec
+
+INPUT = "image"
+OUTPUT = "probs"
+Predict = Callable[[Pixels], NDArray[np.float32]]
+
+
+class FormatParams(Section):
+    """What every format's section of params.yaml has: the recipes to export."""
+
+    recipes: tuple[str, ...]
+
+
+# Compared by identity, so that a format can keep what it made of a job for the job's next recipe.
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportJob:
+    """What a format turns into an artifact.
+
+    Attributes:
+        network: In eval mode, on the CPU.
+        spec: Gives the input size; normalisation is inside ``network`` already.
+        labels: In the order of the outputs.
+        calibration: uint8 (n, height, width, 3) RGB frames for static quantisation.
+        metadata: What the file says about itself, e.g. author, license, version.
+    """
+
+    network: PortableClassifier
+    spec: PreprocessSpec
+    labels: tuple[str, ...]
+    calibration: NDArray[np.uint8]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What an artifact's own reader says goes in and comes out; ``height`` and ``width`` in pixels."""
+
+    input_name: str
+    dtype: str
+    layout: str
+    height: int
+    width: int
+    output_name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What ``load`` runs an artifact in on this machine.
+
+    Attributes:
+        name: The runtime, e.g. "LiteRT".
+        unmeasured: Why time and memory taken here say nothing about the format; empty where they do.
+    """
+
+    name: str
+    unmeasured: str = ""
+
+
+class Format(Protocol):
+    """A module of this folder."""
+
+    SUFFIX: str
+    TOOLS: tuple[str, ...]
+    Params: type[FormatParams]
+
+    def export(self, job: ExportJob, recipe: str, params: Any, path: Path) -> None:  # noqa: ANN401 - its own Params
+        """Write one artifact; the same job gives the same bytes."""
+
+    def load(self, path: Path, threads: int = 1) -> Predict:
+        """Open an artifact in its runtime: uint8 (height, width, 3) RGB -> float32 (labels,) probabilities.
+
+        Raises:
+            ModelError: The artifact is missing, truncated or not of this format.
+        """
+
+    def describe(self, path: Path) -> Interface:
+        """Read names, sizes and labels back from the artifact itself, with the format's own reader."""
+
+    def runtime(self) -> Runtime:
+        """Say what ``load`` runs in here, and whether its timings count."""
+
+
+def format_names() -> tuple[str, ...]:
+    """Name the formats: the files of this folder."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def open_format(name: str) -> Format:
+    """Import one format.
+
+    Raises:
+        ParamsError: There is no such file.
+    """
+    if name not in format_names():
+        raise ParamsError(f"format {name!r}; expected {' or '.join(format_names())}")
+    return cast("Format", importlib.import_module(f"{__name__}.{name}"))
+
+
+def tool_versions(artifact_format: Format) -> dict[str, str]:
+    """Versions of the packages that write and run a format."""
+    return {tool: importlib.metadata.version(tool) for tool in artifact_format.TOOLS}
+
+
+def check_frame(frame: Pixels, height: int, width: int, where: Path) -> None:
+    """Refuse a frame that is not the artifact's input.
+
+    Raises:
+        DataError: Another size, type or number of channels.
+    """
+    if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+        raise DataError(
+            f"{where.name}: frame of {frame.dtype} {frame.shape}; expected uint8 {(height, width, 3)}, RGB; "
+            "scale it first: pipeline.preprocess.fit"
+        )

@@ -1,0 +1,1 @@
+"""Where work runs: each module maps jobs to results in order."""

@@ -1,0 +1,185 @@
+"""Hair that frames the face, over the skull; hats press it down to what shows below their rim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from math import cos, pi, sin
+from types import MappingProxyType
+
+import numpy as np
+
+from pipeline.renderer.brush import Brush
+from pipeline.renderer.cut import Cut, lean
+from pipeline.renderer.face import outline
+from pipeline.renderer.palette import (
+    WHITE,
+    Colour,
+    from_hex,
+    mix,
+    scale,
+)
+from pipeline.renderer.paths import Disc, Path, Point, ellipses, mirrored, spline
+from pipeline.renderer.people import Person
+from pipeline.renderer.pose import Turn
+from pipeline.renderer.streams import stream
+from pipeline.renderer.tresses import hang_curls, hang_long, hang_tail
+
+_SILVER: Colour = from_hex("b9b7b3")
+
+
+# Below this line hair shows under a hat's rim, head units.
+RIM = -0.40
+
+
+def draw_behind(brush: Brush, person: Person, turn: Turn, cut: Cut, hatted: bool) -> None:
+    """Draw the hair that hangs behind head and shoulders; with a hat on, only what shows below its rim."""
+    draw = _BEHIND.get(person.hair_style)
+    if draw is None:
+        return
+    with brush.within((-4.0, RIM, 4.0, 8.0)) if hatted else nullcontext():
+        draw(brush, person, turn, cut)
+
+
+def draw_front(brush: Brush, person: Person, turn: Turn, cut: Cut, hatted: bool) -> None:
+    """Draw the hair over the skull; with a hat on, only what shows below its rim."""
+    with brush.within((-4.0, RIM, 4.0, 8.0)) if hatted else nullcontext():
+        _FRONT[person.hair_style](brush, person, turn, cut)
+
+
+def _cap_points(lift: float, side_low: float) -> list[Point]:
+    """Return the outline of hair lying on the skull, before yaw; starts at the right and runs over the crown."""
+    top = -1.05 - lift
+    outer = [(0.80 + lift * 0.4, side_low), (0.83 + lift * 0.7, -0.35), (0.66 + lift * 0.7, -0.82), (0.30, top)]
+    return mirrored(outer)
+
+
+def _skull(brush: Brush, person: Person, turn: Turn, cut: Cut, side_low: float) -> None:
+    line = cut.hairline
+    if cut.fringe:
+        inner: list[Point] = [
+            (-0.66, -0.02),
+            (-0.58, -0.26),
+            (-0.3, -0.22),
+            (0.0, -0.26),
+            (0.3, -0.21),
+            (0.58, -0.27),
+            (0.66, -0.02),
+        ]
+    else:
+        inner = [
+            (-0.70, -0.02),
+            (-0.60, -0.36),
+            (-0.44, line + 0.06),
+            (cut.part, line - 0.05),
+            (0.44, line + 0.06),
+            (0.60, -0.36),
+            (0.70, -0.02),
+        ]
+    outer = [(x + lean(turn, -0.06), y) for x, y in _cap_points(cut.volume, side_low)]
+    shape = spline([*outer, *[(x + lean(turn, 0.30) * (1 - (x / 0.9) ** 2), y + turn.pitch * 0.5) for x, y in inner]])
+    brush.shade(shape, person.hair, Disc(0.0, -0.6, 0.95, 0.85), gloss=0.10)
+    _strands(brush, person, turn, cut, shape)
+
+
+def _strands(brush: Brush, person: Person, turn: Turn, cut: Cut, shape: Path) -> None:
+    rng = stream(cut.seed, "hair/strands")
+    root = (cut.part + lean(turn, 0.1), -1.08 - cut.volume)
+    ends = rng.uniform(-1.0, 1.0, 22)
+    with brush.inside(shape):
+        combed = [[root, (root[0] * 0.4 + e * 0.75, -0.86), (e * 0.92, -0.25 - 0.3 * (1 - abs(e)))] for e in ends]
+        brush.lines(combed[:12], scale(person.hair, 0.55), 0.035, 0.55)
+        brush.lines(combed[12:], mix(person.hair, WHITE, 0.28), 0.03, 0.40)
+        if person.years > 0.3:
+            share = 0.15 + 0.4 * (person.years > 0.7)
+            temples = [
+                [(s * (0.70 + 0.03 * k), -0.45), (s * (0.74 + 0.025 * k), -0.05)] for s in (-1, 1) for k in range(3)
+            ]
+            brush.lines(temples, _SILVER, 0.04, share)
+    brush.blob(Disc(brush.key[0] * 0.4, -0.86, 0.45, 0.16), mix(person.hair, WHITE, 0.55), 0.34)
+
+
+def _short(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    _skull(brush, person, turn, cut, 0.0)
+
+
+def _long(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    _skull(brush, person, turn, cut, 0.20)
+    shift, low = lean(turn, 0.05), cut.length - 0.1
+    for side in (-1.0, 1.0):
+        lock: list[Point] = [
+            (0.50, -0.62),
+            (0.76, -0.5),
+            (0.92, 0.1),
+            (1.0, 0.75),
+            (0.98, low),
+            (0.62, low + 0.14),
+            (0.66, 0.75),
+            (0.69, 0.0),
+            (0.64, -0.38),
+        ]
+        shape = spline([(side * x + shift, y) for x, y in lock])
+        brush.shade(shape, person.hair, Disc(side * 0.8, 0.1, 0.5, 1.3), gloss=0.08)
+        with brush.inside(shape):
+            strands = [[(side * x, -0.5), (side * (x + 0.1), 0.4), (side * x, low)] for x in (0.70, 0.76, 0.83, 0.9)]
+            brush.lines(strands[::2], scale(person.hair, 0.5), 0.035, 0.5)
+            brush.lines(strands[1::2], mix(person.hair, WHITE, 0.3), 0.03, 0.45)
+
+
+def _curly(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    rng = stream(cut.seed, "hair/curls/front")
+    _skull_soft(brush, person, cut)
+    angles = np.linspace(-0.05, 1.05, 15) * pi
+    drift = rng.uniform(-0.06, 0.06, (15, 2))
+    radii = rng.uniform(0.13, 0.21, 15)
+    ring = [
+        Disc(0.76 * cos(a) + float(d[0]) + lean(turn, 0.12), -0.20 - 0.62 * sin(a) + float(d[1]), r, r)
+        for a, d, r in zip(angles, drift, radii, strict=True)
+    ]
+    brush.fill(ellipses(ring), person.hair)
+    angles = rng.uniform(0.0, pi, 46)
+    reach = rng.uniform(0.68, 1.02, 46)
+    curls = [_curl(0.86 * r * cos(a), -0.24 - 0.86 * r * sin(a), r * 0.1) for a, r in zip(angles, reach, strict=True)]
+    brush.lines(curls[:26], scale(person.hair, 0.5), 0.05, 0.6)
+    brush.lines(curls[26:], mix(person.hair, WHITE, 0.28), 0.04, 0.5)
+
+
+def _curl(x: float, y: float, reach: float) -> list[Point]:
+    return [
+        (x - reach, y + reach * 0.4),
+        (x - reach * 0.5, y - reach * 0.8),
+        (x + reach * 0.7, y - reach * 0.5),
+        (x + reach * 0.8, y + reach * 0.6),
+    ]
+
+
+def _skull_soft(brush: Brush, person: Person, cut: Cut) -> None:
+    crown = spline([*_cap_points(0.12 + cut.volume, -0.1), (-0.60, -0.45), (0.0, cut.hairline - 0.08), (0.60, -0.45)])
+    brush.shade(crown, person.hair, Disc(0.0, -0.6, 1.05, 0.9))
+
+
+def _tied(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    sleek = Cut(0.02, cut.hairline - 0.03, cut.part * 0.3, False, cut.length, cut.seed)
+    _skull(brush, person, turn, sleek, -0.08)
+
+
+def _shaved(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    line = cut.hairline
+    shape = spline(
+        [*_cap_points(-0.035, -0.05), (-0.68, -0.10), (-0.46, line + 0.04), (0.46, line + 0.04), (0.68, -0.10)]
+    )
+    bald = person.years > 0.3 and cut.part > 0.1
+    with brush.inside(outline(person, turn)):
+        brush.fill(shape, person.hair, 0.10 if bald else 0.34 + cut.volume)
+    brush.blob(Disc(brush.key[0] * 0.45, -0.78, 0.32, 0.18), WHITE, 0.22)
+
+
+Draw = Callable[[Brush, Person, Turn, Cut], None]
+
+
+_BEHIND: Mapping[str, Draw] = MappingProxyType({"long": hang_long, "curly": hang_curls, "tied_back": hang_tail})
+
+
+_FRONT: Mapping[str, Draw] = MappingProxyType(
+    {"short": _short, "long": _long, "curly": _curly, "tied_back": _tied, "shaved": _shaved}
+)

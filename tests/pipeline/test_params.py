@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ParamsError
+from pipeline.params import Section, load_params, load_section
+
+
+@pytest.fixture
+def values(root: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def refuse(folder: Path, values: object) -> str:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    return str(caught.value)
+
+
+def test_the_params_that_come_with_gossamer_are_whole_and_frozen(root: Path) -> None:
+    params = load_params(root / "params.yaml")
+    assert params.policy == "helmet"
+    with pytest.raises(ValueError, match="frozen"):
+        params.train.epochs = 3
+
+
+def test_an_unknown_key_is_named(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["train"]["epoch"] = 3
+    assert "params.yaml train.epoch: 3; no such key" in refuse(tmp_path, values)
+
+
+def test_a_value_out_of_range_says_what_was_found_and_expected(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["train"]["epochs"] = 0
+    assert "params.yaml train.epochs: 0; expected greater than 0" in refuse(tmp_path, values)
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["dataset"]["source"] = "films"
+    del values["split"]["seed"]
+    message = refuse(tmp_path, values)
+    assert "params.yaml dataset.source: 'films'; expected 'generated' or 'photos'" in message
+    assert "params.yaml split.seed; missing" in message
+
+
+@pytest.mark.parametrize("part", [[0.5, 0.5], [0.8, 0.2], [-0.1, 1.0]])
+def test_a_part_that_is_no_range_is_refused(tmp_path: Path, values: dict[str, Any], part: list[float]) -> None:
+    values["selfies"]["part"] = part
+    assert "expected [low, high] with 0 <= low < high <= 1" in refuse(tmp_path, values)
+
+
+def test_a_file_that_is_missing_empty_or_not_yaml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="missing; run from the root"):
+        load_params(tmp_path / "params.yaml")
+    assert "params.yaml" in refuse(tmp_path, None)
+    (tmp_path / "params.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(ParamsError, match="not YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_plug_ins_section_is_named_by_its_place() -> None:
+    class Params(Section):
+        opset: int
+
+    with pytest.raises(ParamsError, match=r"params.yaml convert.onnx.opset: 'x'; expected a valid integer"):
+        load_section(Params, {"opset": "x"}, "convert.onnx")

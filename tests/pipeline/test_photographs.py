@@ -1,0 +1,188 @@
+"""Photographs: a folder of files becomes groups that never leak, ids that last, and rejections for what is broken."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.photographs import LONGEST_ID, read_photographs
+from pipeline.preprocess import Pixels, decode
+from pipeline.shards import read_pixels, write_images
+
+LABELS = ("no_helmet", "helmet")
+ALL = (0.0, 1.0)
+
+
+def scene(seed: int, size: tuple[int, int] = (48, 64)) -> Pixels:
+    """Draw a smooth picture that no other seed resembles, uint8 (height, width, 3)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 6, 3)).astype(np.uint8)
+    return np.asarray(PIL.Image.fromarray(coarse).resize(size, PIL.Image.Resampling.BICUBIC))
+
+
+def save(path: Path, pixels: Pixels, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path, **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(6):
+        save(tmp_path / "helmet" / f"h{number}.jpg", scene(number), quality=95)
+        save(tmp_path / "no_helmet" / f"n{number}.png", scene(100 + number))
+    return tmp_path
+
+
+def test_photographs_come_in_order_of_label_and_name_with_their_own_bytes(folder: Path) -> None:
+    photographs = read_photographs(folder, LABELS, ALL, seed=1)
+    assert [image.id for image in photographs.images] == [
+        *(f"no_helmet-n{number}" for number in range(6)),
+        *(f"helmet-h{number}" for number in range(6)),
+    ]
+    assert photographs.images[6].data == (folder / "helmet" / "h0.jpg").read_bytes()
+    assert [image.label for image in photographs.images[5:7]] == ["no_helmet", "helmet"]
+    assert (photographs.images[0].width, photographs.images[0].height) == (48, 64)
+    assert photographs.found == len(photographs.images) == 12
+    assert photographs.rejections == []
+
+
+def test_a_corrupt_photograph_becomes_a_rejection(folder: Path) -> None:
+    (folder / "helmet" / "empty.jpg").write_bytes(b"")
+    whole = (folder / "helmet" / "h0.jpg").read_bytes()
+    (folder / "helmet" / "torn.jpg").write_bytes(whole[: len(whole) // 2])
+    photographs = read_photographs(folder, LABELS, ALL, seed=1)
+    assert [(row.image_id, row.label, row.reason) for row in photographs.rejections] == [
+        ("helmet/empty.jpg", "helmet", "unreadable"),
+        ("helmet/torn.jpg", "helmet", "unreadable"),
+    ]
+    assert "truncated" in photographs.rejections[1].detail
+    assert len(photographs.images) == 12
+
+
+def test_other_files_are_ignored_but_counted(folder: Path) -> None:
+    (folder / "helmet" / "notes.txt").write_text("not a photograph")
+    (folder / "no_helmet" / "inner").mkdir()
+    (folder / "index.csv").write_text("file,label")
+    photographs = read_photographs(folder, LABELS, ALL, seed=1)
+    assert photographs.ignored == 2
+    assert photographs.rejections == []
+
+
+def test_exif_orientation_gives_the_upright_size(folder: Path) -> None:
+    picture = PIL.Image.fromarray(scene(50, (64, 48)))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(folder / "helmet" / "turned.jpg", exif=exif)
+    images = read_photographs(folder, LABELS, ALL, seed=1).images
+    turned = next(image for image in images if image.id == "helmet-turned")
+    assert (turned.width, turned.height) == (48, 64)
+    assert decode(turned.data).shape == (64, 48, 3)
+
+
+def test_webp_is_re_encoded_without_loss_and_survives_the_shards(folder: Path, tmp_path: Path) -> None:
+    save(folder / "helmet" / "phone.webp", scene(60), lossless=True)
+    images = read_photographs(folder, LABELS, ALL, seed=1).images
+    records = write_images(tmp_path / "shards", images, 5)
+    record = next(record for record in records if record.id == "helmet-phone")
+    assert np.array_equal(read_pixels(tmp_path / "shards", record), scene(60))
+    assert read_pixels(tmp_path / "shards", records[0]).shape == (64, 48, 3)
+
+
+def groups_of(folder: Path) -> dict[str, str]:
+    return {image.id: image.group for image in read_photographs(folder, LABELS, ALL, seed=1).images}
+
+
+def test_every_distinct_scene_is_a_group_of_its_own(folder: Path) -> None:
+    assert len(set(groups_of(folder).values())) == 12
+
+
+def test_copies_share_a_group_even_under_another_label(folder: Path) -> None:
+    original = scene(0)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(original).save(buffer, "JPEG", quality=30)
+    (folder / "helmet" / "sent_again.jpg").write_bytes(buffer.getvalue())
+    save(folder / "helmet" / "smaller.png", np.asarray(PIL.Image.fromarray(original).resize((36, 48))))
+    save(folder / "helmet" / "mirrored.png", original[:, ::-1])
+    (folder / "no_helmet" / "misfiled.jpg").write_bytes((folder / "helmet" / "h0.jpg").read_bytes())
+    groups = groups_of(folder)
+    copies = ("helmet-h0", "helmet-sent_again", "helmet-smaller", "helmet-mirrored", "no_helmet-misfiled")
+    assert len({groups[name] for name in copies}) == 1
+    assert len(set(groups.values())) == 12
+
+
+def test_a_group_is_known_by_its_content_not_by_its_name(folder: Path) -> None:
+    before = groups_of(folder)
+    (folder / "helmet" / "h3.jpg").rename(folder / "helmet" / "zz.jpg")
+    assert groups_of(folder)["helmet-zz"] == before["helmet-h3"]
+
+
+def test_disjoint_parts_share_no_group_and_lose_nothing(folder: Path) -> None:
+    for number in range(6):
+        save(folder / "helmet" / f"again{number}.jpg", scene(number), quality=40)
+    low = read_photographs(folder, LABELS, (0.0, 0.5), seed=1).images
+    high = read_photographs(folder, LABELS, (0.5, 1.0), seed=1).images
+    assert len(low) + len(high) == 18
+    assert {image.group for image in low}.isdisjoint(image.group for image in high)
+    assert min(len(low), len(high)) >= 3
+
+
+def test_another_seed_deals_the_groups_out_differently(folder: Path) -> None:
+    parts = {
+        frozenset(image.id for image in read_photographs(folder, LABELS, (0.0, 0.5), seed).images) for seed in (1, 2, 3)
+    }
+    assert len(parts) > 1
+
+
+def test_awkward_file_names_give_safe_unique_ids(folder: Path) -> None:
+    for number, name in enumerate(("my photo.png", "my_photo.png", "h0.png", "x" * 120 + ".png", "größe.png")):
+        save(folder / "helmet" / name, scene(200 + number))
+    ids = [image.id for image in read_photographs(folder, LABELS, ALL, seed=1).images]
+    assert len(set(ids)) == len(ids) == 17
+    assert all(len(name) <= LONGEST_ID + 9 and set(name) <= set(map(chr, range(33, 127))) for name in ids)
+
+
+def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no such folder; expected a folder for each label"):
+        read_photographs(tmp_path / "nowhere", LABELS, ALL, seed=1)
+
+
+def test_a_missing_label_names_the_folders_that_are_there(folder: Path) -> None:
+    (folder / "no_helmet").rename(folder / "without")
+    with pytest.raises(DataError, match=r"no folder no_helmet; found the folders helmet, without; expected"):
+        read_photographs(folder, LABELS, ALL, seed=1)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(DataError, match="found no folders"):
+        read_photographs(tmp_path / "bare", LABELS, ALL, seed=1)
+    for file in (folder / "helmet").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"helmet: no photographs among 0 entries"):
+        read_photographs(folder, LABELS, ALL, seed=1)
+
+
+def test_a_label_without_a_readable_photograph_is_refused(folder: Path) -> None:
+    for file in (folder / "helmet").iterdir():
+        file.write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"no readable photograph of helmet in 6 of 12 files cannot be decoded"):
+        read_photographs(folder, LABELS, ALL, seed=1)
+
+
+def test_a_part_that_empties_a_label_is_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"part \[0.0, 1e-06\] of 12 photographs.*widen the part"):
+        read_photographs(folder, LABELS, (0.0, 1e-6), seed=1)
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(folder: Path) -> None:
+    images = read_photographs(folder, LABELS, ALL, seed=1).images
+    save(folder / "no_helmet" / "n0.png", scene(999))
+    with pytest.raises(DataError, match="changed while"):
+        images[0]
+    (folder / "no_helmet" / "n0.png").unlink()
+    with pytest.raises(DataError, match="cannot be read any more"):
+        images[0]

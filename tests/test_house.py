@@ -1,0 +1,115 @@
+"""Guards the house: who may import whom, one word a stage, and DVC seeing every import."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from pipeline.cli import app
+from pipeline.params import Params
+from tests.house import ROOMS, ROOT, STAGES, code_needed, dvc_stages, imports, modules
+
+FOUNDATION = {f"pipeline.{name}" for name in ("errors", "records", "params", "preprocess", "shards")}
+STAGE_MODULES = {f"{room}.{stage}" for stage, room in STAGES.items()}
+PLUG_INS = ("pipeline.generators", "pipeline.engines", "export.formats")
+
+
+def test_the_foundation_stands_on_itself() -> None:
+    for name in FOUNDATION:
+        assert imports(name) <= FOUNDATION, name
+
+
+def test_stages_never_import_stages() -> None:
+    for name in STAGE_MODULES:
+        assert not imports(name) & STAGE_MODULES, name
+
+
+def test_tools_never_import_stages() -> None:
+    for name in modules().keys() - STAGE_MODULES - {"pipeline.cli"}:
+        assert not imports(name) & STAGE_MODULES, name
+
+
+def test_nobody_imports_the_roof() -> None:
+    assert [name for name in modules() if "pipeline.cli" in imports(name)] == []
+
+
+def test_rooms_look_one_way() -> None:
+    for name in modules().keys() - {"pipeline.cli"}:
+        rooms = {other.partition(".")[0] for other in imports(name)}
+        allowed = ROOMS[: ROOMS.index(name.partition(".")[0]) + 1]
+        assert rooms <= set(allowed), name
+
+
+@pytest.mark.parametrize("folder", PLUG_INS)
+def test_plug_ins_never_import_each_other(folder: str) -> None:
+    plug_ins = {name for name in modules() if name.startswith(f"{folder}.")}
+    for name in plug_ins:
+        assert not imports(name) & plug_ins, name
+
+
+def test_there_are_no_import_cycles() -> None:
+    for name in modules():
+        seen, stack = set(), list(imports(name))
+        while stack:
+            current = stack.pop()
+            assert current != name, f"{name} imports itself by way of {sorted(seen)}"
+            if current not in seen:
+                seen.add(current)
+                stack += imports(current)
+
+
+def test_a_stage_is_one_word_in_five_places() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for stage, room in STAGES.items():
+        assert stage in dvc_stages(), "a DVC stage"
+        assert stage in commands, "a command"
+        assert f"{room}.{stage}" in modules(), "a module"
+        assert stage in Params.model_fields, "a section of params.yaml"
+        assert (ROOT / "tests" / room / f"test_{stage}.py").is_file(), "a test file"
+    assert list(dvc_stages()) == list(STAGES)
+
+
+def covered(path: str, deps: list[str]) -> bool:
+    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_dvc_sees_all_code_a_stage_runs(stage: str) -> None:
+    declared = dvc_stages()[stage]
+    deps = declared.get("do", declared)["deps"] if "do" in declared else declared["deps"]
+    missing = sorted(path for path in code_needed(stage) if not covered(path, deps))
+    assert missing == [], f"dvc.yaml {stage}.deps: add them"
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_dvc_sees_no_code_a_stage_does_not_run(stage: str) -> None:
+    deps = [dep for dep in dvc_stages()[stage]["deps"] if dep.endswith(".py") and "${" not in dep]
+    assert sorted(set(deps) - code_needed(stage)) == []
+
+
+def test_every_stage_reads_its_section_of_params() -> None:
+    for stage in STAGES:
+        names = {str(entry).partition(".")[0] for entry in dvc_stages()[stage].get("params", [])}
+        assert stage in names, stage
+
+
+def test_params_and_policies_are_plain_yaml() -> None:
+    for path in itertools.chain([ROOT / "params.yaml", ROOT / "dvc.yaml"], (ROOT / "policies").glob("*.yaml")):
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+
+def test_modules_stay_small() -> None:
+    sizes = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: lines for name, lines in sizes.items() if lines > 300} == {}
+    assert sorted(sizes.values())[len(sizes) // 2] <= 120
+
+
+def test_the_lock_names_no_host() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in lock
+    assert "--hash=sha256:" in lock
+    assert Path(ROOT / "LICENSE").read_text(encoding="utf-8").count("Apache License") >= 1
