@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 Point = tuple[float, float]
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 10.0, 28.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _frame(axes: Axes) -> Markup:
         x, _ = axes.place((value, axes.y[0]))
         parts.append(_text((x, axes.height - _BOTTOM + 13), f"{value:g}", "middle"))
     parts.append(_text(((axes.width + _LEFT) / 2, axes.height - 3), axes.labels[0], "middle"))
-    parts.append(_text((_LEFT, _TOP - 1), axes.labels[1], "start"))
+    parts.append(_text((4, 10), axes.labels[1], "start"))
     return Markup().join(parts)
 
 

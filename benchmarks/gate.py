@@ -143,7 +143,7 @@ def _required(params: GateParams, measured: Measured) -> Iterator[Check]:
             value=count,
             limit=1,
             verdict="pass" if count else "unmeasured",
-            reason=f"{count} artifacts" if count else "required, and no artifact of this format was measured",
+            reason=f"{count} measured" if count else "required, and no artifact of this format was measured",
         )
 
 
@@ -160,11 +160,12 @@ def _accuracy_floor(params: GateParams, measured: Measured, name: str) -> Check:
     if value is None or low is None or high is None:
         return _limited("accuracy", name, None, floor, at_least=True)
     verdict: Outcome = "pass" if low >= floor else "fail" if high < floor else "unmeasured"
-    reason = f"interval {low:.4f} to {high:.4f}"
+    where = {"pass": "above the floor", "fail": "below the floor", "unmeasured": "around the floor"}[verdict]
+    reason = f"interval {low:.4f} to {high:.4f}, {where}"
     if verdict == "unmeasured":
         enough = trials_to_exclude(value, floor, _finite(measured.get("confidence")) or 0.95)
         more = f"about {enough} selfies would tell" if enough else "no number of selfies would tell"
-        reason += f" holds the floor: needs more selfies; at this accuracy {more}"
+        reason += f": needs more selfies; at this accuracy {more}"
     return Check(name="accuracy", artifact=name, value=value, limit=floor, verdict=verdict, reason=reason)
 
 
@@ -173,10 +174,14 @@ def _limited(check: str, artifact: str, value: float | None, limit: float, *, at
         return Check(name=check, artifact=artifact, value=None, limit=limit, verdict="unmeasured", reason="no figure")
     holds = value >= limit if at_least else value <= limit
     sign = ">=" if at_least else "<="
-    reason = f"{value:.6g} {sign if holds else 'is not ' + sign} {limit:.6g}"
+    reason = f"{_text(value)} {sign if holds else 'is not ' + sign} {_text(limit)}"
     return Check(
         name=check, artifact=artifact, value=value, limit=limit, verdict="pass" if holds else "fail", reason=reason
     )
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _against(params: GateParams, measured: Measured, predictions: Predictions, baseline: Baseline) -> Iterator[Check]:

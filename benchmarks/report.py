@@ -35,6 +35,7 @@ from pipeline.records import atomic_write
 
 UNMEASURED = "unmeasured"
 TEMPLATES = Path(__file__).parent / "templates"
+_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
 _STAGES = ("prompts", "generate", "curate", "train")
 
 
@@ -80,36 +81,38 @@ def run(params: ReportParams, found: ReportInput) -> Report:
     )
 
 
-def write(report: Report, folder: Path) -> None:
-    """Write index.html and summary.md."""
-    for name, text in (("index.html", report.html), ("summary.md", report.markdown)):
-        with atomic_write(folder / name) as file:
+def write(report: Report, page: Path, summary: Path) -> None:
+    """Write the page and the comment."""
+    for path, text in ((page, report.html), (summary, report.markdown)):
+        with atomic_write(path) as file:
             file.write(text.encode())
 
 
-_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
-
-
-def percent(value: object) -> str:
-    """A share as a percentage."""
-    return _shown(value, lambda number: f"{100 * number:.1f} %")
+def percent(value: object, digits: int = 1) -> str:
+    """A share as a percentage, with a space that does not break."""
+    return _shown(value, lambda found: f"{100 * found:.{digits}f}\u00a0%")
 
 
 def number(value: object, digits: int = 4) -> str:
-    """A number with ``digits`` significant digits, or a whole one with groups of thousands."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return _shown(value, lambda found: f"{found:.{digits}g}")
+    """A number with ``digits`` significant digits; from a thousand on a whole one with groups."""
+    return _shown(value, lambda found: f"{found:,.0f}" if abs(found) >= 1000 else f"{found:.{digits}g}")
+
+
+def figure(value: object, check: str) -> str:
+    """The value or limit of a check, in the unit of the check."""
+    if check == "size_bytes":
+        return megabytes(value)
+    return number(value) if check == "required" else percent(value, 2)
 
 
 def milliseconds(value: object) -> str:
     """A time in ms."""
-    return _shown(value, lambda found: f"{found:.2f} ms" if found < 100 else f"{found:.0f} ms")
+    return _shown(value, lambda found: f"{found:.2f}\u00a0ms" if found < 100 else f"{found:.0f}\u00a0ms")
 
 
 def megabytes(value: object) -> str:
     """A size in bytes as MB (10**6)."""
-    return _shown(value, lambda found: f"{found / 1e6:.2f} MB" if found < 1e8 else f"{found / 1e6:.0f} MB")
+    return _shown(value, lambda found: f"{found / 1e6:.2f}\u00a0MB" if found < 1e8 else f"{found / 1e6:.0f}\u00a0MB")
 
 
 def cell(text: object) -> str:
@@ -147,6 +150,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "percent": percent,
         "number": number,
+        "figure": figure,
         "ms": milliseconds,
         "mb": megabytes,
         "cell": cell,

@@ -53,12 +53,21 @@ class SliceRow:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture with what is said below it; ``facts`` are the factors worth telling."""
+    """A picture with what is said below it.
+
+    Attributes:
+        uri: The picture itself, as a data URI.
+        title: In a word.
+        lines: Figures, a line each.
+        facts: Its factors as ``name=value``.
+        brief: The values of the factors alone, the label's own first.
+    """
 
     uri: str
     title: str
-    lines: tuple[str, ...]
-    facts: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,12 @@ def samples(found: ReportInput, count: int) -> list[Shown]:
     rows = found.training.rows
     chosen = sorted({int(at) for at in np.linspace(0, len(rows) - 1, min(count, len(rows)))})
     return [
-        Shown(data_uri(read_pixels(found.training.folder, rows[at])), rows[at].label, (), _told(rows[at]))
+        Shown(
+            data_uri(read_pixels(found.training.folder, rows[at])),
+            rows[at].label,
+            facts=_told(rows[at]),
+            brief=", ".join(fact.partition("=")[2] for fact in reversed(_told(rows[at]))),
+        )
         for at in chosen
     ]
 
@@ -141,7 +155,7 @@ def mistakes(found: ReportInput, count: int) -> list[Shown]:
 def sheets(found: ReportInput) -> list[Shown]:
     """Contact sheets of curation, at most ``_SHEET_WIDTH`` pixels wide."""
     return [
-        Shown(data_uri(decode(path.read_bytes(), str(path)), width=_SHEET_WIDTH), path.stem.replace("_", " "), (), ())
+        Shown(data_uri(decode(path.read_bytes(), str(path)), width=_SHEET_WIDTH), path.stem.replace("_", " "))
         for path in found.sheets
     ]
 

@@ -21,10 +21,13 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.params import SelfiesParams
+from pipeline.policy import SCENARIO, Policy
 from pipeline.preprocess import Pixels, encode_png
 from pipeline.records import Image, Prompt, Rejection, write_rows
+from pipeline.renderer import render
+from pipeline.scenes import draw_prompts
 from pipeline.shards import Encoded, write_images
 
 PREFIX = "selfie-"
@@ -62,6 +65,9 @@ class RenderedScenes:
     workers: int = 2
 
 
+Source = RenderedScenes | Photographs
+
+
 @dataclass(frozen=True, slots=True)
 class SelfiesResult:
     """What was written, and what was put aside."""
@@ -70,7 +76,35 @@ class SelfiesResult:
     rejections: tuple[Rejection, ...]
 
 
-def run(params: SelfiesParams, source: RenderedScenes | Photographs, out: Path) -> SelfiesResult:
+def draw_scenes(params: SelfiesParams, policy: Policy, size: tuple[int, int]) -> RenderedScenes:
+    """Draw scenes from the selfies' own seed, one picture a caption, to be rendered at ``size`` (width, height)."""
+    return RenderedScenes(draw_prompts(policy, params.count, 1, params.seed), size, render_scene)
+
+
+def folder_of(params: SelfiesParams) -> Path:
+    """The folder of photographs.
+
+    Raises:
+        ParamsError: None is named.
+    """
+    if params.folder is None:
+        raise ParamsError("params.yaml selfies.folder: null; source is photos; expected a folder of LABEL/*.jpg")
+    return params.folder
+
+
+def render_scene(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -> Pixels:
+    """Render one scene: uint8 (height, width, 3) RGB.
+
+    Raises:
+        PolicyError: The policy has a factor or value that the renderer cannot draw.
+    """
+    try:
+        return render({name: value for name, value in factors.items() if name != SCENARIO}, seed, size)
+    except ValueError as error:
+        raise PolicyError(f"the renderer cannot draw a selfie: {error}") from error
+
+
+def run(params: SelfiesParams, source: Source, out: Path) -> SelfiesResult:
     """Write the selfies.
 
     Args:

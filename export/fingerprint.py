@@ -20,5 +20,7 @@ def sha256_of(path: Path) -> str:
     """Hash a file, or a folder as the list of its relative names and their hashes."""
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(path).as_posix()}\n" for f in files_of(path)]
+    lines = [
+        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(path).as_posix()}\n" for f in files_of(path)
+    ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

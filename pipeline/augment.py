@@ -1,9 +1,9 @@
 """Phone-camera augmentation: what a front camera, an unsteady hand and a messenger do to a picture.
 
-Takes and returns uint8 batches; everything a batch meets is drawn from one stream of chance, so the same stream gives the
-same pixels. Whole batches are worked on at once, in the order light meets a camera: the scene moves (mirror, rotation, zoom,
-shift), something covers a part of it, the lens blurs it, the sensor adds noise (shot and read noise: Foi et al., IEEE TIP
-17(10), 2008), the image processor sets exposure, white balance, contrast and gamma, and JPEG compresses it.
+Takes and returns uint8 batches; all that a batch meets is drawn from one stream of chance, so the same stream gives the
+same pixels. Whole batches are worked on at once, in the order light meets a camera: the scene moves (mirror, rotation,
+zoom, shift), something covers a part of it, the lens blurs it, the sensor adds noise (shot and read noise: Foi et al.,
+IEEE TIP 17(10), 2008), the image processor sets exposure, white balance, contrast and gamma, and JPEG compresses it.
 
 Strength 0 changes nothing; at 1 the ranges of ``Ranges`` apply whole.
 """
@@ -170,7 +170,7 @@ def _kernels(count: int, stream: np.random.Generator, strength: float) -> Floats
     angle = stream.uniform(0, math.pi, (count, 1, 1))
     along = 0.3 + stream.uniform(0, 1, (count, 1, 1)) * RANGES.blur_pixels * strength
     across = np.where(stream.random((count, 1, 1)) < 0.5, along, 0.3)
-    y, x = np.mgrid[: KERNEL, : KERNEL] - KERNEL // 2
+    y, x = np.mgrid[:KERNEL, :KERNEL] - KERNEL // 2
     u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     weight = np.exp(-0.5 * ((u / along) ** 2 + (v / across) ** 2))
     return np.asarray(weight / weight.sum((1, 2), keepdims=True), np.float32)

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -21,7 +20,7 @@ from pipeline.errors import GossamerError
 class GuardedGroup(TyperGroup):
     """Turns a user's error into a message and an exit code, and Ctrl-C into a promise: nothing made is lost."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's classes private
         """Run a command."""
         try:
             return super().invoke(ctx)
@@ -53,3 +52,287 @@ app = typer.Typer(
 
 In = Annotated[Path, typer.Argument(help="read")]
 Out = Annotated[Path, typer.Argument(help="write")]
+
+policy_app = typer.Typer(no_args_is_help=True, help="Look at a policy.")
+baseline_app = typer.Typer(no_args_is_help=True, help="The release that candidates are compared with.")
+app.add_typer(policy_app, name="policy")
+app.add_typer(baseline_app, name="baseline")
+
+
+@app.command()
+def prompts(
+    policy: In = Path("policies/helmet.yaml"),
+    out: Out = Path("data/prompts.jsonl"),
+    metrics: Out = Path("metrics/prompts.json"),
+) -> None:
+    """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
+    from pipeline import prompts as stage
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+    from pipeline.records import write_json, write_rows
+
+    result = stage.run(load_params().prompts, load_policy(policy))
+    write_rows(out, result.prompts)
+    write_json(metrics, result.metrics)
+
+
+@app.command()
+def generate(
+    prompts: In = Path("data/prompts.jsonl"),
+    policy: In = Path("policies/helmet.yaml"),
+    out: Out = Path("data/images"),
+    metrics: Out = Path("metrics/generate.json"),
+) -> None:
+    """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
+    from pipeline import generate as stage
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+    from pipeline.records import Prompt, read_rows, write_json
+
+    params = load_params()
+    if params.dataset.source == "photos":
+        labels = list(load_policy(policy).labels)
+        result = stage.run_photos(params.dataset, labels, params.generate.images_per_shard, out)
+    else:
+        result = stage.run(params.generate, read_rows(prompts, Prompt), out)
+    write_json(metrics, result.metrics)
+
+
+@app.command()
+def curate(
+    images: In = Path("data/images"),
+    policy: In = Path("policies/helmet.yaml"),
+    kept: Out = Path("data/kept.jsonl"),
+    rejected: Out = Path("data/rejected.jsonl"),
+    metrics: Out = Path("metrics/curate.json"),
+    sheets: Out = Path("report/curation"),
+) -> None:
+    """Put aside what is broken, doubled or mislabelled; each with its reason and score."""
+    from pipeline import curate as stage
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+    from pipeline.records import write_json, write_rows
+    from pipeline.review import write_sheets
+    from pipeline.shards import read_index
+
+    params = load_params().curate
+    result = stage.run(params, read_index(images), images, list(load_policy(policy).labels))
+    write_rows(kept, result.kept)
+    write_rows(rejected, result.rejected)
+    write_sheets(params, result, images, sheets)
+    write_json(metrics, result.metrics)
+
+
+@app.command()
+def split(
+    kept: In = Path("data/kept.jsonl"),
+    train: Out = Path("data/train.jsonl"),
+    val: Out = Path("data/val.jsonl"),
+) -> None:
+    """Hold scenes out for validation; no scene stands on both sides."""
+    from pipeline import split as stage
+    from pipeline.params import load_params
+    from pipeline.records import Image, read_rows, write_rows
+
+    result = stage.run(load_params().split, read_rows(kept, Image))
+    write_rows(train, result.train)
+    write_rows(val, result.val)
+
+
+@app.command()
+def train(
+    train: In = Path("data/train.jsonl"),
+    val: In = Path("data/val.jsonl"),
+    images: In = Path("data/images"),
+    policy: In = Path("policies/helmet.yaml"),
+    out: Out = Path("models/checkpoint"),
+    metrics: Out = Path("metrics/train.json"),
+    plot: Out = Path("plots/train.csv"),
+) -> None:
+    """Train the backbone; goes on after the last whole epoch of a stopped run."""
+    from pipeline import train as stage
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+    from pipeline.records import Image, read_rows, write_json, write_table
+
+    rows = stage.TrainRows(read_rows(train, Image), read_rows(val, Image), images)
+    result = stage.run(load_params().train, list(load_policy(policy).labels), rows, out)
+    write_table(plot, result.curve)
+    write_json(metrics, result.metrics)
+
+
+@app.command()
+def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/selfies")) -> None:
+    """Make the portrait selfies that models are measured on; training never sees them."""
+    from benchmarks import selfies as stage
+    from pipeline.params import load_params
+    from pipeline.photographs import read_photographs
+    from pipeline.policy import load_policy
+
+    params = load_params()
+    checked = load_policy(policy)
+    if params.selfies.source == "photos":
+        folder = stage.folder_of(params.selfies)
+        source: stage.Source = read_photographs(folder, list(checked.labels), params.selfies.part, params.dataset.seed)
+    else:
+        source = stage.draw_scenes(params.selfies, checked, (params.generate.width, params.generate.height))
+    stage.run(params.selfies, source, out)
+
+
+@app.command()
+def convert(
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="coreml, tflite or onnx")],
+    checkpoint: In = Path("models/checkpoint"),
+    train: In = Path("data/train.jsonl"),
+    val: In = Path("data/val.jsonl"),
+    images: In = Path("data/images"),
+    out: Annotated[Path, typer.Argument(help="write: OUT/FORMAT/")] = Path("artifacts"),
+    metrics: Annotated[Path, typer.Argument(help="write: METRICS/convert-FORMAT.json")] = Path("metrics"),
+) -> None:
+    """Export the checkpoint to one format, every recipe of it, and compare each with the checkpoint."""
+    from export import convert as stage
+    from pipeline.model import load_checkpoint
+    from pipeline.params import load_params
+    from pipeline.records import Image, read_rows, write_json
+
+    rows = stage.ConvertRows(images, read_rows(train, Image), read_rows(val, Image))
+    params = load_params().convert
+    result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
+    write_json(metrics / f"convert-{format_name}.json", result.metrics)
+
+
+@app.command()
+def measure(
+    artifacts: In = Path("artifacts"),
+    checkpoint: In = Path("models/checkpoint"),
+    selfies: In = Path("data/selfies"),
+    policy: In = Path("policies/helmet.yaml"),
+    metrics: Out = Path("metrics/measure.json"),
+    predictions: Out = Path("data/predictions.parquet"),
+    plots: Annotated[Path, typer.Argument(help="write: PLOTS/*.csv")] = Path("plots"),
+) -> None:
+    """Measure every artifact on the selfies: accuracy, slices, latency, memory, size."""
+    from benchmarks import measure as stage
+    from benchmarks.answers import Subject, read_artifacts, read_reference
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+    from pipeline.shards import read_index
+
+    facts = stage.policy_facts(load_policy(policy))
+    subject = Subject(
+        read_reference(checkpoint), read_artifacts(artifacts), selfies, read_index(selfies), policy=facts
+    )
+    stage.write(stage.run(load_params().measure, subject), metrics, predictions, plots)
+
+
+@app.command()
+def gate(
+    measured: In = Path("metrics/measure.json"),
+    predictions: In = Path("data/predictions.parquet"),
+    baseline: In = Path("benchmarks/baseline"),
+    out: Out = Path("metrics/gate.json"),
+) -> None:
+    """Judge the measurements, against floors and the accepted baseline; `gossamer release` obeys the verdict."""
+    from benchmarks import gate as stage
+    from benchmarks.baseline import read_baseline
+    from benchmarks.predictions import read_predictions
+    from pipeline.params import load_params
+    from pipeline.records import read_metrics, write_json
+
+    table = read_predictions(predictions)
+    write_json(out, stage.run(load_params().gate, read_metrics(measured), table, read_baseline(baseline)))
+
+
+@app.command()
+def report(
+    policy: In = Path("policies/helmet.yaml"),
+    page: Out = Path("report/index.html"),
+    summary: Out = Path("report/summary.md"),
+) -> None:
+    """Put all of it on one page, and the gist in a comment."""
+    from benchmarks import report as stage
+    from benchmarks.evidence import ReportPaths, read_report_input
+    from pipeline.params import load_params
+    from pipeline.policy import load_policy
+
+    checked = load_policy(policy)
+    found = read_report_input(ReportPaths(), checked.name, checked.question)
+    stage.write(stage.run(load_params().report, found), page, summary)
+
+
+@policy_app.command("check")
+def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
+    """Check a policy, count its prompt space and show some of its captions."""
+    from pipeline.policy import load_policy
+    from pipeline.scenes import draw_prompts, space_size
+
+    checked = load_policy(policy)
+    drawn = draw_prompts(checked, samples, 1, seed=0)
+    print(f"{policy}: {checked.question} {' / '.join(checked.labels)}; {space_size(checked):,} captions")
+    for prompt in drawn:
+        print(f"  {prompt.label}: {prompt.text}")
+
+
+@baseline_app.command("accept")
+def accept_baseline(
+    measured: In = Path("metrics/measure.json"),
+    predictions: In = Path("data/predictions.parquet"),
+    baseline: Out = Path("benchmarks/baseline"),
+) -> None:
+    """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
+    from benchmarks import gate as stage
+    from pipeline.params import load_params
+
+    verdict = stage.accept(load_params().gate, measured, predictions, baseline)
+    print(f"{baseline}: accepted ({verdict.verdict}); commit it, then: dvc repro")
+
+
+@app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="of this release, e.g. 1.4.0")] = "0.1.0",
+    policy: In = Path("policies/helmet.yaml"),
+    verdict: In = Path("metrics/gate.json"),
+    artifacts: In = Path("artifacts"),
+    selfies: In = Path("data/selfies"),
+    out: Out = Path("release"),
+) -> None:
+    """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
+    from benchmarks.gate import refuse_unless_pass
+    from export.bundle import build, gather
+    from pipeline.policy import load_policy
+    from pipeline.records import Verdict, read_json
+
+    refuse_unless_pass(read_json(verdict, Verdict))
+    content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
+    print(f"{build(content, out)}: passed on every check; try: gossamer verify")
+
+
+@app.command()
+def verify(bundle: In) -> None:
+    """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""
+    from export.bundle import verify as check
+    from pipeline.errors import ReleaseRefusedError
+
+    findings = check(bundle)
+    if findings:
+        raise ReleaseRefusedError("\n".join(f"{bundle}/{finding.file}: {finding.problem}" for finding in findings))
+    print(f"{bundle}: whole, and every artifact answers as it should")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.doctor import examine
+
+    table = Table("", "found", "", box=None)
+    for finding in examine(Path.cwd()):
+        mark = "[green]ok[/]" if finding.good else f"[red]{finding.advice}[/]"
+        table.add_row(finding.name, finding.found, mark)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
+import PIL.ImageStat
 from numpy.typing import NDArray
 
 from pipeline.preprocess import Pixels
@@ -45,15 +46,33 @@ def find(reason: str, score: float, threshold: float, detail: str = "") -> Findi
 
 
 def measure_quality(pixels: Pixels) -> dict[str, float]:
-    """Take CleanVision's raw measures of one picture, uint8 (height, width, 3) RGB: brightness, entropy, edges."""
-    from cleanvision.issue_managers.image_property import BlurrinessProperty, BrightnessProperty, EntropyProperty
+    """Take CleanVision's raw measures of one picture, uint8 (height, width, 3) RGB: brightness, entropy, edges.
+
+    One thing differs. Pillow leaves the outermost pixels of an edge filter as they were, so CleanVision counts a frame
+    of brightness among the edges; in thumbnails it drowns the blur (portraits blurred with a radius of 10 pixels scored
+    0.32, sharp ones 0.43). The frame is cut off, and its correction for few colours, which adds as much, is left out.
+    """
+    from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
 
     picture = PIL.Image.fromarray(pixels)
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), PIL.Image.Resampling.BILINEAR)
-    measures: dict[str, float] = {}
-    for measured in (BrightnessProperty("dark"), EntropyProperty(), BlurrinessProperty()):
-        measures |= measured.calculate(picture)
-    return measures
+    measures: dict[str, float] = {
+        **BrightnessProperty("dark").calculate(picture),
+        **EntropyProperty().calculate(picture),
+    }
+    return {**measures, "blurriness": _edge_strength(picture), "blurriness_grayscale_std": 0.0}
+
+
+def _edge_strength(picture: PIL.Image.Image) -> float:
+    from cleanvision.issue_managers.image_property import get_edges
+    from cleanvision.utils.constants import MAX_RESOLUTION_FOR_BLURRY_DETECTION as LONGEST
+
+    small = picture.convert("L")
+    small.thumbnail((LONGEST, LONGEST))
+    if min(small.size) < 3:
+        return 0.0
+    inner = get_edges(small).crop((1, 1, small.width - 1, small.height - 1))
+    return float(PIL.ImageStat.Stat(inner).stddev[0])
 
 
 def score_quality(measures: Sequence[Mapping[str, float]]) -> dict[str, Scores]:

@@ -70,7 +70,7 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path) -> Generat
     if not prompts:
         raise DataError("data/prompts.jsonl: no prompts; expected at least one; see params.yaml prompts.count")
     module = find_generator(params.generator)
-    options = load_section(module.Params, getattr(params, params.generator), f"generate.{params.generator}")
+    options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
     key = _work_key(params, prompts, module.fingerprint(options))
     work = out.with_name(f"{out.name}.work") / key
     work.mkdir(parents=True, exist_ok=True)
@@ -210,6 +210,5 @@ def _work_key(params: GenerateParams, prompts: Sequence[Prompt], fingerprint: st
 def _what_matters(params: GenerateParams) -> str:
     """The params that pictures depend on: not how many processes draw them, nor other generators' sections."""
     values = params.model_dump(mode="json")
-    section = values[params.generator]
     kept = ("generator", "width", "height", "images_per_shard")
-    return json.dumps([section, *(values[name] for name in kept)], sort_keys=True)
+    return json.dumps([params.section(params.generator), *(values[name] for name in kept)], sort_keys=True)

@@ -2,17 +2,21 @@
 
 Convolutions on a few CPU cores gain little from threads inside an operation, and lose much when another process holds a
 core. So a batch is split into parts of at most ``PART`` pictures, each worked off on one thread by its own twin of the
-network: twins share their parameters and keep their own batch statistics ("ghost" batches: Hoffer et al., arXiv 1705.08741).
-Gradients are added in the order of the parts, so the result is the same for any number of threads.
+network: twins share parameters and have batch statistics of their own ("ghost" batches, arXiv 1705.08741). Gradients
+are added in the order of the parts, so the result is the same for any number of threads.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,11 +71,11 @@ class Learner:
         self.params = params
         self._pool = pool
         # Depthwise convolutions run twice as fast on a CPU when channels lie innermost.
-        classifier = PortableClassifier(network, spec).to(self.device, memory_format=torch.channels_last)
+        classifier = PortableClassifier(network, spec).to(self.device).to(memory_format=torch.channels_last)
         parts = len(split_batch(params.batch_size, self.device))
         self._twins = [classifier.train(), *(_twin(classifier) for _ in range(parts - 1))]
         self._parameters = list(classifier.parameters())
-        self._average = copy.deepcopy(classifier).eval()
+        self._average: PortableClassifier = copy.deepcopy(classifier).eval()
         self._optimiser = torch.optim.AdamW(
             _groups(self._parameters, params.weight_decay), lr=params.learning_rate, fused=self.device.type != "mps"
         )
@@ -142,7 +146,8 @@ class Learner:
 
     def _logits(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         with torch.inference_mode():
-            return self._average.logits(torch.from_numpy(pixels).to(self.device)).cpu()
+            logits: torch.Tensor = self._average.logits(torch.from_numpy(pixels).to(self.device))
+        return logits.cpu()
 
     def _move_average(self) -> None:
         # The first steps' weights are nobody's friend: the average starts short and grows to its full length.
@@ -164,11 +169,32 @@ def choose_device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+@contextmanager
+def reproducible_pool(params: TrainParams) -> Iterator[Executor]:
+    """Open the thread pool with torch on one thread in each and deterministic kernels only; put torch back after."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic: Any = torch.utils.deterministic
+    fill = deterministic.fill_uninitialized_memory
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(1)
+    # Some GPU kernels have no deterministic twin: there torch says so once and goes on.
+    torch.use_deterministic_algorithms(True, warn_only=choose_device(params.device).type != "cpu")
+    deterministic.fill_uninitialized_memory = False  # a net for bugs, at a quarter of the speed
+    try:
+        with ThreadPoolExecutor(params.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        deterministic.fill_uninitialized_memory = fill
+
+
 def split_batch(size: int, device: torch.device) -> list[slice]:
     """Split a batch into parts: nearly equal ones of at most ``PART`` on a CPU, one elsewhere."""
     count = math.ceil(size / PART) if device.type == "cpu" else 1
     edges = [size * part // count for part in range(count + 1)]
-    return [slice(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    return [slice(low, high) for low, high in pairwise(edges)]
 
 
 def _twin(classifier: PortableClassifier) -> PortableClassifier:

@@ -43,7 +43,7 @@ def false_positive_rate(decisions: Ints, targets: Ints, positive: int) -> float:
     return float(np.mean(decisions[rows] == positive)) if rows.any() else math.nan
 
 
-def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of a proportion (Wilson, JASA 22, 1927); (NaN, NaN) for no trials."""
     if total == 0:
         return math.nan, math.nan
@@ -68,9 +68,7 @@ def trials_to_exclude(share: float, limit: float, confidence: float = 0.95, most
     """
 
     def excluded(trials: int) -> bool:
-        # floor/ceil: the whole number of successes that lies nearer to the limit
-        successes = math.floor(share * trials) if share > limit else math.ceil(share * trials)
-        low, high = wilson_interval(successes, trials, confidence)
+        low, high = wilson_interval(share * trials, trials, confidence)
         return low >= limit if share > limit else high < limit
 
     if share == limit or not excluded(most):

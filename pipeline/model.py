@@ -97,7 +97,7 @@ def build_network(backbone: str, labels: int, pretrained: str = "none", padding:
         ModelError: The weights cannot be had, or are another network's.
     """
     if not timm.is_model(backbone):
-        near = ", ".join(timm.list_models(f"*{backbone.split('_')[0]}*")[:6]) or "timm.list_models()"
+        near = ", ".join(timm.list_models(f"*{backbone.partition('_')[0]}*")[:6]) or "timm.list_models()"
         raise ParamsError(f"params.yaml train.backbone: {backbone!r}; expected a timm model such as {near}")
     # "fast" pooling is a plain mean: exporters turn the default one into a reshape and a gather.
     options: dict[str, Any] = {"num_classes": labels, "global_pool": "fast"}
@@ -105,10 +105,10 @@ def build_network(backbone: str, labels: int, pretrained: str = "none", padding:
         options["pad_type"] = "same"
     if pretrained == "hub":
         try:
-            return _as_module(timm.create_model(backbone, pretrained=True, **options))
+            return _quieten(_as_module(timm.create_model(backbone, pretrained=True, **options)), labels)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"params.yaml train.pretrained: hub; {backbone} cannot be fetched: {error}") from error
-    network = _as_module(timm.create_model(backbone, **options))
+    network = _quieten(_as_module(timm.create_model(backbone, **options)))
     if pretrained != "none":
         _load_pretrained(network, Path(pretrained))
     return network
@@ -155,6 +155,20 @@ def predict(checkpoint: Checkpoint, pixels: NDArray[np.uint8], batch_size: int =
 def _as_module(network: object) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise ModelError(f"timm returned {type(network).__name__}; expected a torch module")
+    return network
+
+
+def _quieten(network: nn.Module, hub_labels: int = 0) -> nn.Module:
+    """Let a fresh head start near zero: timm's init scales with the outputs, and two of them shout (first loss > 1.5).
+
+    A head that came with the hub's weights, because it has as many outputs, is left as it is.
+    """
+    if hub_labels and getattr(network, "pretrained_cfg", {}).get("num_classes") == hub_labels:
+        return network
+    head = network.get_classifier()  # type: ignore[operator]
+    if isinstance(head, nn.Linear):
+        nn.init.normal_(head.weight, std=0.01)
+        nn.init.zeros_(head.bias)
     return network
 
 

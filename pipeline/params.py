@@ -8,12 +8,15 @@ opens it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
+
+ROOT = Path(__file__).parent.parent
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -64,16 +67,37 @@ class PromptsParams(Section):
     seed: Seed
 
 
-class GenerateParams(Section):
-    """Which generator draws, at which size in pixels; its own section is validated by the generator."""
+class PlugInSection(Section):
+    """A section with one free section a plug-in, named as the plug-in's file, which validates it itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    plug_ins: ClassVar[Path]
+
+    @model_validator(mode="after")
+    def _only_plug_ins(self) -> Self:
+        names = sorted(path.stem for path in self.plug_ins.glob("[a-z]*.py"))
+        for name, value in (self.model_extra or {}).items():
+            if name not in names:
+                raise ValueError(f"{name}: no such key; expected a value named above, or one of {', '.join(names)}")
+            if not isinstance(value, dict):
+                raise ValueError(f"{name}: {value!r}; expected a section of its own")  # noqa: TRY004 - for pydantic
+        return self
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The free section of one plug-in; empty where there is none."""
+        return dict((self.model_extra or {}).get(name, {}))
+
+
+class GenerateParams(PlugInSection):
+    """Which generator draws, at which size in pixels, with how many processes."""
+
+    plug_ins = ROOT / "pipeline" / "generators"
 
     generator: str
     width: Annotated[int, Field(ge=16)]
     height: Annotated[int, Field(ge=16)]
     images_per_shard: Positive
     workers: Threads
-    rendered: dict[str, Any]
-    stable_diffusion: dict[str, Any]
 
 
 class CurateParams(Section):
@@ -87,7 +111,7 @@ class CurateParams(Section):
     light: Share
     blurry: Share
     low_information: Share
-    near_duplicate: bool
+    near_duplicate: Share
     label_error: Share
     sheet_images: Positive
 
@@ -134,15 +158,14 @@ class SelfiesParams(Section):
     images_per_shard: Positive
 
 
-class ConvertParams(Section):
-    """Calibration and parity rows; each format's own section is validated by the format."""
+class ConvertParams(PlugInSection):
+    """How many rows to calibrate and to compare on."""
+
+    plug_ins = ROOT / "export" / "formats"
 
     calibration_images: Positive
     parity_images: Positive
     seed: Seed
-    coreml: dict[str, Any]
-    tflite: dict[str, Any]
-    onnx: dict[str, Any]
 
 
 class MeasureParams(Section):
@@ -191,6 +214,15 @@ class Params(Section):
     gate: GateParams
     report: ReportParams
 
+    @model_validator(mode="after")
+    def _selfies_are_new(self) -> Self:
+        if self.selfies.source == "rendered" and self.selfies.seed == self.prompts.seed:
+            raise ValueError(
+                f"selfies.seed: {self.selfies.seed}, which is prompts.seed; expected another: the selfies would be "
+                "pictures of the training scenes"
+            )
+        return self
+
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check a params file.
@@ -224,12 +256,16 @@ def load_section(kind: type[T], raw: dict[str, Any], place: str) -> T:
 
 def explain(file: str, error: ValidationError, place: str = "") -> str:
     """Say of each problem where it is, what was found and what was expected, a line each."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join([*filter(None, [place]), *map(str, problem["loc"])])
-        found = "" if problem["type"] == "missing" else f": {problem['input']!r}"
-        lines.append(f"{file} {where}{found}; {_expectation(problem['type'], problem['msg'])}")
-    return "\n".join(lines)
+    return "\n".join(f"{file} {_explain_one(problem, place)}" for problem in error.errors())
+
+
+def _explain_one(problem: ErrorDetails, place: str) -> str:
+    where = ".".join([*filter(None, [place]), *map(str, problem["loc"])])
+    message = _expectation(problem["type"], problem["msg"])
+    if isinstance(problem["input"], dict):  # a whole section: its own message says where in it
+        separator = "; " if problem["type"] == "missing" else "."
+        return f"{where}{separator}{message}" if where else message
+    return f"{where}: {problem['input']!r}; {message}"
 
 
 def _expectation(kind: str, message: str) -> str:

@@ -9,10 +9,12 @@ Reads and writes JSON lines and JSON files; writes are atomic (a temporary file,
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
@@ -168,8 +170,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -208,6 +210,17 @@ def write_json(path: Path, value: Record | dict[str, Any]) -> None:
     plain = value.model_dump(mode="json") if isinstance(value, Record) else value
     with atomic_write(path) as file:
         file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same columns as CSV with a header; no rows make an empty file."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def read_json(path: Path, kind: type[R]) -> R:

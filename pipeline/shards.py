@@ -1,7 +1,7 @@
 """Images on disk: tar shards and one index; the only code that knows the layout.
 
     FOLDER/index.jsonl      an Image record a line, in order
-    FOLDER/shard-00000.tar  plain tar; each record names its shard, byte offset and length, so reading seeks straight to it
+    FOLDER/shard-00000.tar  plain tar; each record names its shard, byte offset and length, so reading seeks there
 
 Few large files, because hashing ten thousand small ones costs DVC ten times more than five tars.
 Writing is deterministic (no clock, no user names) and atomic a shard.

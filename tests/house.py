@@ -23,6 +23,7 @@ STAGES = {
     "gate": "benchmarks",
     "report": "benchmarks",
 }
+FINDS = {"generate": ("pipeline.generators",), "convert": ("export.formats",), "measure": ("export.formats",)}
 
 
 def module_name(path: Path) -> str:
@@ -39,14 +40,26 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(name: str) -> frozenset[str]:
-    """Product modules that a module imports, anywhere in it; a package it imports from counts too."""
+    """Product modules that a module imports, anywhere in it."""
+    return imported(ast.parse(modules()[name].read_text(encoding="utf-8"))) - {name}
+
+
+def imported(tree: ast.AST) -> frozenset[str]:
+    """Product modules that a piece of code imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(found & modules().keys()) - {name}
+    return frozenset(found & modules().keys())
+
+
+def command_imports(stage: str) -> frozenset[str]:
+    """What the command of a stage imports: the roof puts a stage's parts together."""
+    roof = ast.parse(modules()["pipeline.cli"].read_text(encoding="utf-8"))
+    body = next(node for node in roof.body if isinstance(node, ast.FunctionDef) and node.name == stage)
+    return imported(body)
 
 
 def closure(name: str) -> set[str]:
@@ -75,5 +88,9 @@ def dvc_stages() -> dict[str, dict[str, Any]]:
 
 
 def code_needed(stage: str) -> set[str]:
-    """Paths that a stage's results depend on by import, sorted into files."""
-    return {str(modules()[name].relative_to(ROOT)) for name in closure(f"{STAGES[stage]}.{stage}")}
+    """Files that a stage's results depend on: what its command imports, and the plug-ins it finds by file name."""
+    names = set(command_imports(stage))
+    for folder in FINDS.get(stage, ()):
+        names |= {name for name in modules() if name.startswith(f"{folder}.")}
+    needed = {name for start in names for name in closure(start)}
+    return {str(modules()[name].relative_to(ROOT)) for name in needed}

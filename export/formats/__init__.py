@@ -1,7 +1,7 @@
 """The formats a phone reads: one file a format, discovered by file name; a new format is a new file in this folder.
 
-A format is a module that fulfils ``Format``. All of them share one contract: a uint8 RGB frame goes in, named ``image``,
-and float32 probabilities come out, named ``probs`` where the format lets names be chosen, in the order of the labels.
+A format is a module that fulfils ``Format``. All of them share one contract: a uint8 RGB frame named ``image`` goes in,
+and float32 probabilities named ``probs`` come out, in the order of the labels.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.model import PortableClassifier
 from pipeline.params import Section
 from pipeline.preprocess import Pixels, PreprocessSpec
+
+if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
+    from pipeline.model import PortableClassifier
 
 INPUT = "image"
 OUTPUT = "probs"

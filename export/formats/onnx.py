@@ -1,4 +1,4 @@
-"""ONNX, run by ONNX Runtime: ``float32``, and ``static_wi8_ai8`` as a QDQ graph that Android's and desktop runtimes read.
+"""ONNX, run by ONNX Runtime: ``float32``, and ``static_wi8_ai8`` as a QDQ graph.
 
 Reads an ``ExportJob``; writes one .onnx file without paths, stack traces or external data.
 8-bit weights use seven bits (``reduce_range``): CPUs without VNNI saturate on the full range, and so decide differently
@@ -89,9 +89,15 @@ def _convert(job: ExportJob, opset: int) -> bytes:
 
     height, width = job.spec.input_size
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    names = {"input_names": [INPUT], "output_names": [OUTPUT]}
     program = torch.onnx.export(
-        job.network, (frame,), dynamo=True, opset_version=opset, external_data=False, verbose=False, **names
+        job.network,
+        (frame,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=opset,
+        external_data=False,
+        verbose=False,
     )
     if program is None:
         raise ModelError("torch.onnx.export gave no program; expected one; another opset may help: convert.onnx.opset")

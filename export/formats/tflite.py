@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from export.calibration import merge_ranges
+from export.dead_channels import revive_dead_channels
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Predict, Runtime, check_frame
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
@@ -123,12 +124,14 @@ def _quantise(model: bytes, calibration: NDArray[np.uint8], percentile: float) -
     """
     from ai_edge_quantizer import qtyping, quantizer, recipe
 
-    work = quantizer.Quantizer(bytearray(model))
+    ranges = _ranges(model, calibration, percentile)
+    steps = {name: float((ends["max"] - ends["min"]).item()) / 255 for name, ends in ranges.items()}
+    work = quantizer.Quantizer(bytearray(revive_dead_channels(model, steps)))
     work.load_quantization_recipe(recipe.static_wi8_ai8())
     names = qtyping.TFLOperationName
     for operation in (names.SOFTMAX, names.OUTPUT, names.HARD_SWISH):
         work.update_quantization_recipe(regex=".*", operation_name=operation, algorithm_key="no_quantize")
-    result = work.quantize(_ranges(model, calibration, percentile), enable_progress_report=False)
+    result = work.quantize(ranges, enable_progress_report=False, enable_progress_bar=False)
     return bytes(result.quantized_model)
 
 
@@ -200,8 +203,10 @@ def _open(path: Path, threads: int) -> tuple[Any, dict[str, Any], dict[str, Any]
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        # The runtime announces its delegate on stderr.
+        with quiet_toolkits():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
         runner = interpreter.get_signature_runner(SIGNATURE)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: not a whole TFLite model: {error}; run dvc repro convert@tflite") from error

@@ -4,8 +4,14 @@
 place are geometry; nothing is read from disk. Each part has its own stream of chance (`streams`), so two pictures with
 the same seed and another headwear show the same person in the same pose, place and light: a counterfactual pair.
 
-The rooms: `people`, `face`, `hair`, `clothes`, `worn`, `hands` draw the person; `headwear` and `helmets` what is on the
-head; `places` and `light` where and how; `camera` takes the picture; `scene` puts them together.
+The rooms, in the order of a picture:
+    vocabulary, streams     what can be asked for, and the chance that fills in the rest
+    scene, pose             everything in one picture, and where the head is
+    places (indoors, outdoors), light
+    people: face (features, years), hair (cut, tresses), clothes (garments), hands, worn (glasses, masks)
+    headwear: hats, wraps, helmets, straps
+    brush, paths, palette   how anything is drawn
+    camera                  how it is seen
 """
 
 from __future__ import annotations

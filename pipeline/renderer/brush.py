@@ -9,12 +9,7 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
-from pipeline.renderer.palette import (
-    WHITE,
-    Colour,
-    mix,
-    tint,
-)
+from pipeline.renderer.palette import WHITE, Colour, mix, tint
 from pipeline.renderer.paths import Disc, Path, Point, polyline
 
 # Shade is warmer than mere darkness: skin and cloth lose blue before red.
@@ -43,7 +38,7 @@ class Brush:
     def __init__(self, size: tuple[int, int], key: Point = (0.0, -0.5), contrast: float = 0.4) -> None:
         width, height = size
         self._pixels: NDArray[np.uint8] = np.zeros((height, width, 4), np.uint8)
-        self._surface = skia.Surface(self._pixels, skia.kRGBA_8888_ColorType)
+        self._surface = skia.Surface(self._pixels, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType)
         self._canvas = self._surface.getCanvas()
         self._paint = skia.Paint(AntiAlias=True)
         self._pen = skia.Paint(

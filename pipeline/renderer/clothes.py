@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from pipeline.renderer.brush import Brush
 from pipeline.renderer.garments import FLOOR, Outfit, draw_details, draw_neckline
-from pipeline.renderer.palette import (
-    BLACK,
-    Colour,
-    mix,
-    scale,
-    shadow_of,
-)
+from pipeline.renderer.palette import BLACK, Colour, mix, scale, shadow_of
 from pipeline.renderer.paths import Disc, Path, Point, spline
 from pipeline.renderer.people import Person
 

@@ -6,21 +6,13 @@ from math import sin
 
 from pipeline.renderer.brush import Brush
 from pipeline.renderer.features import draw_eyes, draw_mouth, draw_nose
-from pipeline.renderer.palette import (
-    WHITE,
-    Colour,
-    from_hex,
-    mix,
-    shadow_of,
-)
+from pipeline.renderer.palette import WHITE, Colour, from_hex, luminance, mix, shadow_of
 from pipeline.renderer.paths import Disc, Path, spline
 from pipeline.renderer.people import Person
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.years import draw_beard, draw_years
 
 _BLUSH: Colour = from_hex("c0504a")
-
-
 _GOLD: Colour = from_hex("e8c66a")
 
 
@@ -86,8 +78,7 @@ def _relief(brush: Brush, person: Person, turn: Turn) -> None:
     ):
         brush.blob(Disc(*turn.on_face(x, y), rx, ry), light, alpha)
     for eye in (-1.0, 1.0):
-        socket = turn.on_face(eye * (person.build.eye_gap + 0.0), -0.04)
+        socket = turn.on_face(eye * person.build.eye_gap, -0.04)
         brush.blob(Disc(*socket, 0.25, 0.17), dark, 0.42)
-        brush.blob(
-            Disc(*turn.on_face(eye * 0.42, 0.36), 0.22, 0.18), mix(skin, _BLUSH, 0.5), 0.20 + 0.12 * person.femininity
-        )
+        cheek = Disc(*turn.on_face(eye * 0.42, 0.36), 0.22, 0.18)
+        brush.blob(cheek, mix(skin, _BLUSH, 0.5), (0.20 + 0.12 * person.femininity) * min(1.0, 0.25 + luminance(skin)))

@@ -12,24 +12,17 @@ import numpy as np
 from pipeline.renderer.brush import Brush
 from pipeline.renderer.cut import Cut, lean
 from pipeline.renderer.face import outline
-from pipeline.renderer.palette import (
-    WHITE,
-    Colour,
-    from_hex,
-    mix,
-    scale,
-)
-from pipeline.renderer.paths import Disc, Path, Point, ellipses, mirrored, spline
+from pipeline.renderer.palette import WHITE, Colour, from_hex, mix, scale
+from pipeline.renderer.paths import Disc, Path, Point, ellipses, mirrored, polygon, spline
 from pipeline.renderer.people import Person
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.streams import stream
 from pipeline.renderer.tresses import hang_curls, hang_long, hang_tail
 
 _SILVER: Colour = from_hex("b9b7b3")
-
-
 # Below this line hair shows under a hat's rim, head units.
 RIM = -0.40
+_PRESSED: Path = polygon(mirrored([(0.80, RIM), (0.95, -0.28), (1.10, -0.05), (1.25, 0.50), (4.0, 8.0)]))
 
 
 def draw_behind(brush: Brush, person: Person, turn: Turn, cut: Cut, hatted: bool) -> None:
@@ -37,13 +30,13 @@ def draw_behind(brush: Brush, person: Person, turn: Turn, cut: Cut, hatted: bool
     draw = _BEHIND.get(person.hair_style)
     if draw is None:
         return
-    with brush.within((-4.0, RIM, 4.0, 8.0)) if hatted else nullcontext():
+    with brush.inside(_PRESSED) if hatted else nullcontext():
         draw(brush, person, turn, cut)
 
 
 def draw_front(brush: Brush, person: Person, turn: Turn, cut: Cut, hatted: bool) -> None:
     """Draw the hair over the skull; with a hat on, only what shows below its rim."""
-    with brush.within((-4.0, RIM, 4.0, 8.0)) if hatted else nullcontext():
+    with brush.inside(_PRESSED) if hatted else nullcontext():
         _FRONT[person.hair_style](brush, person, turn, cut)
 
 
@@ -112,8 +105,8 @@ def _long(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
             (0.76, -0.5),
             (0.92, 0.1),
             (1.0, 0.75),
-            (0.98, low),
-            (0.62, low + 0.14),
+            (0.92, low),
+            (0.70, low + 0.10),
             (0.66, 0.75),
             (0.69, 0.0),
             (0.64, -0.38),
@@ -175,11 +168,7 @@ def _shaved(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
 
 
 Draw = Callable[[Brush, Person, Turn, Cut], None]
-
-
 _BEHIND: Mapping[str, Draw] = MappingProxyType({"long": hang_long, "curly": hang_curls, "tied_back": hang_tail})
-
-
 _FRONT: Mapping[str, Draw] = MappingProxyType(
     {"short": _short, "long": _long, "curly": _curly, "tied_back": _tied, "shaved": _shaved}
 )

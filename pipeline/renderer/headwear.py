@@ -8,14 +8,7 @@ from types import MappingProxyType
 from pipeline.renderer.brush import Brush
 from pipeline.renderer.hats import Hat, cast_shadow, draw_beanie, draw_brim_hat, draw_cap
 from pipeline.renderer.helmets import Helmet, draw_rear, draw_shell, make_helmet
-from pipeline.renderer.palette import (
-    HEADWEAR,
-    WHITE,
-    from_hex,
-    jitter,
-    mix,
-    scale,
-)
+from pipeline.renderer.palette import HEADWEAR, WHITE, from_hex, jitter, mix, scale
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.straps import draw_straps
 from pipeline.renderer.streams import chance, pick, stream
@@ -24,8 +17,6 @@ from pipeline.renderer.wraps import draw_headscarf, draw_hood, draw_hood_behind,
 
 # These hide the hair wholly; the others press it down to what shows below the rim.
 HIDES_HAIR: frozenset[str] = frozenset({"hood", "headscarf", "turban"})
-
-
 Worn = Hat | Helmet | None
 
 
@@ -69,11 +60,7 @@ def draw_on(brush: Brush, worn: Worn, turn: Turn, straps: str) -> None:
 
 
 Draw = Callable[[Brush, Hat, Turn], None]
-
-
 _BEHIND: Mapping[str, Draw] = MappingProxyType({"hood": draw_hood_behind, "headscarf": draw_scarf_behind})
-
-
 _ON: Mapping[str, Draw] = MappingProxyType(
     {
         "cap": draw_cap,

@@ -7,25 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.renderer.brush import Brush
-from pipeline.renderer.palette import (
-    BLACK,
-    WHITE,
-    Colour,
-    from_hex,
-    luminance,
-    mix,
-    scale,
-)
+from pipeline.renderer.palette import BLACK, WHITE, Colour, from_hex, luminance, mix, scale
 from pipeline.renderer.paths import Disc, Point, polygon, spline
 from pipeline.renderer.pose import Shell, Turn
 from pipeline.renderer.streams import chance, pick, stream
 
 _HOLLOW: Colour = from_hex("101012")
-
-
 _FOAM: Colour = from_hex("2b2b2e")
-
-
 _WEBBING: tuple[Colour, ...] = (from_hex("1c1c1f"), from_hex("35363a"), from_hex("77797d"), from_hex("d8d8d4"))
 
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.renderer.brush import Brush
-from pipeline.renderer.palette import (
-    GOODS,
-    WHITE,
-    from_hex,
-    jitter,
-    mix,
-    scale,
-)
+from pipeline.renderer.palette import GOODS, WHITE, from_hex, jitter, mix, scale
 from pipeline.renderer.paths import EVERYWHERE, Disc, ellipses, polygon, spline
 from pipeline.renderer.streams import chance, pick
 

@@ -48,7 +48,7 @@ def _gain(level: float, warmth: float, green: float = 0.0) -> Colour:
 
 
 def _day(rng: np.random.Generator) -> Light:
-    level, warmth = rng.uniform(0.86, 1.04), rng.uniform(-0.05, 0.06)
+    level, warmth = rng.uniform(0.97, 1.13), rng.uniform(-0.05, 0.06)
     sunny = chance(rng, 0.55)
     return Light(
         key=(either(rng) * rng.uniform(0.25, 0.8), -rng.uniform(0.4, 0.8)),

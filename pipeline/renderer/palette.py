@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import numpy as np
 
 Colour = tuple[float, float, float]
-
 WHITE: Colour = (1.0, 1.0, 1.0)
 BLACK: Colour = (0.0, 0.0, 0.0)
 

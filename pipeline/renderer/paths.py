@@ -9,8 +9,6 @@ from typing import Any
 import skia
 
 Point = tuple[float, float]
-
-
 # skia-python ships no stubs; a path is only ever made and drawn here.
 Path = Any
 

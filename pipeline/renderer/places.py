@@ -14,19 +14,11 @@ from pipeline.renderer.brush import Brush
 from pipeline.renderer.indoors import draw_garage, draw_home, draw_office, draw_shop
 from pipeline.renderer.light import Light
 from pipeline.renderer.outdoors import draw_bridge, draw_forest, draw_park, draw_street
-from pipeline.renderer.palette import (
-    BLACK,
-    WHITE,
-    from_hex,
-    jitter,
-    mix,
-)
+from pipeline.renderer.palette import BLACK, WHITE, from_hex, jitter, mix
 from pipeline.renderer.paths import Disc
 from pipeline.renderer.streams import pick, stream
 
 Rng = np.random.Generator
-
-
 Bytes = NDArray[np.uint8]
 
 

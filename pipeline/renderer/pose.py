@@ -19,8 +19,8 @@ from pipeline.renderer.streams import chance, either, stream
 HEAD_DEPTH = 0.85
 CROP_CHANCE = 0.05
 
-# framing -> half the height of the head, its offset sideways and its place from the top, from ... to; in picture heights,
-# the offset in picture widths.
+# framing -> half the height of the head, its offset sideways and its place from the top, from ... to; in picture
+# heights, the offset in picture widths.
 _FRAMINGS: Mapping[str, tuple[Point, Point, Point]] = MappingProxyType(
     {
         "close_up": ((0.265, 0.320), (0.0, 0.05), (0.46, 0.53)),

@@ -6,10 +6,7 @@ from math import cos, pi, sin
 
 from pipeline.renderer.brush import Brush
 from pipeline.renderer.cut import Cut, lean
-from pipeline.renderer.palette import (
-    BLACK,
-    scale,
-)
+from pipeline.renderer.palette import BLACK, scale
 from pipeline.renderer.paths import Disc, Point, ellipses, spline
 from pipeline.renderer.people import Person
 from pipeline.renderer.pose import Turn

@@ -9,7 +9,6 @@ from pipeline.renderer.palette import CLOTH, HAIR, HEADWEAR, SKIN_TONES
 from pipeline.renderer.streams import draw
 
 HELMETS: tuple[str, ...] = ("road_helmet", "urban_helmet", "mountain_helmet")
-
 VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "skin_tone": tuple(SKIN_TONES),

@@ -39,7 +39,7 @@ def draw_glasses(brush: Brush, person: Person, turn: Turn, kind: str, seed: int)
             brush.fill(rim, lens, 0.96)
             brush.blob(Disc(x - 0.06, y - 0.06, 0.13, 0.08), WHITE, 0.40)
         else:
-            brush.fill(rim, (0.85, 0.92, 0.98), 0.13)
+            brush.fill(rim, (0.85, 0.92, 0.98), 0.07)
             brush.lines([[(x - wide * 0.5, y + tall * 0.4), (x - wide * 0.1, y - tall * 0.5)]], WHITE, 0.03, 0.45)
         brush.stroke(rim, frame, thick if kind == "clear" else thick * 0.8, 1.0)
     bridge = [turn.on_face(-0.085, 0.0, 0.1), turn.on_face(0.0, -0.03, 0.13), turn.on_face(0.085, 0.0, 0.1)]

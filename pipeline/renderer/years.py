@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from pipeline.renderer.brush import Brush
-from pipeline.renderer.palette import (
-    WHITE,
-    from_hex,
-    mix,
-    scale,
-    shadow_of,
-)
+from pipeline.renderer.palette import WHITE, from_hex, mix, scale, shadow_of
 from pipeline.renderer.paths import Disc, spline
 from pipeline.renderer.people import Person
 from pipeline.renderer.pose import Turn

@@ -70,3 +70,17 @@ def test_a_plug_ins_section_is_named_by_its_place() -> None:
 
     with pytest.raises(ParamsError, match=r"params.yaml convert.onnx.opset: 'x'; expected a valid integer"):
         load_section(Params, {"opset": "x"}, "convert.onnx")
+
+
+def test_a_section_may_name_plug_ins_and_nothing_else(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["generate"]["dall_e"] = {}
+    message = refuse(tmp_path, values)
+    assert "params.yaml generate.dall_e: no such key; expected a value named above, or one of rendered" in message
+    values["generate"]["rendered"] = 3
+    del values["generate"]["dall_e"]
+    assert "params.yaml generate.rendered: 3; expected a section of its own" in refuse(tmp_path, values)
+
+
+def test_selfies_of_the_training_scenes_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["selfies"]["seed"] = values["prompts"]["seed"]
+    assert "which is prompts.seed; expected another" in refuse(tmp_path, values)

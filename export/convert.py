@@ -1,0 +1,195 @@
+"""Stage ``convert``: a checkpoint becomes one format's artifacts, each shown to decide as the checkpoint does.
+
+Reads a checkpoint, training rows to calibrate on and validation rows to compare on; writes a file a recipe and
+artifact.json into one folder, which appears whole or not at all. Returns metrics/convert-FORMAT.json.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from export.atomic import whole_folder
+from export.calibration import choose_rows
+from export.fingerprint import sha256_of, size_of
+from export.formats import ExportJob, Format, Interface, open_format, tool_versions
+from export.parity import Parity, compare, run_artifact
+from pipeline.errors import DataError, ModelError
+from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
+from pipeline.params import ConvertParams, load_section
+from pipeline.records import Artifact, Artifacts, Image, Tensor, write_json
+from pipeline.shards import load_batch
+
+ARTIFACT_JSON = "artifact.json"
+MIN_FLOAT_AGREEMENT = 0.999
+MAX_FLOAT_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertRows:
+    """Where pixels come from.
+
+    Attributes:
+        images: Folder of shards.
+        calibration: Candidates for calibration: the training rows.
+        parity: Candidates for the comparison: the validation rows.
+        question: The policy's, for the artifacts' own metadata.
+    """
+
+    images: Path
+    calibration: Sequence[Image]
+    parity: Sequence[Image]
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertResult:
+    """What was written, and how it compares: metrics hold a dictionary a recipe."""
+
+    artifacts: Artifacts
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """Frames to compare on, uint8 (n, height, width, 3), and what the checkpoint says of them, (n, labels)."""
+
+    frames: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+
+
+def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: ConvertRows, out: Path) -> ConvertResult:
+    """Export every recipe of one format, reload it in its runtime and compare it with the checkpoint.
+
+    Args:
+        params: The section ``convert``; the format validates its own part.
+        format_name: A file of export/formats/.
+        checkpoint: The reference.
+        rows: Images to calibrate and to compare on.
+        out: Folder to write; replaced as a whole once everything has passed.
+
+    Raises:
+        ParamsError: No such format, or a wrong value in its section.
+        DataError: There are no rows.
+        ModelError: A float32 artifact does not decide as the checkpoint does.
+    """
+    chosen = open_format(format_name)
+    raw = getattr(params, format_name, None) or {}
+    section = load_section(chosen.Params, raw, f"convert.{format_name}")
+    job = _job(params, checkpoint, rows)
+    reference = _reference(params, checkpoint, rows)
+    console = Console(stderr=True)
+    artifacts: list[Artifact] = []
+    metrics: dict[str, Any] = {}
+    with whole_folder(out) as folder:
+        for recipe in section.recipes:
+            console.print(f"convert {format_name} {recipe}: exporting")
+            started = time.perf_counter()
+            path = folder / f"{recipe}{chosen.SUFFIX}"
+            try:
+                chosen.export(job, recipe, section, path)
+            except (RuntimeError, ValueError) as error:
+                raise ModelError(
+                    f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}: {error}; "
+                    "try another train.backbone"
+                ) from error
+            seconds = time.perf_counter() - started
+            parity = _check(chosen, path, recipe, reference, checkpoint.config)
+            artifacts.append(_record(chosen, format_name, recipe, path, checkpoint.config))
+            metrics[recipe] = {**asdict(parity), "size_bytes": size_of(path), "seconds": round(seconds, 2)}
+        result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics)
+        write_json(folder / ARTIFACT_JSON, result.artifacts)
+    return result
+
+
+def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> ExportJob:
+    spec = checkpoint.config.preprocess
+    frames = load_batch(rows.images, choose_rows(rows.calibration, params.calibration_images, params.seed), spec)
+    if not len(frames):
+        raise DataError("no image to calibrate on; expected training rows; run dvc repro split")
+    metadata = {
+        "author": "Gossamer",
+        "license": "Apache-2.0",
+        "version": checkpoint.config.checkpoint_id[:12],
+        "description": rows.question or f"Tells {' from '.join(checkpoint.config.labels)}",
+        "checkpoint_id": checkpoint.config.checkpoint_id,
+    }
+    network = PortableClassifier(checkpoint.network, spec).eval()
+    return ExportJob(network, spec, checkpoint.config.labels, frames, metadata)
+
+
+def _reference(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> _Reference:
+    chosen = choose_rows(rows.parity, params.parity_images, params.seed)
+    frames = load_batch(rows.images, chosen, checkpoint.config.preprocess)
+    return _Reference(frames, predict(checkpoint, frames))
+
+
+def _check(chosen: Format, path: Path, recipe: str, reference: _Reference, config: CheckpointConfig) -> Parity:
+    """Reload an artifact in its runtime and compare; a float32 one has no excuse to differ."""
+    interface = chosen.describe(path)
+    if interface.labels != config.labels or (interface.height, interface.width) != config.preprocess.input_size:
+        raise ModelError(f"{path.name}: reads back as {interface}; expected {config.labels}, {config.preprocess}")
+    frames = track(reference.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
+    parity = compare(reference.probabilities, run_artifact(chosen.load(path), frames), config.threshold)
+    differs = parity.agreement < MIN_FLOAT_AGREEMENT or parity.max_abs_probability_diff > MAX_FLOAT_DIFFERENCE
+    if recipe == "float32" and differs:
+        raise ModelError(
+            f"{path.name}: {parity}; expected agreement of at least {MIN_FLOAT_AGREEMENT} and a difference of at most "
+            f"{MAX_FLOAT_DIFFERENCE}; the converter changed the network: try another train.backbone"
+        )
+    return parity
+
+
+def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:
+    interface = chosen.describe(path)
+    return Artifact(
+        id=f"{format_name}-{recipe}",
+        format=format_name,
+        recipe=recipe,
+        file=path.name,
+        sha256=sha256_of(path),
+        size_bytes=size_of(path),
+        input=_input(interface),
+        output=Tensor(
+            name=interface.output_name,
+            shape=(1, len(interface.labels)),
+            dtype="float32",
+            layout="NC",
+            range=(0.0, 1.0),
+            meaning=f"probabilities of {', '.join(interface.labels)}, in this order",
+        ),
+        labels=interface.labels,
+        threshold=config.threshold,
+        retake_band=None,
+        preprocess=config.preprocess.model_dump(mode="json"),
+        tools={**tool_versions(chosen), "gossamer": _own_version()},
+        checkpoint_id=config.checkpoint_id,
+        dataset_id=config.dataset_id,
+    )
+
+
+def _input(interface: Interface) -> Tensor:
+    return Tensor(
+        name=interface.input_name,
+        shape=(1, interface.height, interface.width, 3),
+        dtype=interface.dtype,
+        layout=interface.layout,
+        range=(0.0, 255.0),
+        meaning="one upright RGB frame, portrait; normalisation is inside the graph",
+    )
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("gossamer")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

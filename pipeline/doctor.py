@@ -1,0 +1,78 @@
+"""What this machine can do: devices, runtimes, optional parts, memory and disk. Measures nothing, changes nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PACKAGES = (
+    "torch",
+    "timm",
+    "diffusers",
+    "coremltools",
+    "litert-torch",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "onnx",
+    "onnxruntime",
+    "cleanlab",
+    "cleanvision",
+    "dvc",
+)
+ENOUGH_DISK_GB = 10
+ENOUGH_MEMORY_GB = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor: what was looked at, what was found, and whether the chain can do with it."""
+
+    name: str
+    found: str
+    good: bool
+    advice: str = ""
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """Look at this machine and at the disk that holds ``folder``."""
+    version = sys.version_info[:2]
+    yield Finding("python", platform.python_version(), (3, 11) <= version <= (3, 12), "expected 3.11 or 3.12")
+    yield Finding("cores", str(os.cpu_count()), True)
+    memory = psutil.virtual_memory().available / 2**30
+    yield Finding("memory", f"{memory:.1f} GiB free", memory >= ENOUGH_MEMORY_GB, f"expected {ENOUGH_MEMORY_GB} GiB")
+    disk = shutil.disk_usage(folder).free / 2**30
+    yield Finding("disk", f"{disk:.0f} GiB free", disk >= ENOUGH_DISK_GB, f"expected {ENOUGH_DISK_GB} GiB")
+    for name in PACKAGES:
+        yield _package(name)
+    yield _accelerator()
+    mac = sys.platform == "darwin"
+    yield Finding(
+        "Core ML latency",
+        "can be measured" if mac else "unmeasured: needs macOS; accuracy and parity are measured here all the same",
+        good=True,
+    )
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, importlib.metadata.version(name), good=True)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "missing", good=False, advice="make repro installs it")
+
+
+def _accelerator() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("accelerator", torch.cuda.get_device_name(0), good=True)
+    if torch.backends.mps.is_available():
+        return Finding("accelerator", "Apple GPU", good=True)
+    return Finding("accelerator", "none: training and generation run on the CPU", good=True)

@@ -1,0 +1,107 @@
+"""Answers of four artifacts made to order, and selfies of plain colours that a simple rule tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.answers import Instruments, Reference, Subject
+from benchmarks.latency import LatencyRequest, Timing
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline.params import GateParams, MeasureParams, Params, load_params
+from pipeline.preprocess import encode_png
+from pipeline.records import Image
+from pipeline.shards import Encoded, write_images
+from tests.benchmarks.small_task import LABELS, NAMES, SPEC, artifact, brightness
+
+Table = Callable[..., Predictions]
+
+
+@pytest.fixture(scope="session")
+def params(root: Path) -> Params:
+    return load_params(root / "params.yaml")
+
+
+@pytest.fixture
+def gate_params(params: Params) -> GateParams:
+    return params.gate
+
+
+@pytest.fixture
+def measure_params(params: Params) -> MeasureParams:
+    return params.measure.model_copy(update={"min_slice": 5, "latency_runs": 10, "latency_warmup": 1})
+
+
+@pytest.fixture
+def table() -> Table:
+    """Predictions of ``count`` selfies; ``wrong`` says of each column how many of the first rows it gets wrong."""
+
+    def make(count: int = 2000, wrong: dict[str, int] | None = None, prefix: str = "selfie") -> Predictions:
+        targets = np.arange(count) % 2
+        probabilities = {}
+        for column in (CHECKPOINT, *NAMES):
+            right = np.arange(count) >= (wrong or {}).get(column, count // 50)
+            decided = np.where(right, targets, 1 - targets)
+            positive = np.where(decided == 1, 0.9, 0.2)
+            probabilities[column] = np.stack([1 - positive, positive], axis=1).astype(np.float32)
+        return Predictions(
+            ids=tuple(f"{prefix}-{i}" for i in range(count)),
+            sha256=tuple(f"{i:064x}" for i in range(count)),
+            targets=targets.astype(np.int64),
+            labels=LABELS,
+            thresholds=dict.fromkeys(probabilities, 0.5),
+            probabilities=probabilities,
+        )
+
+    return make
+
+
+@pytest.fixture
+def selfies(tmp_path: Path) -> tuple[Path, list[Image]]:
+    """Forty selfies: helmets are light, bare heads dark; a tenth of each is the other way round."""
+    random = np.random.default_rng(3)
+    images = []
+    for i in range(40):
+        label = LABELS[i % 2]
+        bright = (label == "helmet") != (i >= 36)
+        pixels = random.integers(140 if bright else 20, 240 if bright else 120, (8, 6, 3), dtype=np.uint8)
+        factors = {"light": "night" if i < 10 else "day", "scenario": "street" if i % 4 < 2 else "indoors"}
+        images.append(Encoded(f"selfie-{i}", f"selfie-{i // 2}", label, factors, encode_png(pixels), 6, 8))
+    return tmp_path / "selfies", write_images(tmp_path / "selfies", images, 25)
+
+
+@pytest.fixture
+def subject(selfies: tuple[Path, list[Image]]) -> Subject:
+    folder, rows = selfies
+    reference = Reference("c" * 64, LABELS, 0.5, SPEC, lambda batch: np.stack([brightness(frame) for frame in batch]))
+    artifacts = [(Path(name), artifact(*name.split("-"))) for name in NAMES]
+    return Subject(reference, artifacts, folder, rows)
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    """Runs the hand-made classifier; Core ML cannot be timed; a clock that always says the same."""
+
+    def time(request: LatencyRequest) -> Timing:
+        assert np.load(request.frames).shape[1:] == (8, 6, 3)
+        return Timing(
+            load_ms=2.0,
+            cold_load_ms=90.0,
+            first_inference_ms=5.0,
+            latency_p50_ms=1.0,
+            latency_p90_ms=1.5,
+            latency_p99_ms=1.9,
+            latency_runs=request.runs,
+            threads=request.threads,
+            peak_rss_bytes=10**8,
+            baseline_rss_bytes=6 * 10**7,
+        )
+
+    return Instruments(
+        open=lambda _path, _artifact, _threads: brightness,
+        unmeasured=lambda name: "Core ML needs a Mac" if name == "coreml" else "",
+        time=time,
+    )

@@ -1,0 +1,152 @@
+"""Figures of a classifier against values worked out by hand or by another library."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from pipeline import metrics
+
+TARGETS = np.array([0, 0, 1, 1, 1, 0, 1, 0])
+SCORES = np.array([0.1, 0.6, 0.8, 0.4, 0.9, 0.2, 0.6, 0.3])
+PROBABILITIES = np.stack([1 - SCORES, SCORES], axis=1)
+
+
+def test_two_labels_are_decided_by_the_threshold() -> None:
+    assert metrics.decide(PROBABILITIES, 0.6).tolist() == [0, 1, 1, 0, 1, 0, 1, 0]
+    assert metrics.decide(PROBABILITIES, 0.85).sum() == 1
+
+
+def test_more_labels_are_decided_by_the_largest_probability() -> None:
+    assert metrics.decide(np.array([[0.2, 0.5, 0.3], [0.4, 0.3, 0.3]]), 0.99).tolist() == [1, 0]
+
+
+def test_rates_count_each_kind_of_mistake_among_its_own_rows() -> None:
+    decisions = metrics.decide(PROBABILITIES)
+    assert metrics.accuracy(decisions, TARGETS) == 6 / 8
+    assert metrics.false_negative_rate(decisions, TARGETS, 1) == 1 / 4
+    assert metrics.false_positive_rate(decisions, TARGETS, 1) == 1 / 4
+
+
+def test_a_rate_of_no_rows_is_not_a_number() -> None:
+    nothing = np.array([], np.int64)
+    assert math.isnan(metrics.accuracy(nothing, nothing))
+    assert math.isnan(metrics.false_negative_rate(np.array([0]), np.array([0]), 1))
+    assert math.isnan(metrics.false_positive_rate(np.array([1]), np.array([1]), 1))
+    assert math.isnan(metrics.expected_calibration_error(np.empty((0, 2)), nothing))
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
+)
+def test_wilson_intervals_equal_the_published_ones(successes: int, total: int, low: float, high: float) -> None:
+    # the first two: Newcombe, Stat Med 17:857, 1998, table I, method 3
+    assert metrics.wilson_interval(successes, total) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_an_interval_of_no_trials_is_not_a_number() -> None:
+    assert all(map(math.isnan, metrics.wilson_interval(0, 0)))
+
+
+def test_a_higher_confidence_widens_the_interval() -> None:
+    low, high = metrics.wilson_interval(90, 100, 0.90)
+    wide_low, wide_high = metrics.wilson_interval(90, 100, 0.99)
+    assert wide_low < low < 0.9 < high < wide_high
+
+
+@pytest.mark.parametrize(("share", "limit"), [(0.95, 0.90), (0.85, 0.90), (0.903, 0.90), (1.0, 0.90)])
+def test_trials_to_exclude_are_just_enough(share: float, limit: float) -> None:
+    enough = metrics.trials_to_exclude(share, limit)
+    assert enough is not None
+    low, high = metrics.wilson_interval(share * enough, enough)
+    assert low >= limit or high < limit
+    low, high = metrics.wilson_interval(share * (enough - 1), enough - 1)
+    assert low < limit <= high
+
+
+def test_a_share_on_its_limit_is_never_told_from_it() -> None:
+    assert metrics.trials_to_exclude(0.9, 0.9) is None
+    assert metrics.trials_to_exclude(0.9001, 0.9, most=1000) is None
+
+
+def test_the_area_under_the_curve_halves_ties() -> None:
+    assert metrics.roc_auc(SCORES, TARGETS == 1) == pytest.approx(sklearn.metrics.roc_auc_score(TARGETS, SCORES))
+    assert metrics.roc_auc(np.full(4, 0.5), np.array([True, False, True, False])) == 0.5
+    assert math.isnan(metrics.roc_auc(SCORES, np.ones(8, bool)))
+
+
+def test_the_roc_curve_equals_the_usual_one() -> None:
+    found = metrics.roc_curve(SCORES, TARGETS == 1)
+    expected = sklearn.metrics.roc_curve(TARGETS, SCORES, drop_intermediate=False)
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, other)
+
+
+def test_the_roc_curve_of_one_class_is_empty() -> None:
+    assert [len(part) for part in metrics.roc_curve(SCORES, np.zeros(8, bool))] == [0, 0, 0]
+
+
+def test_calibration_error_is_the_weighted_gap_of_the_bins() -> None:
+    probabilities = np.array([[0.1, 0.9], [0.1, 0.9], [0.4, 0.6], [0.4, 0.6]])
+    targets = np.array([1, 0, 1, 1])
+    assert metrics.calibration_bins(probabilities, targets, 10) == [
+        (2, pytest.approx(0.6), 1.0),
+        (2, pytest.approx(0.9), 0.5),
+    ]
+    assert metrics.expected_calibration_error(probabilities, targets, 10) == pytest.approx((0.4 + 0.4) / 2)
+
+
+def test_sure_and_right_is_perfectly_calibrated() -> None:
+    assert metrics.expected_calibration_error(np.eye(2)[TARGETS], TARGETS) == 0.0
+
+
+def test_confusion_counts_true_by_decided() -> None:
+    assert metrics.confusion(metrics.decide(PROBABILITIES), TARGETS, 2).tolist() == [[3, 1], [1, 3]]
+
+
+def test_mid_p_equals_the_published_example() -> None:
+    # Fagerland et al. 2013, table 1 (AHR before and after stem cell transplantation): b = 1, c = 7
+    assert metrics.mcnemar_mid_p(1, 7) == pytest.approx(0.0391, abs=5e-5)
+    assert metrics.mcnemar_mid_p(7, 1) == metrics.mcnemar_mid_p(1, 7)
+
+
+def test_no_discordant_pair_is_no_evidence() -> None:
+    assert metrics.mcnemar_mid_p(0, 0) == 1.0
+
+
+def test_the_paired_interval_narrows_with_rows_and_holds_the_difference() -> None:
+    first = np.array([True] * 96 + [False] * 4)
+    second = np.array([True] * 92 + [False] * 8)
+    low, high = metrics.paired_difference_interval(first, second)
+    assert low < -0.04 < high
+    narrow_low, narrow_high = metrics.paired_difference_interval(np.tile(first, 20), np.tile(second, 20))
+    assert low < narrow_low < -0.04 < narrow_high < high
+
+
+def test_identical_decisions_still_leave_room_for_doubt() -> None:
+    rows = np.ones(20, bool)
+    low, high = metrics.paired_difference_interval(rows, rows)
+    assert low == pytest.approx(-high)
+    assert low < -0.01
+
+
+def test_the_paired_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(7)
+    covered = 0
+    for _ in range(400):
+        first = random.random(300) < 0.9
+        second = np.where(random.random(300) < 0.05, ~first, first)
+        low, high = metrics.paired_difference_interval(first, second, 0.90)
+        covered += low <= 0.05 * (0.1 - 0.9) <= high
+    assert 0.85 <= covered / 400 <= 0.95
+
+
+def test_mutual_information_is_one_for_copies_and_none_for_strangers() -> None:
+    rows = np.array([0, 1, 2, 0, 1, 2])
+    assert metrics.normalised_mutual_information(rows, 2 - rows) == pytest.approx(1.0)
+    assert metrics.normalised_mutual_information(np.repeat([0, 1], 4), np.tile([0, 1], 4)) == pytest.approx(0.0)
+    assert metrics.normalised_mutual_information(rows, np.zeros(6, int)) == 0.0
+    assert metrics.normalised_mutual_information(np.array([], int), np.array([], int)) == 0.0
