@@ -150,15 +150,8 @@ def answer(subject: Subject, instruments: Instruments, threads: int) -> tuple[Pr
     Returns:
         The answers, and by name why an artifact gave none, or none that can be used.
     """
-    reasons: dict[str, str] = {}
+    opened, reasons = _open(subject, instruments, threads)
     reference = subject.reference
-    opened: dict[str, tuple[latency.Predict, PreprocessSpec]] = {}
-    for path, artifact in subject.artifacts:
-        try:
-            predict = instruments.open(path, artifact, threads)
-            opened[artifact_name(artifact)] = predict, PreprocessSpec.model_validate(artifact.preprocess)
-        except GossamerError as error:
-            reasons[artifact_name(artifact)] = str(error)
     answers: dict[str, list[NDArray[np.float32]]] = {CHECKPOINT: [], **{name: [] for name in opened}}
     for rows in _batches(subject.rows):
         frames = load_batch(subject.selfies, rows, reference.preprocess)
@@ -166,20 +159,34 @@ def answer(subject: Subject, instruments: Instruments, threads: int) -> tuple[Pr
         for name, (predict, spec) in opened.items():
             own = frames if spec == reference.preprocess else load_batch(subject.selfies, rows, spec)
             answers[name].append(np.stack([predict(frame) for frame in own]))
+    thresholds = {artifact_name(artifact): artifact.threshold for _, artifact in subject.artifacts}
     table = Predictions(
         ids=tuple(row.id for row in subject.rows),
         sha256=tuple(row.sha256 for row in subject.rows),
         targets=np.array([reference.labels.index(row.label) for row in subject.rows], np.int64),
         labels=reference.labels,
-        thresholds={CHECKPOINT: reference.threshold}
-        | {artifact_name(a): a.threshold for _, a in subject.artifacts if artifact_name(a) in opened},
+        thresholds={CHECKPOINT: reference.threshold, **{name: thresholds[name] for name in opened}},
         probabilities={name: np.concatenate(parts).astype(np.float32) for name, parts in answers.items()},
     )
-    for name in opened:
-        if not table.is_whole(name):
-            count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
-            reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
+    for name in (name for name in opened if not table.is_whole(name)):
+        count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
+        reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
     return table, reasons
+
+
+def _open(
+    subject: Subject, instruments: Instruments, threads: int
+) -> tuple[dict[str, tuple[latency.Predict, PreprocessSpec]], dict[str, str]]:
+    opened: dict[str, tuple[latency.Predict, PreprocessSpec]] = {}
+    reasons: dict[str, str] = {}
+    for path, artifact in subject.artifacts:
+        try:
+            predict = instruments.open(path, artifact, threads)
+        except GossamerError as error:
+            reasons[artifact_name(artifact)] = str(error)
+        else:
+            opened[artifact_name(artifact)] = predict, PreprocessSpec.model_validate(artifact.preprocess)
+    return opened, reasons
 
 
 def _batches(rows: Sequence[Image]) -> Iterator[Sequence[Image]]:

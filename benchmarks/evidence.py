@@ -42,6 +42,7 @@ class ReportInput:
         predictions: The answers on them.
         rejections: What curation put aside.
         sheets: Contact sheets of curation.
+        unread: Photographs among the selfies that could not be read.
     """
 
     policy: str
@@ -54,6 +55,7 @@ class ReportInput:
     predictions: Predictions | None = None
     rejections: Sequence[Rejection] = ()
     sheets: Sequence[Path] = ()
+    unread: Sequence[Rejection] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         DataError: A file is there and damaged.
     """
     gate = paths.metrics / "gate.json"
+    unread = paths.selfies / "rejected.jsonl"
     return ReportInput(
         policy=policy,
         question=question,
@@ -88,6 +91,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         predictions=read_predictions(paths.predictions) if paths.predictions.exists() else None,
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
         sheets=sorted(path for path in paths.sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
+        unread=read_rows(unread, Rejection) if unread.exists() else (),
     )
 
 

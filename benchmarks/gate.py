@@ -82,13 +82,29 @@ def accept(params: GateParams, measured: Path, predictions: Path, folder: Path) 
     verdict = run(params, read_metrics(measured), read_predictions(predictions), read_baseline(folder))
     against = [each for each in verdict.checks if each.verdict != "pass" and each.name != COMPARABLE]
     if against:
-        lines = "\n".join(f"  {each.artifact} {each.name}: {each.verdict}: {each.reason}" for each in against)
         raise ReleaseRefusedError(
-            f"{measured}: not accepted as the baseline:\n{lines}\n"
-            f"To lower the bar on purpose: git rm -r {folder}, commit, and accept again"
+            f"{measured}: not accepted as the baseline:\n{_lines(against)}\n"
+            f"To lower the bar on purpose: git rm {folder}/accepted.json {folder}/measure.json "
+            f"{folder}/predictions.parquet, commit, and accept again"
         )
     write_baseline(folder, measured, predictions)
     return verdict
+
+
+def refuse_unless_pass(verdict: Verdict) -> None:
+    """Let a release go on only where every check passed; a verdict without checks, or at odds with them, is no pass.
+
+    Raises:
+        ReleaseRefusedError: Names every check that did not pass.
+    """
+    against = [each for each in verdict.checks if each.verdict != "pass"]
+    if verdict.verdict != "pass" or against or not verdict.checks:
+        reasons = _lines(against) or "  no check stands behind it"
+        raise ReleaseRefusedError(f"refused: the verdict is {verdict.verdict}\n{reasons}\nSee report/index.html")
+
+
+def _lines(checks: Iterable[Check]) -> str:
+    return "\n".join(f"  {each.artifact} {each.name}: {each.verdict}: {each.reason}" for each in checks)
 
 
 def _overall(checks: Iterable[Check]) -> Outcome:

@@ -73,6 +73,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         figures[name] = {
             **rate(table, name, params.confidence),
             **compare(table, name, CHECKPOINT),
+            "sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             **timing.figures,
         }

@@ -115,6 +115,11 @@ def unmeasured(found: ReportInput) -> dict[str, str]:
         gaps["metrics/gate.json"] = "the gate has not run"
     if found.predictions is None:
         gaps["data/predictions.parquet"] = "there are no answers to show mistakes of"
+    if found.unread:
+        gaps["data/selfies/rejected.jsonl"] = (
+            f"{len(found.unread)} photographs could not be read; the first, {found.unread[0].image_id}: "
+            f"{found.unread[0].detail}"
+        )
     return gaps
 
 
@@ -140,11 +145,11 @@ def samples(found: ReportInput, count: int) -> list[Shown]:
     ]
 
 
-def mistakes(found: ReportInput, count: int) -> list[Shown]:
-    """Selfies the checkpoint decides wrongly, the surest first, with every artifact's probability."""
+def mistakes(found: ReportInput, count: int) -> list[Shown] | None:
+    """Selfies the checkpoint decides wrongly, the surest first, with every artifact's probability; None: unmeasured."""
     table = found.predictions
     if table is None or not table.is_whole(CHECKPOINT):
-        return []
+        return None
     rows = {row.id: row for row in found.selfies.rows}
     decisions, probabilities = table.decisions(CHECKPOINT), table.probabilities[CHECKPOINT]
     wrong = np.flatnonzero(decisions != table.targets)

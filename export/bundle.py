@@ -16,20 +16,22 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.atomic import whole_folder
 from export.card import Contract, write_card
+from export.calibration import choose_rows
 from export.fingerprint import files_of, sha256_of
 from export.formats import open_format
 from export.parity import run_artifact
 from export.snippets import write_snippets
 from pipeline.errors import DataError, GossamerError, ModelError
-from pipeline.preprocess import decode, encode_png
-from pipeline.records import Artifact, Artifacts, Record, read_json, write_json
+from pipeline.preprocess import PreprocessSpec, decode, encode_png
+from pipeline.records import Artifact, Artifacts, Record, read_json, read_metrics, write_json
+from pipeline.shards import load_batch, read_index
 
 CONTRACT, SUMS, CARD, GOLDEN, SNIPPETS = "contract.json", "SHA256SUMS", "MODEL_CARD.md", "golden", "snippets"
 GOLDEN_IMAGES = 8
@@ -37,6 +39,18 @@ ARTIFACT_JSON = "artifact.json"
 # Other processors round 8-bit and half-precision sums otherwise; float32 leaves only the order of additions.
 _TOLERANCES = {"float32": 1e-4, "float16": 0.02}
 _INT8_TOLERANCE = 0.05
+
+
+class Policy(Protocol):
+    """The part of a policy that a bundle tells."""
+
+    @property
+    def name(self) -> str:
+        """Short name; the bundle's, too."""
+
+    @property
+    def question(self) -> str:
+        """What the labels answer."""
 
 
 class GoldenVectors(Record):
@@ -76,6 +90,33 @@ class Finding:
 
     file: str
     problem: str
+
+
+def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, metrics: Path) -> BundleContent:
+    """Find what a bundle needs where the stages left it.
+
+    Args:
+        policy: Gives name and question.
+        version: Of the release.
+        artifacts: Folder of FORMAT/artifact.json.
+        selfies: Folder of shards; the golden frames are a representative few of them.
+        metrics: Folder of the metrics files.
+
+    Raises:
+        DataError: No artifact or no selfie is there, or a file is damaged.
+    """
+    folders = tuple(file.parent for file in sorted(artifacts.glob(f"*/{ARTIFACT_JSON}")))
+    if not folders:
+        raise DataError(f"{artifacts}: no FORMAT/{ARTIFACT_JSON}; run dvc repro convert")
+    spec = PreprocessSpec.model_validate(read_json(folders[0] / ARTIFACT_JSON, Artifacts).artifacts[0].preprocess)
+    return BundleContent(
+        name=policy.name,
+        version=version,
+        question=policy.question,
+        folders=folders,
+        frames=load_batch(selfies, choose_rows(read_index(selfies), GOLDEN_IMAGES, 0), spec),
+        metrics={file.stem: read_metrics(file) for file in sorted(metrics.glob("*.json"))},
+    )
 
 
 def build(content: BundleContent, release: Path) -> Path:

@@ -129,6 +129,8 @@ def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> Ex
 
 def _reference(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> _Reference:
     chosen = choose_rows(rows.parity, params.parity_images, params.seed)
+    if not chosen:
+        raise DataError("no image to compare on; expected validation rows; run dvc repro split")
     frames = load_batch(rows.images, chosen, checkpoint.config.preprocess)
     return _Reference(frames, predict(checkpoint, frames))
 

@@ -1,9 +1,9 @@
 """Keeps 8-bit quantisation from wrecking channels that a network has switched off.
 
-Training with weight decay leaves output channels whose weights are (nearly) zero and whose bias is not. A quantiser gives
-each channel the scale of its own weights, and the bias the product of that and the input's scale: for a dead channel the
-bias then overflows 32 bits and comes out as its opposite. One weight of the channel is raised just so far that the bias
-fits; what that adds to the output is below a hundred-thousandth of the bias.
+Training with weight decay leaves output channels whose weights are (nearly) zero and whose bias is not. A quantiser
+gives each channel the scale of its own weights, and the bias the product of that and the input's scale: for a dead
+channel the bias then overflows 32 bits and comes out as its opposite. One weight of the channel is raised just so far
+that the bias fits; what that adds to the output is below a ten-thousandth of the bias.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def quiet_toolkits() -> Iterator[None]:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with _hold_back(1), _hold_back(2), warnings.catch_warnings():
+        with quiet_output(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
             # Toolkits leave temporary folders to the garbage collector, which warns: let it do so in here.
@@ -40,6 +40,13 @@ def quiet_toolkits() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def quiet_output() -> Iterator[None]:
+    """Hold back what is written to stdout and stderr, by native code too; costs microseconds, so loading may use it."""
+    with _hold_back(1), _hold_back(2):
+        yield
 
 
 @contextmanager

@@ -28,7 +28,7 @@ THUMBNAIL = (64, 48)
 """(height, width) in pixels of what the network looks at."""
 WIDTHS = (12, 24, 48, 96, 128)
 BATCH = 32
-LEARNING_RATE = 0.003
+LEARNING_RATE = 0.005
 WEIGHT_DECAY = 0.01
 
 
@@ -157,8 +157,7 @@ def _build(labels: int) -> nn.Module:
         layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         layers += [nn.MaxPool2d(2)]
         channels = width
-    height, width = (side // 2 ** len(WIDTHS) for side in THUMBNAIL)
-    layers += [nn.Flatten(), nn.Dropout(0.3), nn.Linear(channels * height * width, labels)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(channels, labels)]
     return nn.Sequential(*layers)
 
 

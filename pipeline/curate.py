@@ -6,7 +6,7 @@ of itself nor teaches the network that judges labels:
 
 1. faults: unreadable, nan, black (the generator's own record);
 2. quality: dark, light, low_information, blurry (``pipeline.filters``);
-3. near_duplicate: all but repeats an earlier picture of the same label; the first stays;
+3. near_duplicate: all but repeats an earlier picture of the same label, no counterfactual of it; the first stays;
 4. label_error: confident learning doubts the label *and* its out-of-fold probability lies below ``label_error``.
 
 An image is rejected for the first reason in that order; further ones of the same step stand in the detail.
@@ -172,7 +172,7 @@ def _judge_copies(job: _Job, views: dict[int, _View]) -> None:
     rows = list(views)
     prints = np.stack([view.fingerprint for view in views.values()])
     threshold = job.params.near_duplicate
-    for position, (original, share) in find_copies(prints, [job.images[row].label for row in rows], threshold).items():
+    for position, (original, share) in find_copies(prints, [job.images[row] for row in rows], threshold).items():
         detail = f"repeats {job.images[rows[original]].id}"
         job.findings[rows[position]] = Finding("near_duplicate", share, threshold, detail)
 
@@ -224,8 +224,8 @@ def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict
             worst = next(finding for finding in mine if finding.reason == reason)
             knob = f", or lower curate.{reason} in params.yaml" if reason in CurateParams.model_fields else ""
             raise DataError(
-                f"curate: none of {len(mine)} images of {label} would be kept; {count} were rejected as {reason} (a score "
-                f"below {worst.threshold:g}; the first has {worst.score:.3f}); look at the images{knob}"
+                f"curate: none of {len(mine)} images of {label} would be kept; {count} were rejected as {reason} (a "
+                f"score below {worst.threshold:g}; the first has {worst.score:.3f}); look at the images{knob}"
             )
 
 

@@ -18,6 +18,7 @@ import PIL.ImageStat
 from numpy.typing import NDArray
 
 from pipeline.preprocess import Pixels
+from pipeline.records import Image
 
 Fingerprint = NDArray[np.uint64]
 Scores = NDArray[np.float64]
@@ -115,29 +116,33 @@ def near_pairs(
 
 
 def find_copies(
-    fingerprints: NDArray[np.uint64], labels: Sequence[str], threshold: float
+    fingerprints: NDArray[np.uint64], images: Sequence[Image], threshold: float
 ) -> dict[int, tuple[int, float]]:
     """Find pictures that add nothing to an earlier one.
 
-    A picture is a copy when its fingerprint differs from that of an earlier picture *of the same label*, itself no
-    copy, in a share of bits below the threshold. So the first stays, counterfactuals (other label, same scene) never
-    pair, and another seed of the same caption is a copy only where it came out all but identical.
+    A picture is a copy when its fingerprint differs from that of an earlier picture of the same label, itself no copy,
+    in a share of bits below the threshold. So the first stays, and another seed of a caption is a copy only where it
+    came out all but identical. Counterfactuals never pair: neither under two labels nor, where one drew its label
+    wrongly, under one (same group, other factors); which of the two is wrong is for the label check to say.
 
     Args:
         fingerprints: uint64 (n, 3), in order.
-        labels: n labels.
+        images: The n records they belong to.
         threshold: Share of differing bits; 0 finds no copies.
 
     Returns:
         Row of each copy -> (row of the picture it repeats, share of differing bits).
     """
     copies: dict[int, tuple[int, float]] = {}
-    names = np.asarray(labels)
-    for label in dict.fromkeys(labels):
-        rows = np.flatnonzero(names == label)
+    labels = np.asarray([image.label for image in images])
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
         for first, second, share in near_pairs(fingerprints[rows], fingerprints[rows], threshold):
             original, copy = int(rows[first]), int(rows[second])
-            if original not in copies and copy not in copies:
+            counterfactual = (
+                images[original].group == images[copy].group and images[original].factors != images[copy].factors
+            )
+            if original not in copies and copy not in copies and not counterfactual:
                 copies[copy] = (original, share)
     return copies
 

@@ -1,6 +1,6 @@
 """The only image -> tensor code: training, export and benchmarks share it, and every artifact bakes its last step in.
 
-Bytes -> ``decode`` -> RGB pixels, upright -> ``fit`` -> pixels of the input size -> ``normalise`` -> a network's tensor.
+Bytes -> ``decode`` -> RGB pixels, upright -> ``fit`` -> pixels of the input size -> ``normalise`` -> its tensor.
 A phone does the first two with its own camera and image library; the third lies inside the exported graph.
 """
 

@@ -112,7 +112,7 @@ def _shorten(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFo
 
 
 def _rejected_card(folder: Path, image: Image, row: Rejection) -> Card:
-    return Card(_picture(folder, image), (f"{row.label} {row.score:.3f}", row.image_id, row.detail))
+    return Card(_picture(folder, image), (f"{row.label}, score {row.score:.3f}", row.image_id, row.detail))
 
 
 def _kept_card(folder: Path, image: Image) -> Card:

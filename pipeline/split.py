@@ -42,7 +42,7 @@ def run(params: SplitParams, kept: Sequence[Image]) -> Split:
         if missing or not side:
             raise DataError(
                 f"params.yaml split.val_fraction: {params.val_fraction}; found {len(kept)} kept images in "
-                f"{len(groups)} groups, none of {', '.join(missing) or 'any label'} for {name}; expected images of each "
-                "label on both sides; generate more images (prompts.count), or change split.val_fraction or split.seed"
+                f"{len(groups)} groups, none of {', '.join(missing) or 'any label'} for {name}; expected each "
+                "label on both sides; generate more images (prompts.count) or change split.val_fraction or split.seed"
             )
     return split

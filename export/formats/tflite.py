@@ -13,19 +13,22 @@ import zipfile
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
 from export.calibration import merge_ranges
 from export.dead_channels import revive_dead_channels
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Predict, Runtime, check_frame
-from export.quiet import quiet_toolkits
+from export.quiet import quiet_output, quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.preprocess import Pixels
+
+if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory is measured
+    import torch
+    from torch import nn
 
 SUFFIX = ".tflite"
 TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
@@ -38,17 +41,6 @@ class Params(FormatParams):
 
     recipes: Annotated[tuple[Literal["float32", "static_wi8_ai8"], ...], Field(min_length=1)]
     calibration_percentile: Annotated[float, Field(gt=50, le=100)] = 95.0
-
-
-class _Named(torch.nn.Module):
-    """Gives the signature's input and output their names."""
-
-    def __init__(self, network: torch.nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {OUTPUT: self.network(image)}
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
@@ -104,16 +96,32 @@ def runtime() -> Runtime:
 def _convert(job: ExportJob) -> bytes:
     """Convert to a float32 flatbuffer; kept, because the quantised recipe starts from it."""
     import litert_torch
+    import torch
     from litert_torch import config
 
     config.show_progress = False
     height, width = job.spec.input_size
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    converter = litert_torch.signature(SIGNATURE, _Named(job.network).eval(), sample_kwargs={INPUT: frame})
+    converter = litert_torch.signature(SIGNATURE, _named(job.network).eval(), sample_kwargs={INPUT: frame})
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "float32.tflite"
         converter.convert().export(str(plain))
         return plain.read_bytes()
+
+
+def _named(network: nn.Module) -> nn.Module:
+    """Give the signature's input and output their names."""
+    from torch import nn
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {OUTPUT: self.network(image)}
+
+    return Named()
 
 
 def _quantise(model: bytes, calibration: NDArray[np.uint8], percentile: float) -> bytes:
@@ -204,7 +212,7 @@ def _open(path: Path, threads: int) -> tuple[Any, dict[str, Any], dict[str, Any]
 
     try:
         # The runtime announces its delegate on stderr.
-        with quiet_toolkits():
+        with quiet_output():
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
         runner = interpreter.get_signature_runner(SIGNATURE)

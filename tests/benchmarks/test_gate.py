@@ -237,6 +237,22 @@ def test_measurements_of_other_predictions_are_refused(gate_params: GateParams, 
         gate.run(gate_params, measured(table()), table(wrong={INT8: 100}), None)
 
 
+def test_a_release_goes_on_after_a_pass_only(gate_params: GateParams, table: Table) -> None:
+    gate.refuse_unless_pass(gate.run(gate_params, measured(table()), table(), None))
+    figures = measured(table())
+    figures["artifacts"][INT8]["agreement"] = None
+    with pytest.raises(ReleaseRefusedError, match=rf"verdict is unmeasured\n  {INT8} agreement: unmeasured: no figure"):
+        gate.refuse_unless_pass(gate.run(gate_params, figures, table(), None))
+
+
+def test_a_verdict_at_odds_with_its_checks_is_no_pass(gate_params: GateParams, table: Table) -> None:
+    poor = table(wrong={INT8: 400})
+    failed = gate.run(gate_params, measured(poor), poor, None)
+    for forged in (failed.model_copy(update={"verdict": "pass"}), Verdict(verdict="pass", baseline="", checks=())):
+        with pytest.raises(ReleaseRefusedError, match="refused"):
+            gate.refuse_unless_pass(forged)
+
+
 def test_the_first_baseline_is_accepted_and_read_back(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
     folder = tmp_path / "baseline"
     assert read_baseline(folder) is None

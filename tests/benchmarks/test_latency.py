@@ -80,6 +80,7 @@ def test_an_artifact_is_measured_in_a_process_of_its_own(model: Path, tmp_path: 
     assert timing.threads == 1
     assert min(timing.load_ms, timing.cold_load_ms, timing.first_inference_ms, timing.latency_p50_ms) > 0
     assert timing.peak_rss_bytes > timing.baseline_rss_bytes > 10_000_000
+    assert timing.baseline_rss_bytes < 250_000_000, "a training toolkit is imported beside the runtime"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux hands a parent's peak down")

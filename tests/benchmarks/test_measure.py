@@ -42,6 +42,7 @@ def test_every_artifact_has_every_figure(
     assert 0 <= row["ece"] < 0.2
     assert (row["agreement"], row["max_abs_probability_diff"]) == (1.0, 0.0)
     assert (row["size_bytes"], row["latency_p90_ms"], row["load_ms"]) == (1234, 1.5, 2.0)
+    assert row["sha256"] == "0" * 64
     assert figures["checkpoint"]["accuracy"] == 36 / 40
     assert figures["selfies"]["count"] == 40
     assert figures["selfies"]["labels"] == {"no_helmet": 20, "helmet": 20}
@@ -73,7 +74,7 @@ def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_go_on(
     result = measure.run(measure_params, subject, replace(instruments, open=open_some))  # type: ignore[arg-type]
     row = result.metrics["artifacts"]["onnx-float32"]
     assert row["size_bytes"] == 1234
-    assert {value for name, value in row.items() if name != "size_bytes"} == {None}
+    assert {value for name, value in row.items() if name not in {"size_bytes", "sha256"}} == {None}
     assert "torn" in result.metrics["unmeasured"]["artifacts.onnx-float32.accuracy"]
     assert "onnx-float32" not in result.predictions.probabilities
     assert result.metrics["artifacts"]["tflite-float32"]["accuracy"] == 36 / 40

@@ -189,6 +189,12 @@ def test_answers_that_are_no_numbers_leave_no_mistakes_to_show(found: ReportInpu
     assert 'aria-label="checkpoint' not in html
 
 
+def test_photographs_that_could_not_be_read_are_told_of(found: ReportInput) -> None:
+    torn = Rejection(image_id="torn.jpg", label="helmet", reason="unreadable", score=0, threshold=1, detail="truncated")
+    text = Page(report.run(PARAMS, replace(found, unread=[torn])).html).text
+    assert "1 photographs could not be read; the first, torn.jpg: truncated" in text
+
+
 def test_the_worst_slice_is_in_the_comment(found: ReportInput) -> None:
     markdown = report.run(PARAMS, found).markdown
     assert "Worst slice: light = day, 86.7\u00a0% (70.3\u00a0% to 94.7\u00a0%) of 30 selfies." in markdown
@@ -250,7 +256,7 @@ def test_an_empty_folder_is_an_empty_report_and_a_damaged_file_an_error(tmp_path
         (report.percent(True), "unmeasured"),
         (report.percent(0), "0.0\u00a0%"),
         (report.number(1234567), "1,234,567"),
-        (report.number(0.012345), "0.01234"),
+        (report.number(0.0123412), "0.01234"),
         (report.milliseconds(0.5), "0.50\u00a0ms"),
         (report.milliseconds(1234.5), "1234\u00a0ms"),
         (report.megabytes(6_083_654), "6.08\u00a0MB"),

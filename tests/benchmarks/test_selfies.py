@@ -106,7 +106,7 @@ def test_other_seeds_give_other_scenes(root: Path, selfies_params: SelfiesParams
 
 
 def test_a_factor_that_cannot_be_drawn_is_a_policy_error() -> None:
-    with pytest.raises(PolicyError, match="cannot draw a selfie: .*monocle"):
+    with pytest.raises(PolicyError, match=r"cannot draw a selfie: .*monocle"):
         selfies.render_scene({"glasses": "monocle"}, 1, (96, 128))
 
 

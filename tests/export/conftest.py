@@ -1,0 +1,70 @@
+"""A tiny checkpoint, its images on disk, and every format's artifacts, made once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from export.convert import ConvertResult, ConvertRows, run
+from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, load_checkpoint, save_checkpoint
+from pipeline.preprocess import encode_png
+from pipeline.records import Image
+from pipeline.shards import Encoded, write_images
+from tests.export.tiny import LABELS, SPEC, build_lively_network, convert_params, draw_frames
+
+Convert = Callable[[str], tuple[ConvertResult, Path]]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    config = CheckpointConfig(
+        backbone="mobilenetv3_small_050",
+        padding="symmetric",
+        labels=LABELS,
+        preprocess=SPEC,
+        threshold=0.5,
+        checkpoint_id="",
+        dataset_id="d" * 64,
+    )
+    save_checkpoint(folder, build_lively_network(), config)
+    return load_checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def classifier(checkpoint: Checkpoint) -> PortableClassifier:
+    return PortableClassifier(checkpoint.network, SPEC).eval()
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> ConvertRows:
+    folder = tmp_path_factory.mktemp("images")
+    encoded = [
+        Encoded(
+            id=f"i{number}",
+            group=f"g{number}",
+            label=LABELS[number % 2],
+            factors={"light": ("day", "night")[number // 2 % 2]},
+            data=encode_png(frame),
+            width=48,
+            height=64,
+        )
+        for number, frame in enumerate(draw_frames(48, 5))
+    ]
+    records: list[Image] = write_images(folder, encoded, 24)
+    return ConvertRows(folder, records[:24], records[24:], "Does the rider wear a helmet?")
+
+
+@pytest.fixture(scope="session")
+def convert(checkpoint: Checkpoint, rows: ConvertRows, tmp_path_factory: pytest.TempPathFactory) -> Convert:
+    """Converts to a format once; later calls give the same result and folder."""
+
+    @cache
+    def once(name: str) -> tuple[ConvertResult, Path]:
+        out = tmp_path_factory.mktemp("artifacts") / name
+        return run(convert_params(), name, checkpoint, rows, out), out
+
+    return once

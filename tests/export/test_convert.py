@@ -1,0 +1,112 @@
+"""The stage: what it writes, and that it leaves nothing behind when it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from export import convert as stage
+from export.convert import ARTIFACT_JSON, ConvertRows, run
+from export.fingerprint import sha256_of, size_of
+from export.formats import onnx
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.model import Checkpoint
+from pipeline.records import Artifacts, read_json
+from tests.export.conftest import Convert
+from tests.export.tiny import LABELS, SPEC, convert_params
+
+
+def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint: Checkpoint) -> None:
+    result, folder = convert("onnx")
+    written = read_json(folder / ARTIFACT_JSON, Artifacts)
+    assert written == result.artifacts
+    assert [artifact.id for artifact in written.artifacts] == ["onnx-float32", "onnx-static_wi8_ai8"]
+    for artifact in written.artifacts:
+        path = folder / artifact.file
+        assert (artifact.sha256, artifact.size_bytes) == (sha256_of(path), size_of(path))
+        assert (artifact.input.name, artifact.input.shape, artifact.input.dtype) == ("image", (1, 64, 48, 3), "uint8")
+        assert (artifact.output.name, artifact.output.shape) == ("probs", (1, 2))
+        assert artifact.labels == LABELS
+        assert artifact.preprocess == SPEC.model_dump(mode="json")
+        assert artifact.checkpoint_id == checkpoint.config.checkpoint_id
+        assert artifact.dataset_id == checkpoint.config.dataset_id
+        assert "onnxruntime" in artifact.tools
+
+
+def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
+    result, folder = convert("onnx")
+    assert set(result.metrics) == {"float32", "static_wi8_ai8"}
+    figures = result.metrics["float32"]
+    assert figures["agreement"] == 1.0
+    assert figures["max_abs_probability_diff"] < 1e-4
+    assert figures["images"] == 24
+    assert figures["size_bytes"] == size_of(folder / "float32.onnx")
+    json.dumps(result.metrics, allow_nan=False)
+
+
+def test_nothing_but_the_artifacts_is_written(convert: Convert) -> None:
+    _, folder = convert("onnx")
+    assert {file.name for file in folder.iterdir()} == {"float32.onnx", "static_wi8_ai8.onnx", ARTIFACT_JSON}
+    assert [file.name for file in folder.parent.iterdir()] == ["onnx"]
+
+
+def test_a_float_artifact_that_disagrees_is_refused_and_leaves_no_trace(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = convert("onnx")[1] / "static_wi8_ai8.onnx"
+    monkeypatch.setattr(onnx, "export", lambda _job, _recipe, _params, path: path.write_bytes(source.read_bytes()))
+    with pytest.raises(ModelError, match=r"float32\.onnx: Parity\(images=24.*; expected agreement of at least 0\.999"):
+        run(convert_params(), "onnx", checkpoint, rows, tmp_path / "artifacts" / "onnx")
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_an_artifact_with_other_labels_is_refused(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = convert("onnx")[1] / "float32.onnx"
+    monkeypatch.setattr(onnx, "export", lambda _job, _recipe, _params, path: path.write_bytes(source.read_bytes()))
+    other = Checkpoint(checkpoint.network, checkpoint.config.model_copy(update={"labels": ("helmet", "no_helmet")}))
+    with pytest.raises(ModelError, match=r"float32\.onnx: reads back as"):
+        run(convert_params(), "onnx", other, rows, tmp_path / "onnx")
+
+
+def test_a_network_that_cannot_be_exported_is_no_traceback(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
+) -> None:
+    class Stubborn(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            if float(image.mean()) > 100:  # a decision on pixels cannot be traced
+                return torch.zeros(len(image), 2)
+            return torch.stack([image.mean(dim=(1, 2, 3)), image.amax(dim=(1, 2, 3))], dim=1)
+
+    broken = Checkpoint(Stubborn().eval(), checkpoint.config)
+    with pytest.raises(ModelError, match="cannot be exported to onnx float32: .*try another train.backbone"):
+        run(convert_params(), "onnx", broken, rows, tmp_path / "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    out = tmp_path / "onnx"
+    out.mkdir()
+    (out / "stale.onnx").write_bytes(b"old")
+    with stage.whole_folder(out) as folder:
+        (folder / "new.onnx").write_bytes(b"new")
+        assert (out / "stale.onnx").exists()
+    assert [file.name for file in out.iterdir()] == ["new.onnx"]
+
+
+def test_wrong_params_and_missing_rows_are_said_before_anything_is_converted(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
+) -> None:
+    with pytest.raises(ParamsError, match=r"convert\.onnx\.opset: 17; expected 18, 20, 21 or 23"):
+        run(convert_params(onnx={"recipes": ["float32"], "opset": 17}), "onnx", checkpoint, rows, tmp_path / "onnx")
+    with pytest.raises(ParamsError, match=r"convert\.tflite\.recipes: \[\]"):
+        run(convert_params(tflite={"recipes": []}), "tflite", checkpoint, rows, tmp_path / "tflite")
+    with pytest.raises(DataError, match="no image to calibrate on"):
+        run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, [], rows.parity), tmp_path / "onnx")
+    with pytest.raises(DataError, match="no frame to compare on|no image to compare on"):
+        run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, rows.calibration, []), tmp_path / "onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,195 @@
+"""The contract that every format of export/formats/ keeps, and what each alone promises."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from ai_edge_litert import schema_py_generated as schema
+
+import export.formats
+from export.convert import ConvertRows, run
+from export.fingerprint import files_of, size_of
+from export.formats import ExportJob, format_names, open_format
+from export.formats.coreml import Params as CoremlParams
+from export.mil.program import read_spec
+from export.parity import compare, run_artifact
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.model import Checkpoint, PortableClassifier, predict
+from pipeline.params import load_section
+from tests.export.conftest import Convert
+from tests.export.tiny import LABELS, RECIPES, SPEC, build_lively_network, convert_params, draw_frames
+
+EVERY = [(name, recipe) for name, recipes in RECIPES.items() for recipe in recipes]
+every_format = pytest.mark.parametrize("name", format_names())
+every_recipe = pytest.mark.parametrize(("name", "recipe"), EVERY)
+
+
+def artifact_of(convert: Convert, name: str, recipe: str) -> Path:
+    return convert(name)[1] / f"{recipe}{open_format(name).SUFFIX}"
+
+
+def test_the_files_of_the_folder_are_the_formats_and_each_is_tried_here() -> None:
+    folder = Path(export.formats.__file__).parent
+    assert format_names() == tuple(sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__"))
+    assert set(format_names()) == set(RECIPES)
+
+
+def test_an_unknown_format_names_those_there_are() -> None:
+    with pytest.raises(ParamsError, match="'tensorrt'; expected coreml or onnx or tflite"):
+        open_format("tensorrt")
+
+
+@every_format
+def test_an_unknown_recipe_names_the_place_and_the_recipes(name: str) -> None:
+    with pytest.raises(ParamsError) as caught:
+        load_section(open_format(name).Params, {"recipes": ["int4"]}, f"convert.{name}")
+    assert f"params.yaml convert.{name}.recipes.0: 'int4'; expected " in str(caught.value)
+    assert all(recipe in str(caught.value) for recipe in RECIPES[name])
+
+
+@pytest.mark.slow
+@every_recipe
+def test_an_artifact_decides_as_its_checkpoint_does(
+    convert: Convert, checkpoint: Checkpoint, name: str, recipe: str
+) -> None:
+    frames = draw_frames(40, 31)
+    reference = predict(checkpoint, frames)
+    assert 0.25 < float(np.mean(reference[:, 1] > 0.5)) < 0.75
+    answers = run_artifact(open_format(name).load(artifact_of(convert, name, recipe)), frames)
+    assert answers.dtype == np.float32
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=2e-3)
+    parity = compare(reference, answers)
+    # The network is random and calibrated on 16 frames: 8-bit activations cost it more than a trained one.
+    bounds = {"float32": (1.0, 1e-4), "float16": (0.97, 0.02), "wi8": (0.95, 0.2), "static_wi8_ai8": (0.85, 0.45)}
+    agreement, difference = bounds[recipe]
+    assert parity.agreement >= agreement
+    assert parity.max_abs_probability_diff <= difference
+
+
+@every_recipe
+def test_an_artifact_s_own_reader_finds_the_contract(convert: Convert, name: str, recipe: str) -> None:
+    interface = open_format(name).describe(artifact_of(convert, name, recipe))
+    assert (interface.input_name, interface.output_name) == ("image", "probs")
+    assert (interface.height, interface.width, interface.dtype) == (64, 48, "uint8")
+    assert interface.labels == LABELS
+
+
+@pytest.mark.slow
+@every_format
+def test_exporting_twice_gives_the_same_bytes(
+    convert: Convert, checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, name: str
+) -> None:
+    first, _ = convert(name)
+    again = run(convert_params(), name, checkpoint, rows, tmp_path / name)
+    assert [artifact.sha256 for artifact in again.artifacts.artifacts] == [
+        artifact.sha256 for artifact in first.artifacts.artifacts
+    ]
+
+
+@every_recipe
+def test_no_artifact_tells_where_it_was_made(convert: Convert, name: str, recipe: str) -> None:
+    repository = str(Path(export.formats.__file__).parents[2]).encode()
+    for file in files_of(artifact_of(convert, name, recipe)):
+        content = file.read_bytes()
+        assert repository not in content
+        assert b"site-packages" not in content
+
+
+@every_recipe
+def test_a_quantised_artifact_is_much_smaller(convert: Convert, name: str, recipe: str) -> None:
+    reference = artifact_of(convert, name, RECIPES[name][0])
+    if recipe != RECIPES[name][0]:
+        assert size_of(artifact_of(convert, name, recipe)) < 0.65 * size_of(reference)
+
+
+@every_format
+def test_a_frame_of_another_size_is_refused_with_both_sizes(convert: Convert, name: str) -> None:
+    answer = open_format(name).load(artifact_of(convert, name, RECIPES[name][0]))
+    with pytest.raises(DataError, match=r"frame of uint8 \(48, 64, 3\); expected uint8 \(64, 48, 3\), RGB"):
+        answer(np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(DataError, match=r"frame of float64 \(64, 48, 3\)"):
+        answer(np.zeros((64, 48, 3)))  # type: ignore[arg-type]
+
+
+@every_format
+def test_a_missing_artifact_is_a_model_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"missing.*dvc repro convert@{name}"):
+        open_format(name).load(tmp_path / f"float32{open_format(name).SUFFIX}")
+
+
+@every_recipe
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_an_artifact_cut_short_is_a_model_error(
+    convert: Convert, tmp_path: Path, name: str, recipe: str, share: float
+) -> None:
+    source = artifact_of(convert, name, recipe)
+    target = tmp_path / source.name
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+    largest = max(files_of(target), key=lambda file: file.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[: int(share * largest.stat().st_size)])
+    with pytest.raises(ModelError, match=str(target)):
+        open_format(name).load(target)
+
+
+def test_onnx_quantises_neither_the_normalisation_nor_the_softmax(convert: Convert) -> None:
+    graph = onnx.load(artifact_of(convert, "onnx", "static_wi8_ai8")).graph
+    writer = {output: node.op_type for node in graph.node for output in node.output}
+    first = next(index for index, node in enumerate(graph.node) if node.op_type == "QuantizeLinear" and index > 0)
+    assert {"Cast", "Div", "Sub"} <= {node.op_type for node in graph.node[: first + 1]}
+    for node in graph.node:
+        if node.op_type in ("Div", "Sub", "Cast"):
+            assert all(writer.get(name) != "DequantizeLinear" for name in node.input)
+        if node.op_type == "Softmax":
+            assert graph.output[0].name == node.output[0]
+    assert any(tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
+
+
+def test_tflite_quantises_pixels_over_their_whole_range(convert: Convert) -> None:
+    model = schema.ModelT.InitFromPackedBuf(artifact_of(convert, "tflite", "static_wi8_ai8").read_bytes(), 0)
+    tensors, operators = model.subgraphs[0].tensors, model.subgraphs[0].operators
+    codes = [model.operatorCodes[operator.opcodeIndex].builtinCode for operator in operators]
+    convolution = codes.index(schema.BuiltinOperator.CONV_2D)
+    scaled = [tensors[operator.outputs[0]].quantization for operator in operators[:convolution]]
+    scales = [
+        float(quantization.scale[0]) for quantization in scaled if quantization and quantization.scale is not None
+    ]
+    assert any(np.isclose(scale, 1 / 255, rtol=1e-3) or np.isclose(scale, 1.0, rtol=1e-3) for scale in scales)
+    assert schema.BuiltinOperator.HARD_SWISH in codes
+    for operator, code in zip(operators, codes, strict=True):
+        if code in (schema.BuiltinOperator.HARD_SWISH, schema.BuiltinOperator.SOFTMAX):
+            assert tensors[operator.outputs[0]].type == schema.TensorType.FLOAT32
+
+
+def test_tflite_carries_its_labels_where_android_looks_for_them(convert: Convert) -> None:
+    with zipfile.ZipFile(artifact_of(convert, "tflite", "float32")) as archive:
+        assert archive.read("labels.txt").decode().splitlines() == list(LABELS)
+
+
+def test_coreml_takes_an_image_and_carries_no_date(convert: Convert) -> None:
+    spec = read_spec(artifact_of(convert, "coreml", "float16"))
+    image = spec.description.input[0].type.imageType
+    assert (image.height, image.width) == (64, 48)
+    assert spec.description.metadata.author == "Gossamer"
+    assert spec.description.metadata.shortDescription == "Does the rider wear a helmet?"
+    assert not any("date" in key for key in spec.description.metadata.userDefined)
+
+
+@pytest.mark.slow
+def test_coreml_converts_tensorflow_s_padding(tmp_path: Path) -> None:
+    network = PortableClassifier(build_lively_network("same"), SPEC).eval()
+    artifact_format = open_format("coreml")
+    path = tmp_path / "float16.mlpackage"
+    job = ExportJob(network, SPEC, LABELS, draw_frames(1, 0))
+    artifact_format.export(job, "float16", CoremlParams(recipes=("float16",)), path)
+    frames = draw_frames(6, 4)
+    reference = network(torch.from_numpy(frames)).detach().numpy()
+    assert compare(reference, run_artifact(artifact_format.load(path), frames)).max_abs_probability_diff < 0.02

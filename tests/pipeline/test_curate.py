@@ -1,0 +1,190 @@
+"""Curation: every image once, kept or rejected for a reason; the label never changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageFilter
+import pytest
+
+from pipeline.curate import CurateResult, run
+from pipeline.errors import DataError
+from pipeline.params import CurateParams, load_params
+from pipeline.preprocess import Pixels, encode_png
+from pipeline.records import Image
+from pipeline.renderer import render
+from pipeline.shards import Encoded, write_images
+
+LABELS = ("no_helmet", "helmet")
+HEADWEAR = {"no_helmet": "none", "helmet": "road_helmet"}
+PARAMS = load_params().curate.model_copy(update={"epochs": 1, "threads": 1})
+
+
+def portrait(scene: int, label: str) -> Pixels:
+    light = ("day", "indoor", "night")[scene % 3]
+    return render({"headwear": HEADWEAR[label], "light": light, "framing": "close_up"}, scene, (96, 128))
+
+
+def encoded(name: str, scene: int, label: str, pixels: Pixels) -> Encoded:
+    height, width = pixels.shape[:2]
+    factors = {"light": ("day", "indoor", "night")[scene % 3]}
+    return Encoded(name, f"scene-{scene}", label, factors, encode_png(pixels), width, height)
+
+
+def clean(scenes: int) -> list[Encoded]:
+    return [
+        encoded(f"{scene}-{label}", scene, label, portrait(scene, label)) for scene in range(scenes) for label in LABELS
+    ]
+
+
+def with_threshold(**values: float) -> CurateParams:
+    return PARAMS.model_copy(update=values)
+
+
+def curate(folder: Path, images: list[Encoded], params: CurateParams = PARAMS) -> CurateResult:
+    return run(params, write_images(folder, images, 10), folder, LABELS)
+
+
+def broken() -> list[Encoded]:
+    """One picture a defect, named after the reason it must be rejected for."""
+    day = portrait(3, "helmet")
+    blurred = np.asarray(PIL.Image.fromarray(day).filter(PIL.ImageFilter.GaussianBlur(9)))
+    unreadable = Encoded("unreadable", "u", "helmet", {}, b"\x89PNG torn", 96, 128)
+    black = Encoded("black", "b", "no_helmet", {}, encode_png(np.zeros((128, 96, 3), np.uint8)), 96, 128, "black")
+    nan = Encoded("nan", "n", "helmet", {}, encode_png(np.zeros((128, 96, 3), np.uint8)), 96, 128, "nan")
+    return [
+        unreadable,
+        black,
+        nan,
+        encoded("dark", 50, "helmet", np.full((128, 96, 3), 3, np.uint8)),
+        encoded("light", 51, "helmet", np.full((128, 96, 3), 254, np.uint8)),
+        encoded("low_information", 52, "helmet", np.full((128, 96, 3), 128, np.uint8)),
+        encoded("blurry", 53, "helmet", blurred),
+        encoded("near_duplicate", 54, "helmet", day),
+    ]
+
+
+def test_every_image_is_kept_or_rejected_for_the_reason_it_has(tmp_path: Path) -> None:
+    images = [*clean(6), *broken()]
+    result = curate(tmp_path, images)
+    assert {row.image_id: row.reason for row in result.rejected} == {image.id: image.id for image in broken()}
+    assert [image.id for image in result.kept] == [image.id for image in clean(6)]
+    assert all(0 <= row.score < row.threshold <= 1 for row in result.rejected)
+
+
+def test_kept_images_and_rejections_keep_their_label_and_record(tmp_path: Path) -> None:
+    records = write_images(tmp_path, [*clean(6), *broken()], 10)
+    result = run(PARAMS, records, tmp_path, LABELS)
+    assert set(map(Image.model_dump_json, result.kept)) <= set(map(Image.model_dump_json, records))
+    labels = {record.id: record.label for record in records}
+    assert all(row.label == labels[row.image_id] for row in result.rejected)
+
+
+def test_the_first_reason_is_recorded_and_the_others_are_told(tmp_path: Path) -> None:
+    result = curate(tmp_path, [*clean(6), *broken()])
+    details = {row.image_id: row.detail for row in result.rejected}
+    assert details["dark"].startswith("also low_information")
+    assert details["near_duplicate"] == "repeats 3-helmet"
+    assert "cannot be decoded" in details["unreadable"]
+
+
+def test_a_blurred_picture_does_not_displace_its_sharp_copy(tmp_path: Path) -> None:
+    sharp = portrait(3, "helmet")
+    soft = np.asarray(PIL.Image.fromarray(sharp).filter(PIL.ImageFilter.GaussianBlur(9)))
+    images = [encoded("soft", 40, "helmet", soft), encoded("sharp", 41, "helmet", sharp), *clean(3)]
+    kept = {image.id for image in curate(tmp_path, images).kept}
+    assert "sharp" in kept
+    assert "soft" not in kept
+
+
+def test_thresholds_of_zero_switch_filters_off(tmp_path: Path) -> None:
+    images = [*clean(6), *broken()[3:]]
+    off = with_threshold(dark=0, light=0, low_information=0, blurry=0, near_duplicate=0, label_error=0)
+    assert curate(tmp_path, images, off).rejected == []
+
+
+def test_the_metrics_add_up_and_tell_who_was_thrown_away(tmp_path: Path) -> None:
+    result = curate(tmp_path, [*clean(6), *broken()])
+    metrics = result.metrics
+    assert metrics["images"] == metrics["kept"] + metrics["rejected"] == 20
+    assert metrics["reasons"] == {image.id: 1 for image in broken()}
+    assert metrics["rejection_rate_by"]["label"] == {"helmet": 7 / 13, "no_helmet": 1 / 7}
+    assert metrics["rejection_rate_by"]["light"] == {"day": 2 / 6, "indoor": 1 / 5, "night": 2 / 6}
+    assert 0 <= metrics["out_of_fold_accuracy"] <= 1
+
+
+def test_labels_that_cannot_be_judged_are_said_to_be_unjudged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = curate(tmp_path, clean(4))
+    assert result.metrics["labels_judged"] is False
+    assert "labels were not judged" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_most_planted_label_errors_go_and_most_good_labels_stay(tmp_path: Path) -> None:
+    hats = {"no_helmet": {"headwear": "none"}, "helmet": {"headwear": "urban_helmet", "headwear_colour": "yellow"}}
+    images = [
+        encoded(f"{scene}-{label}", scene, label, render({**hats[label], "framing": "close_up"}, scene, (96, 128)))
+        for scene in range(80)
+        for label in LABELS
+    ]
+    swapped = {5, 22, 47, 68, 87, 101, 130, 155}
+    other = {"helmet": "no_helmet", "no_helmet": "helmet"}
+    records = [
+        record.model_copy(update={"label": other[record.label]}) if row in swapped else record
+        for row, record in enumerate(write_images(tmp_path, images, 50))
+    ]
+    result = run(PARAMS.model_copy(update={"epochs": 10}), records, tmp_path, LABELS)
+    accused = {row.image_id for row in result.rejected if row.reason == "label_error"}
+    planted = {records[row].id for row in swapped}
+    assert result.metrics["labels_judged"]
+    assert len(accused & planted) >= 5
+    assert len(accused - planted) <= 4
+    assert all(row.detail.startswith("looks like") for row in result.rejected if row.image_id in planted & accused)
+
+
+def test_no_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no images; expected at least one of each label"):
+        run(PARAMS, [], tmp_path, LABELS)
+
+
+def test_a_label_the_policy_does_not_know_is_refused(tmp_path: Path) -> None:
+    images = [*clean(3), encoded("turban", 9, "turban", portrait(9, "helmet"))]
+    with pytest.raises(DataError, match=r"found images of .*turban 1; expected images of no_helmet, helmet"):
+        curate(tmp_path, images)
+
+
+def test_a_label_without_images_is_refused(tmp_path: Path) -> None:
+    only = [image for image in clean(4) if image.label == "helmet"]
+    with pytest.raises(DataError, match="found images of helmet 4; expected images of no_helmet, helmet"):
+        curate(tmp_path, only)
+
+
+def test_an_id_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="0-no_helmet is listed twice"):
+        curate(tmp_path, [*clean(3), *clean(1)])
+
+
+def test_fewer_images_than_folds_name_the_param(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"curate.folds: 3; found 2 images of no_helmet in 2 groups"):
+        curate(tmp_path, clean(2))
+
+
+def test_nothing_kept_names_the_threshold_that_did_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"none of 4 images of no_helmet would be kept; 4 were rejected as dark .*below 1"
+    ):
+        curate(tmp_path, clean(4), with_threshold(dark=1.0))
+
+
+def test_a_damaged_shard_is_refused(tmp_path: Path) -> None:
+    records = write_images(tmp_path, clean(3), 10)
+    shard = tmp_path / records[0].shard
+    data = bytearray(shard.read_bytes())
+    data[records[2].offset + 40] ^= 255
+    shard.write_bytes(bytes(data))
+    with pytest.raises(DataError, match=r"is not the one in index\.jsonl"):
+        run(PARAMS, records, tmp_path, LABELS)
