@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.atomic import whole_folder
-from export.card import Contract, write_card
 from export.calibration import choose_rows
+from export.card import Contract, write_card
 from export.fingerprint import files_of, sha256_of
 from export.formats import open_format
 from export.parity import run_artifact

@@ -98,8 +98,10 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
             try:
                 chosen.export(job, recipe, section, path)
             except (RuntimeError, ValueError) as error:
+                # The toolkits' own advice fills pages; the cause's first line says it.
+                reason = str(error.__cause__ or error).strip().partition("\n")[0]
                 raise ModelError(
-                    f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}: {error}; "
+                    f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}: {reason}; "
                     "try another train.backbone"
                 ) from error
             seconds = time.perf_counter() - started

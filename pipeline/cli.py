@@ -6,40 +6,12 @@ defaults that dvc.yaml uses; every other value lives in params.yaml.
 
 from __future__ import annotations
 
-import errno
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from pipeline.errors import GossamerError
-
-
-class GuardedGroup(TyperGroup):
-    """Turns a user's error into a message and an exit code, and Ctrl-C into a promise: nothing made is lost."""
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's classes private
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except GossamerError as error:
-            _say(f"error: {error}")
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            _say("interrupted: what was finished is kept; run the same command again to go on from there")
-            raise typer.Exit(2) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            _say(f"error: {error.filename or 'the disk'}: no space left; free some and run the same command again")
-            raise typer.Exit(2) from error
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201 - the command line's own voice
-
+from pipeline.guard import GuardedGroup
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -218,10 +190,8 @@ def measure(
     from pipeline.policy import load_policy
     from pipeline.shards import read_index
 
-    facts = stage.policy_facts(load_policy(policy))
-    subject = Subject(
-        read_reference(checkpoint), read_artifacts(artifacts), selfies, read_index(selfies), policy=facts
-    )
+    rows, facts = read_index(selfies), stage.policy_facts(load_policy(policy))
+    subject = Subject(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
     stage.write(stage.run(load_params().measure, subject), metrics, predictions, plots)
 
 
@@ -322,16 +292,9 @@ def verify(bundle: In) -> None:
 @app.command()
 def doctor() -> None:
     """Say what this machine can do."""
-    from rich.console import Console
-    from rich.table import Table
+    from pipeline.doctor import examine, show
 
-    from pipeline.doctor import examine
-
-    table = Table("", "found", "", box=None)
-    for finding in examine(Path.cwd()):
-        mark = "[green]ok[/]" if finding.good else f"[red]{finding.advice}[/]"
-        table.add_row(finding.name, finding.found, mark)
-    Console().print(table)
+    show(examine(Path.cwd()))
 
 
 if __name__ == "__main__":

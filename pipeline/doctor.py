@@ -7,11 +7,13 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.console import Console
+from rich.table import Table
 
 PACKAGES = (
     "torch",
@@ -59,6 +61,14 @@ def examine(folder: Path) -> Iterator[Finding]:
         "can be measured" if mac else "unmeasured: needs macOS; accuracy and parity are measured here all the same",
         good=True,
     )
+
+
+def show(findings: Iterable[Finding]) -> None:
+    """Print findings as a table."""
+    table = Table("", "found", "", box=None)
+    for finding in findings:
+        table.add_row(finding.name, finding.found, "[green]ok[/]" if finding.good else f"[red]{finding.advice}[/]")
+    Console().print(table)
 
 
 def _package(name: str) -> Finding:

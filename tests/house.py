@@ -51,7 +51,8 @@ def imported(tree: ast.AST) -> frozenset[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & modules().keys()
+            found |= inner if len(inner) == len(node.names) else {node.module, *inner}
     return frozenset(found & modules().keys())
 
 

@@ -83,7 +83,7 @@ def test_a_network_that_cannot_be_exported_is_no_traceback(
             return torch.stack([image.mean(dim=(1, 2, 3)), image.amax(dim=(1, 2, 3))], dim=1)
 
     broken = Checkpoint(Stubborn().eval(), checkpoint.config)
-    with pytest.raises(ModelError, match="cannot be exported to onnx float32: .*try another train.backbone"):
+    with pytest.raises(ModelError, match=r"cannot be exported to onnx float32: [^\n]*; try another train\.backbone$"):
         run(convert_params(), "onnx", broken, rows, tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -107,6 +107,6 @@ def test_wrong_params_and_missing_rows_are_said_before_anything_is_converted(
         run(convert_params(tflite={"recipes": []}), "tflite", checkpoint, rows, tmp_path / "tflite")
     with pytest.raises(DataError, match="no image to calibrate on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, [], rows.parity), tmp_path / "onnx")
-    with pytest.raises(DataError, match="no frame to compare on|no image to compare on"):
+    with pytest.raises(DataError, match="no image to compare on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, rows.calibration, []), tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []

@@ -65,8 +65,11 @@ def test_compressed_weights_are_unpacked_as_coremltools_does(convert: Convert) -
 
 
 def test_an_op_that_it_does_not_know_is_named(package: Path) -> None:
-    model = package / DATA / "model.mlmodel"
-    model.write_bytes(model.read_bytes().replace(b"thresholded_relu", b"unsupported_relu", 1))
+    spec = read_spec(package)
+    function = spec.mlProgram.functions["main"]
+    operations = function.block_specializations[function.opset].operations
+    next(operation for operation in operations if operation.type == "relu").type = "unsupported_relu"
+    (package / DATA / "model.mlmodel").write_bytes(spec.SerializeToString())
     with pytest.raises(ModelError, match=r"op 'unsupported_relu' that gives '.*' is unknown here; known: add, "):
         open_package(package)
 
