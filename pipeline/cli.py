@@ -17,7 +17,6 @@ app = typer.Typer(
     cls=GuardedGroup,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="From a written policy to a phone-ready model, and the proof of how well it does. Start with: dvc repro",
 )

@@ -142,7 +142,7 @@ def test_a_swapped_artifact_is_caught_by_its_answers_even_with_new_sums(bundle: 
 def test_a_cut_artifact_and_a_damaged_contract_are_findings_and_no_traceback(bundle: Path) -> None:
     model = bundle / "tflite" / "float32.tflite"
     model.write_bytes(model.read_bytes()[:1000])
-    assert "cut short" in {finding.problem[-500:]: finding for finding in verify(bundle)}.__str__()
+    assert any("cut short" in finding.problem for finding in verify(bundle))
     (bundle / "contract.json").write_text("{}")
     assert "not a Contract" in str(verify(bundle))
 
