@@ -83,8 +83,7 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
         ModelError: A float32 artifact does not decide as the checkpoint does.
     """
     chosen = open_format(format_name)
-    raw = getattr(params, format_name, None) or {}
-    section = load_section(chosen.Params, raw, f"convert.{format_name}")
+    section = load_section(chosen.Params, params.section(format_name), f"convert.{format_name}")
     job = _job(params, checkpoint, rows)
     reference = _reference(params, checkpoint, rows)
     console = Console(stderr=True)

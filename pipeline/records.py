@@ -172,9 +172,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             yield file
         Path(name).chmod(0o644)
         Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # still there only when something went wrong
 
 
 def write_rows(path: Path, rows: Iterable[Record]) -> int:

@@ -109,7 +109,6 @@ def test_params_and_policies_are_plain_yaml() -> None:
 def test_modules_stay_small() -> None:
     sizes = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
     assert {name: lines for name, lines in sizes.items() if lines > 300} == {}
-    assert sorted(sizes.values())[len(sizes) // 2] <= 120
 
 
 def test_the_lock_names_no_host() -> None:
