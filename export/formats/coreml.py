@@ -63,6 +63,8 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
         _settle(package, job)
+        if path.exists():
+            shutil.rmtree(path)
         shutil.copytree(package, path)
 
 
@@ -188,7 +190,8 @@ def _write_manifest(package: Path) -> None:
     if not root:
         raise ModelError(f"{file}: names no root model; expected one that coremltools 9 wrote")
     manifest |= {"itemInfoEntries": entries, "rootModelIdentifier": root}
-    file.write_text(json.dumps(manifest, indent=4) + "\n", encoding="utf-8")
+    # Core ML's own reader rewrites a manifest that is not sorted just so, and the checksum would no longer hold.
+    file.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _uuid(content: bytes) -> str:
