@@ -1,7 +1,6 @@
 """The roof: one typer app, ``gossamer``. Each command loads params, reads rows, calls a stage's run and writes rows.
 
-Stages are imported when their command runs, so that ``gossamer --help`` answers at once. Paths are arguments with the
-defaults that dvc.yaml uses; every other value lives in params.yaml.
+Stages are imported when their command runs: ``gossamer --help`` answers at once. Paths are arguments, values params.
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ def curate(
     from pipeline.review import write_sheets
     from pipeline.shards import read_index
 
-    params = load_params().curate
-    result = stage.run(params, read_index(images), images, list(load_policy(policy).labels))
+    params, labels = load_params().curate, list(load_policy(policy).labels)
+    result = stage.run(params, read_index(images), images, labels)
     write_rows(kept, result.kept)
     write_rows(rejected, result.rejected)
     write_sheets(params, result, images, sheets)
@@ -126,8 +125,8 @@ def train(
     from pipeline.policy import load_policy
     from pipeline.records import Image, read_rows, write_json, write_table
 
-    rows = stage.TrainRows(read_rows(train, Image), read_rows(val, Image), images)
-    result = stage.run(load_params().train, list(load_policy(policy).labels), rows, out)
+    params, labels = load_params().train, list(load_policy(policy).labels)
+    result = stage.run(params, labels, stage.TrainRows(read_rows(train, Image), read_rows(val, Image), images), out)
     write_table(plot, result.curve)
     write_json(metrics, result.metrics)
 
@@ -140,8 +139,7 @@ def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/sel
     from pipeline.photographs import read_photographs
     from pipeline.policy import load_policy
 
-    params = load_params()
-    checked = load_policy(policy)
+    params, checked = load_params(), load_policy(policy)
     if params.selfies.source == "photos":
         folder = stage.folder_of(params.selfies)
         source: stage.Source = read_photographs(folder, list(checked.labels), params.selfies.part, params.dataset.seed)
@@ -157,6 +155,7 @@ def convert(
     train: In = Path("data/train.jsonl"),
     val: In = Path("data/val.jsonl"),
     images: In = Path("data/images"),
+    policy: In = Path("policies/helmet.yaml"),
     out: Annotated[Path, typer.Argument(help="write: OUT/FORMAT/")] = Path("artifacts"),
     metrics: Annotated[Path, typer.Argument(help="write: METRICS/convert-FORMAT.json")] = Path("metrics"),
 ) -> None:
@@ -164,9 +163,10 @@ def convert(
     from export import convert as stage
     from pipeline.model import load_checkpoint
     from pipeline.params import load_params
+    from pipeline.policy import load_policy
     from pipeline.records import Image, read_rows, write_json
 
-    rows = stage.ConvertRows(images, read_rows(train, Image), read_rows(val, Image))
+    rows = stage.ConvertRows(images, read_rows(train, Image), read_rows(val, Image), load_policy(policy).question)
     params = load_params().convert
     result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
     write_json(metrics / f"convert-{format_name}.json", result.metrics)
@@ -208,8 +208,8 @@ def gate(
     from pipeline.params import load_params
     from pipeline.records import read_metrics, write_json
 
-    table = read_predictions(predictions)
-    write_json(out, stage.run(load_params().gate, read_metrics(measured), table, read_baseline(baseline)))
+    params, table = load_params().gate, read_predictions(predictions)
+    write_json(out, stage.run(params, read_metrics(measured), table, read_baseline(baseline)))
 
 
 @app.command()

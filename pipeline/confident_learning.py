@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
 from pipeline.metrics import wilson_interval
 
@@ -51,11 +52,25 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the network learns; the same recipe and images give the same probabilities."""
+    """How the network learns; the same recipe and images give the same probabilities.
+
+    Folds are learned side by side in ``workers`` processes of one thread each, which changes nothing but the time.
+    """
 
     folds: int
     epochs: int
-    threads: int
+    workers: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """One fold to learn; picklable. ``seen`` and ``held_out`` are row numbers."""
+
+    rows: Labelled
+    seen: Ints
+    held_out: Ints
+    epochs: int
     seed: int
 
 
@@ -77,7 +92,7 @@ class Judgement:
 
 
 def judge_labels(rows: Labelled, recipe: Recipe, advance: Callable[[], None]) -> Judgement:
-    """Find labels that images contradict; ``advance`` is called after each of folds x epochs.
+    """Find labels that images contradict; ``advance`` is called after each fold.
 
     Raises:
         DataError: There are fewer images or groups of a label than folds.
@@ -109,20 +124,30 @@ def out_of_fold_probabilities(rows: Labelled, recipe: Recipe, advance: Callable[
     Raises:
         DataError: There are fewer images or groups of a label than folds.
     """
+    folds = [
+        _Fold(rows, seen, held_out, recipe.epochs, recipe.seed + number)
+        for number, (seen, held_out) in enumerate(_folds(rows, recipe))
+    ]
+    probabilities = np.zeros((len(rows.targets), len(rows.labels)))
+    for held_out, predicted in run_jobs(_learn_fold, folds, recipe.workers):
+        probabilities[held_out] = predicted
+        advance()
+    return probabilities
+
+
+def _learn_fold(fold: _Fold) -> tuple[Ints, Floats]:
+    """Learn on the seen rows and predict the others; neither torch's threads nor its random state are left changed."""
     import torch
 
-    probabilities = np.zeros((len(rows.targets), len(rows.labels)))
     threads = torch.get_num_threads()
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(1)
     try:
-        for fold, (seen, held_out) in enumerate(_folds(rows, recipe)):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(recipe.seed + fold)
-                network = _train(rows, seen, recipe.epochs, advance)
-            probabilities[held_out] = _predict(network, rows.thumbnails[held_out])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(fold.seed)
+            network = _train(fold.rows, fold.seen, fold.epochs)
+        return fold.held_out, _predict(network, fold.rows.thumbnails[fold.held_out])
     finally:
         torch.set_num_threads(threads)
-    return probabilities
 
 
 def _folds(rows: Labelled, recipe: Recipe) -> Iterator[tuple[Ints, Ints]]:
@@ -171,7 +196,7 @@ def _normalise(thumbnails: NDArray[np.uint8]) -> torch.Tensor:
     return (centred / spread).contiguous(memory_format=torch.channels_last)
 
 
-def _train(rows: Labelled, seen: Ints, epochs: int, advance: Callable[[], None]) -> nn.Module:
+def _train(rows: Labelled, seen: Ints, epochs: int) -> nn.Module:
     import torch
     from torch import nn
 
@@ -191,7 +216,6 @@ def _train(rows: Labelled, seen: Ints, epochs: int, advance: Callable[[], None])
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimiser.step()
             schedule.step()
-        advance()
     return network.eval()
 
 

@@ -187,8 +187,8 @@ def _judge_labels(job: _Job, views: dict[int, _View]) -> Judgement:
         tuple(job.labels),
     )
     params = job.params
-    task = job.progress.add_task("judging labels", total=params.folds * params.epochs)
-    recipe = Recipe(params.folds, params.epochs, params.threads, params.seed)
+    task = job.progress.add_task("judging labels", total=params.folds)
+    recipe = Recipe(params.folds, params.epochs, params.workers, params.seed)
     judgement = judge_labels(labelled, recipe, lambda: job.progress.advance(task))
     scores = label_scores(labelled.targets, judgement.probabilities)
     for position in np.flatnonzero(judgement.doubted):

@@ -106,7 +106,7 @@ class CurateParams(Section):
     seed: Seed
     folds: Annotated[int, Field(ge=2)]
     epochs: Positive
-    threads: Threads
+    workers: Threads
     dark: Share
     light: Share
     blurry: Share

@@ -16,7 +16,7 @@ from pipeline.confident_learning import (
 )
 from pipeline.errors import DataError
 
-RECIPE = Recipe(folds=3, epochs=5, threads=1, seed=5)
+RECIPE = Recipe(folds=3, epochs=5, workers=1, seed=5)
 LABELS = ("red", "blue")
 
 
@@ -70,10 +70,16 @@ def test_the_same_recipe_gives_the_same_probabilities_and_leaves_the_world_as_it
     assert first.sum(axis=1) == pytest.approx(1)
 
 
-def test_progress_advances_once_an_epoch_of_a_fold() -> None:
+def test_progress_advances_once_a_fold() -> None:
     calls: list[int] = []
     out_of_fold_probabilities(pictures(24), Recipe(2, 2, 1, 5), lambda: calls.append(1))
-    assert len(calls) == 4
+    assert len(calls) == 2
+
+
+def test_two_processes_learn_what_one_does() -> None:
+    rows = pictures(24)
+    one, two = (out_of_fold_probabilities(rows, Recipe(2, 1, workers, 5), lambda: None) for workers in (1, 2))
+    np.testing.assert_array_equal(one, two)
 
 
 def test_folds_keep_groups_whole_and_hold_every_image_out_once() -> None:

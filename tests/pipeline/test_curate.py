@@ -19,7 +19,7 @@ from pipeline.shards import Encoded, write_images
 
 LABELS = ("no_helmet", "helmet")
 HEADWEAR = {"no_helmet": "none", "helmet": "road_helmet"}
-PARAMS = load_params().curate.model_copy(update={"epochs": 1, "threads": 1})
+PARAMS = load_params().curate.model_copy(update={"epochs": 1, "workers": 1})
 
 
 def portrait(scene: int, label: str) -> Pixels:
