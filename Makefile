@@ -11,10 +11,9 @@ export DVC_NO_ANALYTICS := 1
 export OMP_WAIT_POLICY := PASSIVE
 export KMP_BLOCKTIME := 0
 export TQDM_DISABLE := 1
-# The first kernel build of a virtual machine may lack these; oneDNN chooses the same kernels on every run with them.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help repro test lint format smoke gate lock clean
+.PHONY: help repro test lint format smoke lock clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -43,7 +42,7 @@ format: $(READY) ##            let ruff format and mend what it can
 	ruff format .
 
 smoke: $(READY)  ##            the whole chain on tiny params, in a temporary clone
-	python -m tests.smoke
+	python -m tests.smoke $(POLICY)
 
 lock:            ##            resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -1,4 +1,4 @@
-"""The whole chain on tiny params, in a temporary clone: ``make smoke``.
+"""The whole chain on tiny params, in a temporary clone: ``make smoke``, or ``make smoke POLICY=mask``.
 
 Clones the last commit, makes params.yaml small, runs ``dvc repro`` twice and looks at what came out. The clone's own
 code runs (PYTHONPATH), in this checkout's environment.
@@ -30,12 +30,13 @@ TINY: dict[str, dict[str, Any]] = {
 FORMATS = ("coreml", "tflite", "onnx")
 
 
-def clone(folder: Path) -> Path:
-    """Clone the last commit and make its params small."""
+def clone(folder: Path, policy: str) -> Path:
+    """Clone the last commit, set its policy and make its params small."""
     target = folder / "gossamer"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     path = target / "params.yaml"
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["policy"] = policy
     for section, values in TINY.items():
         params[section].update(values)
     path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
@@ -82,10 +83,10 @@ def look(target: Path) -> dict[str, Any]:
     return verdict
 
 
-def main() -> None:
+def main(policy: str) -> None:
     """Clone, run twice, look."""
     with tempfile.TemporaryDirectory() as folder:
-        target = clone(Path(folder))
+        target = clone(Path(folder), policy)
         start = time.perf_counter()
         repro(target)
         print(f"dvc repro: {time.perf_counter() - start:.0f} s")
@@ -97,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else "helmet")
