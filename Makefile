@@ -26,27 +26,27 @@ $(READY): requirements.lock pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: $(READY) ##            rebuild everything that changed: dvc repro
+repro: $(READY) ## rebuild everything that changed: dvc repro
 	dvc repro
 
-test: $(READY)   ##            the whole test suite
+test: $(READY)   ## the whole test suite
 	python -m pytest -n 2 --dist loadfile
 
-lint: $(READY)   ##            ruff and mypy
+lint: $(READY)   ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-format: $(READY) ##            let ruff format and mend what it can
+format: $(READY) ## let ruff format and mend what it can
 	ruff check --fix .
 	ruff format .
 
-smoke: $(READY)  ##            the whole chain on tiny params, in a temporary clone
+smoke: $(READY)  ## the whole chain on tiny params, in a temporary clone
 	python -m tests.smoke $(POLICY)
 
-lock:            ##            resolve requirements.lock anew (needs uv)
+lock:            ## resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
 
-clean:           ##            remove what stages made (DVC's cache stays: dvc repro brings it back)
+clean:           ## remove what stages made (DVC's cache stays: dvc repro brings it back)
 	rm -rf data/images data/images.work data/selfies models artifacts report
