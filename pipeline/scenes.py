@@ -191,11 +191,12 @@ def _components(policy: Policy, label: str) -> Iterable[tuple[list[Factor], NDAr
 def _draw_block(plan: _Plan, seed: int, block: int) -> Table:
     table = {column: _systematic(factor, _stream(seed, block, column)) for column, factor in plan.columns.items()}
     rng = _stream(seed, block, ("", "repair"))
+    ruled = {column: table[column] for clause in plan.clauses for column in clause.marks}  # the same arrays
     for row in np.flatnonzero(_count_broken(plan.clauses, table)).tolist():
         swaps = 0
-        while swaps < len(plan.columns) and _swap_away(plan, table, row, rng):
+        while swaps < len(plan.columns) and _swap_away(plan, ruled, row, rng):
             swaps += 1
-        if any(clause.broken(_one_row(table, row))[0] for clause in plan.clauses):
+        if any(clause.broken(_one_row(ruled, row))[0] for clause in plan.clauses):
             _redraw(plan, table, row, rng)
     return table
 
