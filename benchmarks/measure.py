@@ -8,8 +8,6 @@ says why.
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +35,7 @@ from pipeline.errors import GossamerError
 from pipeline.params import MeasureParams
 from pipeline.policy import SCENARIO, Policy
 from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, atomic_write, write_json
+from pipeline.records import Artifact, write_json, write_table
 from pipeline.shards import load_batch
 
 TIMES = tuple(name for name in latency.Timing.model_fields if name != "threads")
@@ -87,13 +85,7 @@ def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) 
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():
-        text = io.StringIO()
-        if rows:
-            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        with atomic_write(plots / f"{name}.csv") as file:
-            file.write(text.getvalue().encode())
+        write_table(plots / f"{name}.csv", rows)
 
 
 def policy_facts(policy: Policy) -> PolicyFacts:

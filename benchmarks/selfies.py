@@ -23,7 +23,7 @@ from rich.progress import track
 
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.params import SelfiesParams
-from pipeline.policy import SCENARIO, Policy
+from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, encode_png
 from pipeline.records import Image, Prompt, Rejection, write_rows
 from pipeline.renderer import render
@@ -99,7 +99,7 @@ def render_scene(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -
         PolicyError: The policy has a factor or value that the renderer cannot draw.
     """
     try:
-        return render({name: value for name, value in factors.items() if name != SCENARIO}, seed, size)
+        return render(factors, seed, size)
     except ValueError as error:
         raise PolicyError(f"the renderer cannot draw a selfie: {error}") from error
 

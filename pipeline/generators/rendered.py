@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pipeline.errors import PolicyError
 from pipeline.generators import Draw
 from pipeline.params import Section
-from pipeline.policy import SCENARIO
 from pipeline.records import Prompt
 from pipeline.renderer import render
 
@@ -29,9 +28,8 @@ def create(params: Params, size: tuple[int, int]) -> Draw:  # noqa: ARG001 - eve
 
     def draw(prompts: Sequence[Prompt]) -> Iterator[NDArray[np.uint8]]:
         for prompt in prompts:
-            factors = {name: value for name, value in prompt.factors.items() if name != SCENARIO}
             try:
-                yield render(factors, prompt.seed, size)
+                yield render(prompt.factors, prompt.seed, size)
             except ValueError as error:
                 raise PolicyError(f"prompt {prompt.id}: the renderer cannot draw it: {error}") from error
 
