@@ -1,0 +1,141 @@
+"""Attribute classifiers: which headwear, light, glasses, mask, skin tone ... a portrait shows.
+
+One plain convolutional network reads every factor at once, a head each. Learned from rendered portraits alone, whose
+factors are certain, it serves twice: its feature maps are the perceptual loss of the autoencoder (Zhang et al., "The
+Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018), and, learned anew from another seed,
+it judges whether generated portraits show what their captions say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+Factors = dict[str, tuple[str, ...]]  # factor -> its values, in the order of a head's outputs
+Codes = Mapping[str, NDArray[np.int64]]  # factor -> (N,) index of the value shown; -1 where the factor does not apply
+
+WIDTHS = (32, 64, 128, 192)
+
+
+class AttributeNet(nn.Module):
+    """Four stages of two 3x3 convolutions each, average pooling, a linear head a factor.
+
+    Args:
+        factors: What to read.
+        width: Multiplies the channels of all stages.
+    """
+
+    def __init__(self, factors: Factors, width: float = 1.0) -> None:
+        super().__init__()
+        self.factors = factors
+        stages, channels = [], 3
+        for wide in (round(base * width) for base in WIDTHS):
+            stages.append(nn.Sequential(*_convolution(channels, wide, 2), *_convolution(wide, wide, 1)))
+            channels = wide
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Linear(channels * 4, sum(map(len, factors.values())))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps at 1/2, 1/4, 1/8 and 1/16 of the size of ``images``, float32 (N, 3, H, W) in -1..1."""
+        maps = []
+        for stage in self.stages:
+            images = stage(images)
+            maps.append(images)
+        return maps
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits of every factor, each (N, values), of float32 (N, 3, H, W) images in -1..1."""
+        pooled = functional.adaptive_avg_pool2d(self.features(images)[-1], 2).flatten(1)
+        parts = self.head(pooled).split([len(values) for values in self.factors.values()], dim=1)
+        return dict(zip(self.factors, parts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeRecipe:
+    """How a classifier is learned."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    width: float = 1.0
+
+
+def to_input(pixels: NDArray[np.uint8]) -> Tensor:
+    """Turn uint8 (N, H, W, 3) pixels into float32 (N, 3, H, W) in -1..1, channels last in memory."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def fit_attributes(
+    pixels: NDArray[np.uint8],
+    codes: Codes,
+    factors: Factors,
+    recipe: AttributeRecipe,
+    tell: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> AttributeNet:
+    """Learn every factor of uint8 (N, H, W, 3) images by the sum of the factors' cross-entropies."""
+    torch.manual_seed(recipe.seed)
+    net = AttributeNet(factors, recipe.width).to(memory_format=torch.channels_last)
+    rng = np.random.default_rng(recipe.seed)
+    steps = recipe.epochs * (len(pixels) // recipe.batch_size)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15)
+    order = np.concatenate([rng.permutation(len(pixels)) for _ in range(recipe.epochs)])
+    for step in range(steps):
+        rows = np.sort(order[step * recipe.batch_size : (step + 1) * recipe.batch_size])
+        loss = _loss(net(_jitter(to_input(pixels[rows]), rng)), codes, rows)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        tell(step, float(loss.detach()))
+    return net.eval()
+
+
+def read_attributes(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> dict[str, NDArray[np.int64]]:
+    """Tell the likeliest value of every factor of uint8 (N, H, W, 3) images: factor -> (N,) indices."""
+    found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in net.factors}
+    with torch.inference_mode():
+        for first in range(0, len(pixels), batch_size):
+            for name, logits in net(to_input(pixels[first : first + batch_size])).items():
+                found[name].append(logits.argmax(1).numpy())
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def save_attributes(net: AttributeNet, path: Path) -> None:
+    """Write a classifier's weights; what it reads is the caller's to remember."""
+    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+
+
+def load_attributes(path: Path, factors: Factors, width: float = 1.0) -> AttributeNet:
+    """Read a classifier that `save_attributes` wrote."""
+    net = AttributeNet(factors, width).to(memory_format=torch.channels_last)
+    net.load_state_dict(load_file(path))
+    return net.eval()
+
+
+def _convolution(channels: int, wide: int, stride: int) -> Sequence[nn.Module]:
+    return nn.Conv2d(channels, wide, 3, stride, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()
+
+
+def _jitter(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Shift by up to four pixels and mirror half of the batches: what is read must not hang on the place."""
+    down, right = rng.integers(-4, 5, 2).tolist()
+    images = torch.roll(images, (down, right), (2, 3))
+    return images.flip(3) if rng.random() < 0.5 else images  # noqa: PLR2004
+
+
+def _loss(logits: Mapping[str, Tensor], codes: Codes, rows: NDArray[np.int64]) -> Tensor:
+    losses = [
+        functional.cross_entropy(values, torch.from_numpy(codes[name][rows]), ignore_index=-1)
+        for name, values in logits.items()
+    ]
+    return torch.stack(losses).sum()
