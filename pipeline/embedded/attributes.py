@@ -8,6 +8,7 @@ it judges whether generated portraits show what their captions say.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,14 +32,13 @@ class AttributeNet(nn.Module):
 
     Args:
         factors: What to read.
-        width: Multiplies the channels of all stages.
     """
 
-    def __init__(self, factors: Factors, width: float = 1.0) -> None:
+    def __init__(self, factors: Factors) -> None:
         super().__init__()
         self.factors = factors
         stages, channels = [], 3
-        for wide in (round(base * width) for base in WIDTHS):
+        for wide in WIDTHS:
             stages.append(nn.Sequential(*_convolution(channels, wide, 2), *_convolution(wide, wide, 1)))
             channels = wide
         self.stages = nn.ModuleList(stages)
@@ -66,7 +67,6 @@ class AttributeRecipe:
     batch_size: int
     learning_rate: float
     seed: int
-    width: float = 1.0
 
 
 def to_input(pixels: NDArray[np.uint8]) -> Tensor:
@@ -83,7 +83,7 @@ def fit_attributes(
 ) -> AttributeNet:
     """Learn every factor of uint8 (N, H, W, 3) images by the sum of the factors' cross-entropies."""
     torch.manual_seed(recipe.seed)
-    net = AttributeNet(factors, recipe.width).to(memory_format=torch.channels_last)
+    net = AttributeNet(factors).to(memory_format=torch.channels_last)
     rng = np.random.default_rng(recipe.seed)
     steps = recipe.epochs * (len(pixels) // recipe.batch_size)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=0.05)
@@ -100,7 +100,9 @@ def fit_attributes(
     return net.eval()
 
 
-def read_attributes(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> dict[str, NDArray[np.int64]]:
+def read_attributes(
+    net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256
+) -> dict[str, NDArray[np.int64]]:
     """Tell the likeliest value of every factor of uint8 (N, H, W, 3) images: factor -> (N,) indices."""
     found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in net.factors}
     with torch.inference_mode():
@@ -111,14 +113,17 @@ def read_attributes(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: in
 
 
 def save_attributes(net: AttributeNet, path: Path) -> None:
-    """Write a classifier's weights; what it reads is the caller's to remember."""
-    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    """Write a classifier's weights, with what it reads in the header."""
+    plain = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    save_file(plain, path, {"factors": json.dumps(net.factors)})
 
 
-def load_attributes(path: Path, factors: Factors, width: float = 1.0) -> AttributeNet:
+def load_attributes(path: Path) -> AttributeNet:
     """Read a classifier that `save_attributes` wrote."""
-    net = AttributeNet(factors, width).to(memory_format=torch.channels_last)
-    net.load_state_dict(load_file(path))
+    with safe_open(path, "pt") as file:
+        factors = {name: tuple(values) for name, values in json.loads(file.metadata()["factors"]).items()}
+        net = AttributeNet(factors).to(memory_format=torch.channels_last)
+        net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return net.eval()
 
 
@@ -130,7 +135,7 @@ def _jitter(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Shift by up to four pixels and mirror half of the batches: what is read must not hang on the place."""
     down, right = rng.integers(-4, 5, 2).tolist()
     images = torch.roll(images, (down, right), (2, 3))
-    return images.flip(3) if rng.random() < 0.5 else images  # noqa: PLR2004
+    return images.flip(3) if rng.random() < 0.5 else images
 
 
 def _loss(logits: Mapping[str, Tensor], codes: Codes, rows: NDArray[np.int64]) -> Tensor:

@@ -1,8 +1,8 @@
 """A training loop that survives: one or several processes, one checkpoint file, a log with every figure in it.
 
 The same batch rows, noise and order come from (seed, step, rank) alone, so a loop that was killed goes on with what it
-would have done. Processes (``torchrun --nproc-per-node 2``) share their gradients: on a crowded CPU two processes of one
-thread each are faster than one of two threads.
+would have done. Processes (``torchrun --nproc-per-node 2``) share their gradients: on a crowded CPU two processes of
+one thread each are faster than one of two threads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
+from pipeline.embedded.recipe import LoopRecipe
+
 SAVE_SECONDS = 120.0
 
 StepLoss = Callable[[int, np.random.Generator], Mapping[str, Tensor]]  # the value "loss" is minimised, all are logged
-
-
-@dataclass(frozen=True, slots=True)
-class LoopRecipe:
-    """Steps and rates; the learning rate rises over ``warmup_steps`` and falls to zero as a cosine."""
-
-    steps: int
-    learning_rate: float
-    warmup_steps: int
-    ema_decay: float
-    seed: int
-    weight_decay: float = 0.01
-    clip: float = 1.0
 
 
 def join_team() -> tuple[int, int]:

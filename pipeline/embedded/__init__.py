@@ -1,0 +1,1 @@
+"""The small Stable Diffusion that Gossamer trains from scratch on its own rendered portraits and their captions."""

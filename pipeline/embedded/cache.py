@@ -1,0 +1,86 @@
+"""What a denoiser learns from, computed once: the latents of every portrait, and what the attribute network sees in it.
+
+Reads the chunks of pixels of a world; writes NNNNN.latents.npy and NNNNN.features.npy beside them, each whole or not
+there, so that a run that was killed goes on with the first chunk that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+
+from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
+from pipeline.embedded.autoencoder import encode
+from pipeline.engines.local import run_jobs
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    pixels: Path
+    autoencoder: Path
+    attributes: Path
+
+
+def fill_cache(world: Path, autoencoder: Path, attributes: Path, workers: int) -> None:
+    """Encode the chunks of ``world`` that have no latents and features yet.
+
+    Args:
+        world: The folder of chunks.
+        autoencoder: Folder of the autoencoder, in the diffusers layout.
+        attributes: File of the attribute network.
+        workers: Processes, of one thread each.
+    """
+    jobs = [_Job(path, autoencoder, attributes) for path in chunk_paths(world) if not _features_path(path).is_file()]
+    for _ in run_jobs(_fill, jobs, workers):
+        pass
+
+
+def read_cache(world: Path, rows: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Latents (N, C, h, w) and features (N, F, h/2, w/2), float16, of the first ``rows`` portraits of ``world``."""
+    paths = chunk_paths(world)
+    latents = np.concatenate([np.load(_latents_path(path)) for path in paths])[:rows]
+    features = np.concatenate([np.load(_features_path(path)) for path in paths])[:rows]
+    return latents, features
+
+
+def chunk_paths(world: Path) -> Sequence[Path]:
+    """Files of pixels, in order."""
+    return sorted(path for path in world.glob("*.npy") if path.stem.isdigit())
+
+
+def _latents_path(pixels: Path) -> Path:
+    return pixels.with_suffix(".latents.npy")
+
+
+def _features_path(pixels: Path) -> Path:
+    return pixels.with_suffix(".features.npy")
+
+
+def _fill(job: _Job) -> None:
+    torch.set_num_threads(1)
+    autoencoder = AutoencoderKL.from_pretrained(job.autoencoder, dtype=torch.float32)
+    pixels = np.load(job.pixels)
+    _write(_latents_path(job.pixels), encode(autoencoder.to(memory_format=torch.channels_last).eval(), pixels))
+    _write(_features_path(job.pixels), _see(load_attributes(job.attributes), pixels))
+
+
+def _see(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 100) -> NDArray[np.float16]:
+    with torch.inference_mode():
+        parts = [
+            net.features(to_input(pixels[first : first + batch_size]))[-1].half().numpy()
+            for first in range(0, len(pixels), batch_size)
+        ]
+    return np.concatenate(parts)
+
+
+def _write(path: Path, values: NDArray[np.float16]) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.save(stream, values)
+    partial.replace(path)

@@ -1,0 +1,50 @@
+"""Puts the learned parts together as a Stable Diffusion in the diffusers layout: safetensors, half precision.
+
+Reads text_encoder/, tokenizer/, vae/ and unet/ of the work folder; writes the model folder that
+``StableDiffusionPipeline.from_pretrained`` opens, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pipeline.embedded.diffusion import build_noise_schedule
+
+LIMIT_BYTES = 24_000_000
+
+
+def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
+    """Open the parts of a work folder as one pipeline; ``unet`` stands in for the one on disk."""
+    return StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(work / "vae", dtype=torch.float32),
+        text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder", dtype=torch.float32),
+        tokenizer=CLIPTokenizer.from_pretrained(work / "tokenizer"),
+        unet=unet or UNet2DConditionModel.from_pretrained(work / "unet", dtype=torch.float32),
+        scheduler=DPMSolverMultistepScheduler.from_config(build_noise_schedule().config, algorithm_type="dpmsolver++"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def write_folder(pipe: StableDiffusionPipeline, out: Path) -> int:
+    """Save a pipeline as float16 in place of the model in ``out``; returns the size of its files in bytes."""
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pipe.to(torch.float16).save_pretrained(partial)
+    for old in out.iterdir() if out.is_dir() else ():
+        if old.is_file() and not (partial / old.name).exists():
+            shutil.copy2(old, partial / old.name)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.replace(out)
+    return folder_bytes(out)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Sum of the sizes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,118 @@
+"""pipeline/embedded/params.yaml -> a frozen ``Recipe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from pipeline.errors import ParamsError
+from pipeline.params import Positive, Section, Seed, Share, Threads
+
+Rate = Annotated[float, Field(gt=0)]
+Widths = tuple[Positive, ...]
+
+
+class WorldRecipe(Section):
+    """The rendered portraits that everything is learned from."""
+
+    policies: dict[str, Positive]
+    held_out: Positive
+    seed: Seed
+    images_per_chunk: Positive
+    workers: Threads
+
+
+class AttributeRecipe(Section):
+    """How an attribute classifier is learned."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    seed: Seed
+
+
+class LoopRecipe(Section):
+    """Steps and rates; the learning rate rises over ``warmup_steps`` and falls to zero as a cosine."""
+
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    warmup_steps: Positive
+    ema_decay: Share
+    seed: Seed
+    weight_decay: float = 0.0
+    clip: Rate = 1.0
+
+
+class AutoencoderRecipe(Section):
+    """Sizes of the autoencoder, its two learnings, and the gate after them."""
+
+    latent_channels: Positive
+    widths: Widths
+    helmets_read: Share
+    rough: LoopRecipe
+    fine: LoopRecipe
+
+
+class TextRecipe(Section):
+    """Sizes of the text encoder and how it is learned."""
+
+    tokens: Positive
+    width: Annotated[int, Field(multiple_of=32, gt=0)]
+    layers: Positive
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    seed: Seed
+
+
+class DenoiserRecipe(Section):
+    """Sizes of the denoiser and how it is learned; errors on the head count ``head_weight`` times more."""
+
+    widths: Widths
+    layers: Positive
+    caption_dropout: Share
+    head_weight: Rate
+    alignment: Annotated[float, Field(ge=0)]
+    precision: Literal["bfloat16", "float32"]
+    processes: Threads
+    learning: LoopRecipe
+
+
+class Recipe(Section):
+    """The whole training."""
+
+    policies: Path
+    work: Path
+    out: Path
+    width: Annotated[int, Field(multiple_of=8, gt=0)]
+    height: Annotated[int, Field(multiple_of=8, gt=0)]
+    world: WorldRecipe
+    attributes: AttributeRecipe
+    judge: AttributeRecipe
+    autoencoder: AutoencoderRecipe
+    text: TextRecipe
+    denoiser: DenoiserRecipe
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ParamsError: It cannot be read, or a value is missing, unknown or out of range.
+    """
+    try:
+        recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: cannot be read ({error}); expected YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ParamsError(f"{path} {place}: {first.get('input')!r}; {first['msg']}") from error
+    images = sum(recipe.world.policies.values())
+    if recipe.world.held_out >= images:
+        raise ParamsError(f"{path} world.held_out: {recipe.world.held_out}; expected less than all {images} images")
+    return recipe
