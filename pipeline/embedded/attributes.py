@@ -9,8 +9,7 @@ it judges whether generated portraits show what their captions say.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pipeline.embedded.loop import follow
+from pipeline.embedded.recipe import AttributeRecipe
 
 Factors = dict[str, tuple[str, ...]]  # factor -> its values, in the order of a head's outputs
 Codes = Mapping[str, NDArray[np.int64]]  # factor -> (N,) index of the value shown; -1 where the factor does not apply
@@ -59,29 +61,23 @@ class AttributeNet(nn.Module):
         return dict(zip(self.factors, parts, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeRecipe:
-    """How a classifier is learned."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    seed: int
-
-
 def to_input(pixels: NDArray[np.uint8]) -> Tensor:
     """Turn uint8 (N, H, W, 3) pixels into float32 (N, 3, H, W) in -1..1, channels last in memory."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def fit_attributes(
-    pixels: NDArray[np.uint8],
-    codes: Codes,
-    factors: Factors,
-    recipe: AttributeRecipe,
-    tell: Callable[[int, float], None] = lambda _step, _loss: None,
+    pixels: NDArray[np.uint8], codes: Codes, factors: Factors, recipe: AttributeRecipe, name: str = "attributes"
 ) -> AttributeNet:
-    """Learn every factor of uint8 (N, H, W, 3) images by the sum of the factors' cross-entropies."""
+    """Learn every factor of uint8 (N, H, W, 3) images by the sum of the factors' cross-entropies.
+
+    Args:
+        pixels: The images.
+        codes: What they show; -1 where that is not known.
+        factors: What the codes stand for.
+        recipe: Epochs, rates and seed.
+        name: Shown beside the progress bar.
+    """
     torch.manual_seed(recipe.seed)
     net = AttributeNet(factors).to(memory_format=torch.channels_last)
     rng = np.random.default_rng(recipe.seed)
@@ -89,14 +85,14 @@ def fit_attributes(
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15)
     order = np.concatenate([rng.permutation(len(pixels)) for _ in range(recipe.epochs)])
-    for step in range(steps):
+    for step in follow(range(steps), name):
         rows = np.sort(order[step * recipe.batch_size : (step + 1) * recipe.batch_size])
-        loss = _loss(net(_jitter(to_input(pixels[rows]), rng)), codes, rows)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            loss = _loss(net(_jitter(to_input(pixels[rows]), rng)), codes, rows)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        tell(step, float(loss.detach()))
     return net.eval()
 
 

@@ -8,15 +8,18 @@ attribute classifier, so that what tells a helmet from a cap survives.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.embedded.attributes import AttributeNet, to_input
+from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
+from pipeline.embedded.loop import run_loop
+from pipeline.embedded.recipe import LoopRecipe, Recipe
 
 DIVERGENCE = 1e-6
 PERCEPTUAL = 0.3
@@ -47,6 +50,38 @@ def autoencoder_losses(
     perceptual = torch.zeros(()) if judge is None else _perceptual(judge, decoded, images)
     loss = absolute + DIVERGENCE * divergence + PERCEPTUAL * perceptual
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual}
+
+
+def learn_autoencoder(recipe: Recipe, pixels: NDArray[np.uint8]) -> None:
+    """Learn the autoencoder from uint8 (N, H, W, 3) portraits, roughly first, then with the perceptual loss.
+
+    Writes work/vae/, its latents scaled to unit variance; goes on where a killed run stood.
+    """
+    torch.manual_seed(recipe.autoencoder.rough.seed)
+    autoencoder = build_autoencoder(recipe.autoencoder.latent_channels, recipe.autoencoder.widths)
+    judge = load_attributes(recipe.work / "attributes.safetensors").requires_grad_(False)
+    phases = (("rough", recipe.autoencoder.rough, None), ("fine", recipe.autoencoder.fine, judge))
+    for name, learning, critic in phases:
+        autoencoder = _phase(autoencoder, critic, pixels, learning, recipe.work / f"autoencoder-{name}")
+    spread = encode(autoencoder, pixels[: recipe.world.held_out]).astype(np.float32).std()
+    autoencoder.register_to_config(scaling_factor=float(1 / spread))
+    autoencoder.half().save_pretrained(recipe.work / "vae")
+
+
+def _phase(
+    autoencoder: AutoencoderKL,
+    judge: AttributeNet | None,
+    pixels: NDArray[np.uint8],
+    recipe: LoopRecipe,
+    work: Path,
+) -> AutoencoderKL:
+    def step_loss(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), recipe.batch_size))])
+        noise = torch.Generator().manual_seed(int(rng.integers(0, 2**31)) + step)
+        return autoencoder_losses(autoencoder, judge, images, noise)
+
+    learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, recipe, work)["autoencoder"]
+    return learned.requires_grad_(True)
 
 
 def encode(autoencoder: AutoencoderKL, pixels: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float16]:

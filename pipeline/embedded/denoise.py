@@ -1,4 +1,4 @@
-"""Learns the denoiser, in as many processes as the recipe says: ``torchrun`` runs this module once in each.
+"""Learns the denoiser, in as many processes as the recipe says (`team`).
 
 Reads the cache of latents, features and texts in the work folder; writes denoiser.pt (the whole state, every two
 minutes), denoiser.csv (every figure of every step) and, at the end, unet/ in the diffusers layout.
@@ -6,12 +6,11 @@ minutes), denoiser.csv (every figure of every step) and, at the end, unet/ in th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
@@ -25,7 +24,7 @@ from pipeline.embedded.diffusion import (
     denoiser_losses,
 )
 from pipeline.embedded.loop import run_loop
-from pipeline.embedded.recipe import Recipe, load_recipe
+from pipeline.embedded.recipe import Recipe
 from pipeline.embedded.world import head_weights, world_prompts
 
 
@@ -61,10 +60,10 @@ class Cache:
         )
 
 
-def learn_denoiser(recipe: Recipe, scale: float) -> None:
+def learn_denoiser(recipe: Recipe) -> None:
     """Learn the denoiser from the work folder's cache; goes on where a killed run stood."""
-    torch.set_num_threads(1)
     torch.manual_seed(recipe.denoiser.learning.seed)
+    scale = float(AutoencoderKL.load_config(recipe.work / "vae")["scaling_factor"])
     cache, schedule = Cache(recipe, scale), build_noise_schedule()
     height, width = cache.latents.shape[2:]
     shape = DenoiserShape(
@@ -81,7 +80,3 @@ def learn_denoiser(recipe: Recipe, scale: float) -> None:
     learned = run_loop(nn.ModuleDict({"model": model}), step_loss, recipe.denoiser.learning, recipe.work / "denoiser")
     unet = learned["model"].denoiser
     unet.half().save_pretrained(recipe.work / "unet")
-
-
-if __name__ == "__main__":
-    learn_denoiser(load_recipe(Path(sys.argv[1])), float(sys.argv[2]))

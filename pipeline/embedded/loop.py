@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, distributed, nn
 
 from pipeline.embedded.recipe import LoopRecipe
@@ -48,7 +50,7 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
     first = _resume(work, modules, average, optimiser)
     saved = time.monotonic()
-    for step in range(first, recipe.steps):
+    for step in follow(range(first, recipe.steps), work.name, quiet=rank > 0):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         losses = step_loss(step, np.random.default_rng([recipe.seed, step, rank]))
@@ -67,6 +69,16 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
     result = average.module
     assert isinstance(result, nn.ModuleDict)
     return result.eval()
+
+
+def follow(steps: range, name: str, *, quiet: bool = False) -> Iterator[int]:
+    """Yield ``steps`` while a bar shows how far they are."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(name, total=steps.stop, completed=steps.start)
+        for step in steps:
+            yield step
+            progress.advance(task)
 
 
 def _schedule(step: int, recipe: LoopRecipe) -> float:

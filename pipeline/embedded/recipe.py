@@ -13,6 +13,7 @@ from pipeline.params import Positive, Section, Seed, Share, Threads
 
 Rate = Annotated[float, Field(gt=0)]
 Widths = tuple[Positive, ...]
+Precision = Literal["bfloat16", "float32"]  # of matrix products and convolutions
 
 
 class WorldRecipe(Section):
@@ -31,6 +32,7 @@ class AttributeRecipe(Section):
     epochs: Positive
     batch_size: Positive
     learning_rate: Rate
+    precision: Precision
     seed: Seed
 
 
@@ -77,7 +79,7 @@ class DenoiserRecipe(Section):
     caption_dropout: Share
     head_weight: Rate
     alignment: Annotated[float, Field(ge=0)]
-    precision: Literal["bfloat16", "float32"]
+    precision: Precision
     processes: Threads
     learning: LoopRecipe
 

@@ -1,0 +1,158 @@
+"""The steps from a recipe to a model folder, each done once: what lies in the work folder already is not made again.
+
+world        rendered portraits of every caption          world/NNNNN.npy
+attributes   the network whose features others learn by   attributes.safetensors
+autoencoder  and its gate: are helmets still read?        vae/, autoencoder-*.csv
+text         tokenizer, text encoder, every caption       tokenizer/, text_encoder/, text.npy
+cache        latents and features of every portrait       world/NNNNN.latents.npy, world/NNNNN.features.npy
+denoiser     the long one                                 unet/, denoiser.csv
+judge        the network that measures                    judge.safetensors, judge.json
+folder       the parts as one pipeline, float16           the model folder, with learning.csv
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from rich.console import Console
+
+from pipeline.embedded.agreement import measure_agreement, see
+from pipeline.embedded.attributes import AttributeNet, fit_attributes, load_attributes, save_attributes
+from pipeline.embedded.autoencoder import decode, encode
+from pipeline.embedded.cache import fill_cache
+from pipeline.embedded.folder import LIMIT_BYTES, assemble, write_folder
+from pipeline.embedded.recipe import AttributeRecipe, Recipe
+from pipeline.embedded.team import run_team
+from pipeline.embedded.text import build_text_encoder, build_tokenizer, encode_text, fit_text_encoder, tokenize
+from pipeline.embedded.world import World, code_factors, draw_world, open_world, world_prompts
+from pipeline.errors import ModelError, ParamsError
+from pipeline.records import Prompt, write_json
+
+CURVE_POINTS = 200  # of the log that is kept beside the weights
+
+
+def run(recipe: Recipe, params: Path) -> None:
+    """Do every step that is not done yet; ``params`` is the file the recipe was read from.
+
+    Raises:
+        ParamsError: The work folder was begun with another recipe.
+        ModelError: The autoencoder loses helmets, or the model folder grows too large to ship.
+    """
+    _claim(recipe)
+    torch.set_num_threads(recipe.world.workers)
+    steps: tuple[tuple[str, Path, Callable[[], None]], ...] = (
+        ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
+        ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, recipe.denoiser.processes)),
+        ("text", recipe.work / "text.npy", lambda: _learn_text(recipe)),
+        ("denoiser", recipe.work / "unet", lambda: _learn_denoiser(recipe, params)),
+        ("judge", recipe.work / "judge.json", lambda: _learn_judge(recipe)),
+    )
+    console = Console(stderr=True)
+    console.print("world")
+    draw_world(_prompts(recipe), recipe.world, (recipe.width, recipe.height), recipe.work / "world")
+    for name, made, step in steps:
+        console.print(f"{name}: there already" if made.exists() else name)
+        if not made.exists():
+            step()
+        if name == "autoencoder":
+            _check_autoencoder(recipe)
+    size = write_model(recipe)
+    console.print(f"{recipe.out}: {size / 1e6:.1f} MB")
+
+
+def write_model(recipe: Recipe) -> int:
+    """Write the model folder, the judge and the log of the learning; returns the size in bytes."""
+    size = write_folder(assemble(recipe.work), recipe.out)
+    judge = load_attributes(recipe.work / "judge.safetensors")
+    save_attributes(judge.half(), recipe.out / "judge.safetensors")
+    (recipe.out / "learning.csv").write_text(thin_log(recipe.work / "denoiser.csv"), encoding="utf-8")
+    size += (recipe.out / "judge.safetensors").stat().st_size
+    if size > LIMIT_BYTES:
+        raise ModelError(f"{recipe.out}: {size} bytes; expected at most {LIMIT_BYTES}; make denoiser.widths smaller")
+    return size
+
+
+def thin_log(path: Path) -> str:
+    """Average a log of single steps over equal stretches, so that a few hundred rows show the whole curve."""
+    with path.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    names, values = rows[0], np.array(rows[1:], float)
+    stretches = np.array_split(values, min(CURVE_POINTS, len(values)))
+    lines = [",".join(names[:1] + names[2:])]  # the clock says nothing on another machine
+    lines += [",".join(f"{value:.5g}" for value in [part[-1, 0], *part[:, 2:].mean(0)]) for part in stretches]
+    return "\n".join(lines) + "\n"
+
+
+def _claim(recipe: Recipe) -> None:
+    recipe.work.mkdir(parents=True, exist_ok=True)
+    path, mine = recipe.work / "recipe.json", recipe.model_dump_json(indent=1, exclude={"work", "out"})
+    if path.is_file() and path.read_text(encoding="utf-8") != mine:
+        raise ParamsError(f"{recipe.work}: begun with another recipe; delete it, or name another folder as work")
+    path.write_text(mine, encoding="utf-8")
+
+
+def _prompts(recipe: Recipe) -> list[Prompt]:
+    return world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
+
+
+def _open(recipe: Recipe) -> tuple[World, World]:
+    """The portraits to learn from, and those held out."""
+    world = open_world(_prompts(recipe), recipe.work / "world")
+    return world.part(slice(None, -recipe.world.held_out)), world.part(slice(-recipe.world.held_out, None))
+
+
+def _learn_attributes(recipe: Recipe) -> None:
+    save_attributes(_fit(recipe, recipe.attributes, "attributes"), recipe.work / "attributes.safetensors")
+
+
+def _learn_judge(recipe: Recipe) -> None:
+    judge = _fit(recipe, recipe.judge, "judge")
+    save_attributes(judge, recipe.work / "judge.safetensors")
+    _, held_out = _open(recipe)
+    found = measure_agreement(held_out.prompts, see(judge, held_out.pixels))
+    write_json(recipe.work / "judge.json", {name: rate.share for name, rate in found.items()})
+
+
+def _fit(recipe: Recipe, how: AttributeRecipe, name: str) -> AttributeNet:
+    world, _ = _open(recipe)
+    return fit_attributes(world.pixels, world.codes, world.factors, how, name)
+
+
+def _check_autoencoder(recipe: Recipe) -> None:
+    _, held_out = _open(recipe)
+    autoencoder = AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32)
+    decoded = decode(autoencoder, encode(autoencoder, held_out.pixels))
+    seen = see(load_attributes(recipe.work / "attributes.safetensors"), decoded)
+    read = measure_agreement(held_out.prompts, seen)["helmet"].share
+    if read < recipe.autoencoder.helmets_read:
+        raise ModelError(
+            f"{recipe.work}/vae: helmets read through encode-decode {read:.3f}; expected at least "
+            f"{recipe.autoencoder.helmets_read} before a denoiser is worth its hours; learn it longer, or give it more "
+            "autoencoder.latent_channels"
+        )
+
+
+def _learn_text(recipe: Recipe) -> None:
+    prompts, shape = _prompts(recipe), recipe.text
+    captions = [prompt.text for prompt in prompts]
+    tokenizer = build_tokenizer(captions, shape.tokens)
+    ids = tokenize(tokenizer, captions)
+    factors, codes = code_factors(prompts)
+    known = slice(None, -recipe.world.held_out)
+    torch.manual_seed(shape.seed)
+    encoder = build_text_encoder(tokenizer, shape.width, shape.layers)
+    fit_text_encoder(encoder, ids[known], {name: values[known] for name, values in codes.items()}, factors, shape)
+    tokenizer.save_pretrained(recipe.work / "tokenizer")
+    encoder.save_pretrained(recipe.work / "text_encoder")
+    np.save(recipe.work / "empty.npy", encode_text(encoder, tokenize(tokenizer, [""]))[0])
+    np.save(recipe.work / "text.npy", encode_text(encoder, ids))
+
+
+def _learn_denoiser(recipe: Recipe, params: Path) -> None:
+    fill_cache(recipe.work / "world", recipe.work / "vae", recipe.work / "attributes.safetensors", recipe.world.workers)
+    run_team("denoiser", params, recipe.denoiser.processes)

@@ -1,0 +1,42 @@
+"""One process of a team that learns together: ``torchrun -m pipeline.embedded.team autoencoder PARAMS``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from pipeline.embedded.autoencoder import learn_autoencoder
+from pipeline.embedded.denoise import learn_denoiser
+from pipeline.embedded.recipe import load_recipe
+from pipeline.embedded.world import open_world, world_prompts
+
+
+def run_team(step: str, params: Path, processes: int) -> None:
+    """Run ``autoencoder`` or ``denoiser`` in several processes of one thread each; one stays in this process.
+
+    Raises:
+        subprocess.CalledProcessError: A process failed; what was learned is kept, and the next run goes on from there.
+    """
+    if processes == 1:
+        join(step, params)
+        return
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m", __name__]
+    subprocess.run([*torchrun, step, str(params)], check=True)
+
+
+def join(step: str, params: Path) -> None:
+    """Learn one step of the recipe in ``params``."""
+    torch.set_num_threads(1)
+    recipe = load_recipe(params)
+    if step == "denoiser":
+        learn_denoiser(recipe)
+        return
+    prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
+    learn_autoencoder(recipe, open_world(prompts, recipe.work / "world").pixels[: -recipe.world.held_out])
+
+
+if __name__ == "__main__":
+    join(sys.argv[1], Path(sys.argv[2]))
