@@ -6,7 +6,6 @@ there, so that a run that was killed goes on with the first chunk that is missin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
 from pipeline.embedded.autoencoder import encode
+from pipeline.embedded.world import chunk_paths
 from pipeline.engines.local import run_jobs
 
 
@@ -49,11 +49,6 @@ def read_cache(world: Path, rows: int) -> tuple[NDArray[np.float16], NDArray[np.
     return latents, features
 
 
-def chunk_paths(world: Path) -> Sequence[Path]:
-    """Files of pixels, in order."""
-    return sorted(path for path in world.glob("*.npy") if path.stem.isdigit())
-
-
 def _latents_path(pixels: Path) -> Path:
     return pixels.with_suffix(".latents.npy")
 
@@ -64,7 +59,7 @@ def _features_path(pixels: Path) -> Path:
 
 def _fill(job: _Job) -> None:
     torch.set_num_threads(1)
-    autoencoder = AutoencoderKL.from_pretrained(job.autoencoder, dtype=torch.float32)
+    autoencoder = AutoencoderKL.from_pretrained(job.autoencoder, dtype=torch.float32, low_cpu_mem_usage=False)
     pixels = np.load(job.pixels)
     _write(_latents_path(job.pixels), encode(autoencoder.to(memory_format=torch.channels_last).eval(), pixels))
     _write(_features_path(job.pixels), _see(load_attributes(job.attributes), pixels))

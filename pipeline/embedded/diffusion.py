@@ -100,6 +100,7 @@ def build_noise_schedule() -> DDPMScheduler:
         rescale_betas_zero_snr=True,
         clip_sample=False,
         timestep_spacing="trailing",
+        steps_offset=1,  # what Stable Diffusion pipelines expect to read; trailing steps do not use it
     )
 
 

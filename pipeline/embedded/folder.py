@@ -6,6 +6,7 @@ Reads text_encoder/, tokenizer/, vae/ and unet/ of the work folder; writes the m
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -21,10 +22,10 @@ LIMIT_BYTES = 24_000_000
 def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
     """Open the parts of a work folder as one pipeline; ``unet`` stands in for the one on disk."""
     return StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(work / "vae", dtype=torch.float32),
+        vae=AutoencoderKL.from_pretrained(work / "vae", dtype=torch.float32, low_cpu_mem_usage=False),
         text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder", dtype=torch.float32),
         tokenizer=CLIPTokenizer.from_pretrained(work / "tokenizer"),
-        unet=unet or UNet2DConditionModel.from_pretrained(work / "unet", dtype=torch.float32),
+        unet=unet or UNet2DConditionModel.from_pretrained(work / "unet", dtype=torch.float32, low_cpu_mem_usage=False),
         scheduler=DPMSolverMultistepScheduler.from_config(build_noise_schedule().config, algorithm_type="dpmsolver++"),
         safety_checker=None,
         feature_extractor=None,
@@ -37,12 +38,19 @@ def write_folder(pipe: StableDiffusionPipeline, out: Path) -> int:
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipe.to(torch.float16).save_pretrained(partial)
+    _open_as_float32(partial / "text_encoder" / "config.json")
     for old in out.iterdir() if out.is_dir() else ():
         if old.is_file() and not (partial / old.name).exists():
             shutil.copy2(old, partial / old.name)
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
     return folder_bytes(out)
+
+
+def _open_as_float32(config: Path) -> None:
+    """Asked for no precision, transformers opens what a file holds and diffusers float32: make them agree."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps({**values, "dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def folder_bytes(folder: Path) -> int:

@@ -125,7 +125,7 @@ def _fit(recipe: Recipe, how: AttributeRecipe, name: str) -> AttributeNet:
 
 def _check_autoencoder(recipe: Recipe) -> None:
     _, held_out = _open(recipe)
-    autoencoder = AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32)
+    autoencoder = AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
     decoded = decode(autoencoder, encode(autoencoder, held_out.pixels))
     seen = see(load_attributes(recipe.work / "attributes.safetensors"), decoded)
     read = measure_agreement(held_out.prompts, seen)["helmet"].share

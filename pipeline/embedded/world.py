@@ -68,8 +68,13 @@ def draw_world(prompts: Sequence[Prompt], recipe: WorldRecipe, size: tuple[int, 
 
 def open_world(prompts: Sequence[Prompt], work: Path) -> World:
     """Read the chunks that `draw_world` wrote."""
-    pixels = np.concatenate([np.load(path) for path in sorted(work.glob("*.npy"))])
+    pixels = np.concatenate([np.load(path) for path in chunk_paths(work)])
     return World(pixels, prompts, *code_factors(prompts))
+
+
+def chunk_paths(work: Path) -> Sequence[Path]:
+    """Files of pixels in ``work``, in order."""
+    return sorted(path for path in work.glob("*.npy") if path.stem.isdigit())
 
 
 def code_factors(prompts: Sequence[Prompt], factors: Factors | None = None) -> tuple[Factors, Codes]:

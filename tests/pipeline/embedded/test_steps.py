@@ -1,0 +1,121 @@
+"""The whole learning, from captions to a model folder, on a recipe of seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.embedded import steps
+from pipeline.embedded.recipe import load_recipe
+from pipeline.errors import ModelError, ParamsError
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+LEARNING = {"steps": 2, "batch_size": 2, "learning_rate": 0.001, "warmup_steps": 1, "ema_decay": 0.5, "seed": 1}
+NETWORK = {"epochs": 1, "batch_size": 8, "learning_rate": 0.003, "precision": "float32", "seed": 1}
+
+
+@pytest.fixture
+def values(root: Path, tmp_path: Path) -> dict[str, object]:
+    return {
+        "policies": str(root / "policies"),
+        "work": str(tmp_path / "work"),
+        "out": str(tmp_path / "model"),
+        "width": 96,
+        "height": 128,
+        "world": {"policies": {"helmet": 20, "mask": 4}, "held_out": 8, "seed": 7, "images_per_chunk": 8, "workers": 1},
+        "attributes": NETWORK,
+        "judge": NETWORK,
+        "autoencoder": {
+            "latent_channels": 4,
+            "widths": [8, 8, 8, 8],
+            "helmets_read": 0.0,
+            "rough": LEARNING,
+            "fine": LEARNING,
+        },
+        "text": {
+            "tokens": 80,
+            "width": 32,
+            "layers": 1,
+            "steps": 2,
+            "batch_size": 4,
+            "learning_rate": 0.002,
+            "seed": 3,
+        },
+        "denoiser": {
+            "widths": [16, 32, 32],
+            "layers": 1,
+            "caption_dropout": 0.1,
+            "head_weight": 3.0,
+            "alignment": 0.5,
+            "precision": "float32",
+            "processes": 1,
+            "learning": LEARNING,
+        },
+    }
+
+
+def write(values: dict[str, object], tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_becomes_a_folder_that_the_stock_pipeline_opens(values: dict[str, object], tmp_path: Path) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    path = write(values, tmp_path)
+    steps.run(load_recipe(path), path)
+    model = tmp_path / "model"
+    pipe = StableDiffusionPipeline.from_pretrained(model)
+    pipe.set_progress_bar_config(disable=True)
+    picture = pipe("a rider", width=96, height=128, num_inference_steps=2, output_type="np").images[0]
+    assert picture.shape == (128, 96, 3)
+    assert np.isfinite(picture).all()
+    assert (model / "learning.csv").read_text(encoding="utf-8").startswith("step,loss,low_noise,middle,high_noise,")
+    assert 0 <= yaml.safe_load((tmp_path / "work" / "judge.json").read_text(encoding="utf-8"))["helmet"] <= 1
+    made = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").rglob("*") if file.is_file()}
+    steps.run(load_recipe(path), path)
+    assert made == {file: file.stat().st_mtime_ns for file in made if file.name != "recipe.json"} | {
+        file: time for file, time in made.items() if file.name == "recipe.json"
+    }
+
+
+def test_a_work_folder_of_another_recipe_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "recipe.json").write_text("{}", encoding="utf-8")
+    path = write(values, tmp_path)
+    with pytest.raises(ParamsError, match="begun with another recipe; delete it, or name another folder"):
+        steps.run(load_recipe(path), path)
+
+
+def test_an_autoencoder_that_loses_helmets_stops_the_learning(values: dict[str, object], tmp_path: Path) -> None:
+    values["autoencoder"] = {**values["autoencoder"], "helmets_read": 1.0}  # type: ignore[dict-item]
+    path = write(values, tmp_path)
+    with pytest.raises(ModelError, match=r"helmets read through encode-decode 0\.\d+; expected at least 1\.0"):
+        steps.run(load_recipe(path), path)
+    assert not (tmp_path / "work" / "unet").exists()
+
+
+def test_a_wrong_value_names_its_place(values: dict[str, object], tmp_path: Path) -> None:
+    values["width"] = 90
+    with pytest.raises(ParamsError, match=r"recipe\.yaml width: 90; Input should be a multiple of 8"):
+        load_recipe(write(values, tmp_path))
+
+
+def test_more_held_out_than_there_are_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    values["world"] = {**values["world"], "held_out": 24}  # type: ignore[dict-item]
+    with pytest.raises(ParamsError, match=r"world\.held_out: 24; expected less than all 24 images"):
+        load_recipe(write(values, tmp_path))
+
+
+def test_a_long_log_is_averaged_over_equal_stretches(tmp_path: Path) -> None:
+    rows = [f"{step},{1000 + step},{step % 2}" for step in range(1000)]
+    (tmp_path / "log.csv").write_text("\n".join(["step,seconds,loss", *rows]), encoding="utf-8")
+    lines = steps.thin_log(tmp_path / "log.csv").splitlines()
+    assert lines[0] == "step,loss"
+    assert len(lines) == 201
+    assert lines[1] == "4,0.4"
