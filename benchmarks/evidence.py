@@ -1,7 +1,8 @@
 """What the report is made of, and how it is read from a chain's outputs; whatever is missing is left empty, and said.
 
-Reads metrics/*.json, plots/train.csv, the rows and images of data/, data/predictions.parquet and the
-contact sheets of report/curation/. Writes nothing. A missing file is a gap in the report; a damaged one is an error.
+Reads metrics/*.json, plots/train.csv, the rows and images of data/, data/predictions.parquet, the contact sheets of
+report/curation/ and benchmarks/results/*.json. Writes nothing. A missing file is a gap in the report; a damaged one is
+an error.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class ReportInput:
         rejections: What curation put aside.
         sheets: Contact sheets of curation.
         unread: Photographs among the selfies that could not be read.
+        results: Name of a benchmark of Gossamer itself -> what it found.
     """
 
     policy: str
@@ -56,6 +58,7 @@ class ReportInput:
     rejections: Sequence[Rejection] = ()
     sheets: Sequence[Path] = ()
     unread: Sequence[Rejection] = ()
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class ReportPaths:
     selfies: Path = Path("data/selfies")
     predictions: Path = Path("data/predictions.parquet")
     sheets: Path = Path("report/curation")
+    results: Path = Path("benchmarks/results")
 
 
 def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportInput:
@@ -92,6 +96,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
         sheets=sorted(path for path in paths.sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
         unread=read_rows(unread, Rejection) if unread.exists() else (),
+        results={path.stem: read_metrics(path) for path in sorted(paths.results.glob("*.json"))},
     )
 
 

@@ -8,7 +8,7 @@ What is missing reads "unmeasured".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from benchmarks.charts import interval_bar
 from benchmarks.evidence import ReportInput
 from benchmarks.sections import (
     Fact,
-    SliceRow,
     charts,
     facts,
     mistakes,
@@ -30,6 +29,7 @@ from benchmarks.sections import (
     unmeasured,
     worst_slice,
 )
+from benchmarks.thesis import TRAITS, gaps, thesis
 from pipeline.params import ReportParams
 from pipeline.records import atomic_write
 
@@ -62,17 +62,19 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "measured": measured,
         "artifacts": measured.get("artifacts", {}),
         "worst": worst_slice(rows),
-        "unmeasured": unmeasured(found),
+        "unmeasured": unmeasured(found) | gaps(found),
+        "thesis": thesis(found),
     }
     page = {
         "slices": rows,
-        "axis_start": _axis_start(rows),
+        "axis_start": axis_start(row.low for group in rows.values() for row in group if row.low is not None),
         "charts": charts(found),
         "mistakes": mistakes(found, params.worst_images),
         "samples": samples(found, params.sample_images),
         "rejections": rejection_counts(found),
         "sheets": sheets(found),
         "stages": _stages(found),
+        "traits": TRAITS,
     }
     environment = _environment()
     return Report(
@@ -115,6 +117,21 @@ def megabytes(value: object) -> str:
     return _shown(value, lambda found: f"{found / 1e6:.2f}\u00a0MB" if found < 1e8 else f"{found / 1e6:.0f}\u00a0MB")
 
 
+def points(value: object, unit: str = "\u00a0points") -> str:
+    """A difference of percentages."""
+    return _shown(value, lambda found: f"{found:.1f}{unit}")
+
+
+def minutes(value: object) -> str:
+    """A time in seconds, in minutes once there are some."""
+    return _shown(value, lambda found: f"{found / 60:.0f}\u00a0min" if found >= 120 else f"{found:.0f}\u00a0s")
+
+
+def axis_start(lows: Iterable[float]) -> float:
+    """Where an axis of shares begins so that the lowest is on it: a round tenth, 0.9 at most."""
+    return min(0.9, math.floor(10 * min(lows, default=0.9)) / 10)
+
+
 def cell(text: object) -> str:
     """Text that cannot break a Markdown table or start markup in it."""
     plain = " ".join(str(text).split())
@@ -126,11 +143,6 @@ def cell(text: object) -> str:
 def _shown(value: object, show: Any) -> str:  # noqa: ANN401 - a formatter of floats
     usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return str(show(float(value))) if usable and isinstance(value, int | float) else UNMEASURED
-
-
-def _axis_start(rows: Mapping[str, list[SliceRow]]) -> float:
-    lows = [row.low for group in rows.values() for row in group if row.low is not None]
-    return min(0.9, math.floor(10 * min(lows, default=0.9)) / 10)
 
 
 def _stages(found: ReportInput) -> dict[str, list[Fact]]:
@@ -154,6 +166,9 @@ def _environment() -> jinja2.Environment:
         "ms": milliseconds,
         "mb": megabytes,
         "cell": cell,
+        "points": points,
+        "minutes": minutes,
+        "axis_start": axis_start,
     }
     environment.globals["interval_bar"] = interval_bar
     return environment

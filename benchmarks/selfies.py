@@ -76,8 +76,9 @@ class SelfiesResult:
     rejections: tuple[Rejection, ...]
 
 
-def draw_scenes(params: SelfiesParams, policy: Policy, size: tuple[int, int]) -> RenderedScenes:
-    """Draw scenes from the selfies' own seed, one picture a caption, to be rendered at ``size`` (width, height)."""
+def draw_scenes(params: SelfiesParams, policy: Policy) -> RenderedScenes:
+    """Draw scenes from the selfies' own seed, one picture a caption."""
+    size = (params.width, params.height)
     return RenderedScenes(draw_prompts(policy, params.count, 1, params.seed), size, render_scene)
 
 

@@ -1,6 +1,7 @@
 """The roof: one typer app, ``gossamer``. Each command loads params, reads rows, calls a stage's run and writes rows.
 
-Stages are imported when their command runs: ``gossamer --help`` answers at once. Paths are arguments, values params.
+The stages' commands stand here, the others in ``pipeline.commands``. Stages are imported when their command runs:
+``gossamer --help`` answers at once. Paths are arguments, values params.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.guard import GuardedGroup
+from pipeline import commands
+from pipeline.guard import GuardedGroup, In, Out
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -19,14 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a written policy to a phone-ready model, and the proof of how well it does. Start with: dvc repro",
 )
-
-In = Annotated[Path, typer.Argument(help="read")]
-Out = Annotated[Path, typer.Argument(help="write")]
-
-policy_app = typer.Typer(no_args_is_help=True, help="Look at a policy.")
-baseline_app = typer.Typer(no_args_is_help=True, help="The release that candidates are compared with.")
-app.add_typer(policy_app, name="policy")
-app.add_typer(baseline_app, name="baseline")
 
 
 @app.command()
@@ -64,7 +58,7 @@ def generate(
         labels = list(load_policy(policy).labels)
         result = stage.run_photos(params.dataset, labels, params.generate.images_per_shard, out)
     else:
-        result = stage.run(params.generate, read_rows(prompts, Prompt), out)
+        result = stage.run(params.generate, read_rows(prompts, Prompt), out, policy.stem)
     write_json(metrics, result.metrics)
 
 
@@ -144,7 +138,7 @@ def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/sel
         folder = stage.folder_of(params.selfies)
         source: stage.Source = read_photographs(folder, list(checked.labels), params.selfies.part, params.dataset.seed)
     else:
-        source = stage.draw_scenes(params.selfies, checked, (params.generate.width, params.generate.height))
+        source = stage.draw_scenes(params.selfies, checked)
     stage.run(params.selfies, source, out)
 
 
@@ -229,72 +223,7 @@ def report(
     stage.write(stage.run(load_params().report, found), page, summary)
 
 
-@policy_app.command("check")
-def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
-    """Check a policy, count its prompt space and show some of its captions."""
-    from pipeline.policy import load_policy
-    from pipeline.scenes import draw_prompts, space_size
-
-    checked = load_policy(policy)
-    drawn = draw_prompts(checked, samples, 1, seed=0)
-    print(f"{policy}: {checked.question} {' / '.join(checked.labels)}; {space_size(checked):,} captions")
-    for prompt in drawn:
-        print(f"  {prompt.label}: {prompt.text}")
-
-
-@baseline_app.command("accept")
-def accept_baseline(
-    measured: In = Path("metrics/measure.json"),
-    predictions: In = Path("data/predictions.parquet"),
-    baseline: Out = Path("benchmarks/baseline"),
-) -> None:
-    """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
-    from benchmarks import gate as stage
-    from pipeline.params import load_params
-
-    verdict = stage.accept(load_params().gate, measured, predictions, baseline)
-    print(f"{baseline}: accepted ({verdict.verdict}); commit it, then: dvc repro")
-
-
-@app.command()
-def release(
-    version: Annotated[str, typer.Argument(help="of this release, e.g. 1.4.0")] = "0.1.0",
-    policy: In = Path("policies/helmet.yaml"),
-    verdict: In = Path("metrics/gate.json"),
-    artifacts: In = Path("artifacts"),
-    selfies: In = Path("data/selfies"),
-    out: Out = Path("release"),
-) -> None:
-    """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
-    from benchmarks.gate import refuse_unless_pass
-    from export.bundle import build, gather
-    from pipeline.policy import load_policy
-    from pipeline.records import Verdict, read_json
-
-    refuse_unless_pass(read_json(verdict, Verdict))
-    content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
-    print(f"{build(content, out)}: passed on every check; try: gossamer verify")
-
-
-@app.command()
-def verify(bundle: In) -> None:
-    """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""
-    from export.bundle import verify as check
-    from pipeline.errors import ReleaseRefusedError
-
-    findings = check(bundle)
-    if findings:
-        raise ReleaseRefusedError("\n".join(f"{bundle}/{finding.file}: {finding.problem}" for finding in findings))
-    print(f"{bundle}: whole, and every artifact answers as it should")
-
-
-@app.command()
-def doctor() -> None:
-    """Say what this machine can do."""
-    from pipeline.doctor import examine, show
-
-    show(examine(Path.cwd()))
-
+app.add_typer(commands.app)  # last, so that help shows the chain first
 
 if __name__ == "__main__":
     app()

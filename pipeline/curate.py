@@ -4,7 +4,7 @@ Reads data/images/; writes data/kept.jsonl, data/rejected.jsonl, metrics/curate.
 report/curation/). Each check sees only what passed those before it, so that a broken picture neither hides a good copy
 of itself nor teaches the network that judges labels:
 
-1. faults: unreadable, nan, black (the generator's own record);
+1. faults: unreadable, nsfw, nan, black (the generator's own record);
 2. quality: dark, light, low_information, blurry (``pipeline.filters``);
 3. near_duplicate: all but repeats an earlier picture of the same label, no counterfactual of it; the first stays;
 4. label_error: confident learning doubts the label *and* its out-of-fold probability lies below ``label_error``.

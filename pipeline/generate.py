@@ -1,11 +1,11 @@
 """Stage: prompts (or photographs) -> images in tar shards.
 
-Reads data/prompts.jsonl; writes data/images/ (shards and index.jsonl) and metrics/generate.json.
+Reads data/prompts.jsonl; writes data/images/ (shards, index.jsonl and a dataset card) and metrics/generate.json.
 
 DVC deletes a stage's outputs before it runs it, so pictures are made in a work area beside them
 (data/images.work/KEY/), shard by shard, and moved into place at the end: a run that was stopped, however rudely, goes
-on with the first shard that is not whole. KEY is a hash of all the pictures depend on (prompts, params, model files
-and Gossamer's own code), so nothing stale is ever picked up.
+on with the first shard that is not whole. KEY is a hash of all the pictures depend on (prompts, the generator's
+settings and model files, Gossamer's own code), so nothing stale is ever picked up.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.dataset_card import dataset_card
 from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
-from pipeline.generators import Draw, Drawn, find_generator
+from pipeline.generators import Description, Draw, Picture, find_generator
 from pipeline.params import DatasetParams, GenerateParams, load_section
 from pipeline.photographs import read_photographs
 from pipeline.preprocess import encode_png
-from pipeline.records import Image, Prompt, Rejection, read_rows, write_rows
-from pipeline.shards import Encoded, shard_name, write_images, write_index, write_shard
+from pipeline.records import Fault, Image, Prompt, Rejection, read_rows, write_rows
+from pipeline.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
 
-BLACK = 8  # a picture with no brighter pixel than this, of 255, is a blank from a safety checker or a failed decode
+BLACK = 8  # a picture with no brighter pixel than this, of 255, is a blank: a failed decode, or nothing drawn at all
+PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,14 @@ class ShardJob:
     prompts: tuple[Prompt, ...]
     generator: str
     options: str
-    size: tuple[int, int]
     folder: Path
 
 
-def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path) -> GenerateResult:
-    """Draw every prompt that the work area does not hold yet, then move all into ``out``.
+def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: str) -> GenerateResult:
+    """Draw every prompt that the work area does not hold yet, then move all into ``out``; ``policy`` names the set.
 
     Raises:
-        ParamsError: An unknown generator, or a wrong value in its section.
+        ParamsError: An unknown generator, a wrong value in its section, or a licence that nobody acknowledged.
         ModelError: Its model cannot be loaded.
         DataError: There are no prompts.
     """
@@ -71,29 +72,26 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path) -> Generat
         raise DataError("data/prompts.jsonl: no prompts; expected at least one; see params.yaml prompts.count")
     module = find_generator(params.generator)
     options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
-    key = _work_key(params, prompts, module.fingerprint(options))
+    source = module.describe(options)
+    key = _work_key(params, prompts, source)
     work = out.with_name(f"{out.name}.work") / key
     work.mkdir(parents=True, exist_ok=True)
-    size = (params.width, params.height)
     jobs = [
-        ShardJob(shard_name(n), tuple(part), params.generator, options.model_dump_json(), size, work)
+        ShardJob(shard_name(n), tuple(part), params.generator, options.model_dump_json(), work)
         for n, part in enumerate(_chunks(prompts, params.images_per_shard))
     ]
     todo = [job for job in jobs if not _is_whole(job)]
     start = time.perf_counter()
-    _draw_all(todo, params.workers if module.PARALLEL else 1, len(prompts))
+    _draw_all(todo, module.processes(options, params.workers), len(prompts))
     seconds = time.perf_counter() - start
     images = [image for job in jobs for image in read_rows(_rows_path(job), Image)]
     _move_into_place(jobs, out, images)
+    write_card(out, dataset_card(policy, source, images))
     drawn = sum(len(job.prompts) for job in todo)
-    faults = Counter(image.fault for image in images)
     metrics = {
         "generator": params.generator,
-        "images": len(images),
+        **_facts(source, images),
         "resumed_images": len(images) - drawn,
-        "black_images": faults["black"],
-        "nan_images": faults["nan"],
-        "size_bytes": sum(image.size_bytes for image in images),
         "seconds": round(seconds, 2),
         "images_per_second": round(drawn / seconds, 2) if drawn else None,
     }
@@ -111,6 +109,7 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
         raise DataError("params.yaml dataset.folder: null with source photos; expected a folder with LABEL/*.jpg")
     found = read_photographs(params.folder, labels, params.part, params.seed)
     images = write_images(out, found.images, images_per_shard)
+    write_card(out, dataset_card("photographs", PHOTOGRAPHS, images))
     metrics = {
         "generator": "photos",
         "images": len(images),
@@ -121,37 +120,38 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     return GenerateResult(images, list(found.rejections), metrics)
 
 
-def to_pixels(drawn: Drawn) -> tuple[NDArray[np.uint8], Literal["black", "nan"] | None]:
+def to_pixels(picture: Picture) -> tuple[NDArray[np.uint8], Fault | None]:
     """Turn a generator's picture into uint8 (height, width, 3) and name what is wrong with it, if anything."""
+    drawn = picture.pixels
     if drawn.dtype == np.uint8:
         pixels = np.asarray(drawn, np.uint8)
     elif not np.isfinite(drawn).all():
         return np.zeros(drawn.shape, np.uint8), "nan"
     else:
         pixels = np.asarray(np.rint(np.clip(drawn, 0, 1) * 255), np.uint8)
-    return pixels, "black" if pixels.max() <= BLACK else None
+    return pixels, picture.fault or ("black" if pixels.max() <= BLACK else None)
 
 
 def draw_shard(job: ShardJob) -> int:
     """Draw one shard into the work area, its index last; returns how many pictures it holds."""
-    draw = _open(job.generator, job.options, job.size)
+    draw = _open(job.generator, job.options)
     images = write_shard(job.folder, job.name, _encoded(draw, job.prompts))
     write_rows(_rows_path(job), images)
     return len(images)
 
 
 @functools.lru_cache(maxsize=1)
-def _open(name: str, options: str, size: tuple[int, int]) -> Draw:
+def _open(name: str, options: str) -> Draw:
     """Open a generator once a process."""
     module = find_generator(name)
-    opened: Draw = module.create(module.Params.model_validate_json(options), size)
+    opened: Draw = module.create(module.Params.model_validate_json(options))
     return opened
 
 
 def _encoded(draw: Draw, prompts: Sequence[Prompt]) -> list[Encoded]:
     result = []
-    for prompt, drawn in zip(prompts, draw(prompts), strict=True):
-        pixels, fault = to_pixels(drawn)
+    for prompt, picture in zip(prompts, draw(prompts), strict=True):
+        pixels, fault = to_pixels(picture)
         height, width = pixels.shape[:2]
         data = encode_png(pixels)
         result.append(Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, data, width, height, fault))
@@ -198,8 +198,10 @@ def _move_into_place(jobs: Sequence[ShardJob], out: Path, images: list[Image]) -
     shutil.rmtree(jobs[0].folder.parent)
 
 
-def _work_key(params: GenerateParams, prompts: Sequence[Prompt], fingerprint: str) -> str:
-    digest = hashlib.sha256(f"{fingerprint}\n{_what_matters(params)}\n".encode())
+def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Description) -> str:
+    """Hash all that pictures depend on: not how many processes draw them, nor other generators' sections."""
+    facts = [params.generator, params.images_per_shard, asdict(source)]
+    digest = hashlib.sha256(f"{json.dumps(facts, sort_keys=True)}\n".encode())
     for prompt in prompts:
         digest.update(prompt.model_dump_json().encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -207,8 +209,15 @@ def _work_key(params: GenerateParams, prompts: Sequence[Prompt], fingerprint: st
     return digest.hexdigest()[:16]
 
 
-def _what_matters(params: GenerateParams) -> str:
-    """The params that pictures depend on: not how many processes draw them, nor other generators' sections."""
-    values = params.model_dump(mode="json")
-    kept = ("generator", "width", "height", "images_per_shard")
-    return json.dumps([params.section(params.generator), *(values[name] for name in kept)], sort_keys=True)
+def _facts(source: Description, images: Sequence[Image]) -> dict[str, Any]:
+    faults = Counter(image.fault for image in images)
+    return {
+        "model": source.model,
+        "model_revision": source.revision,
+        "model_licence": None if source.model is None else source.licence,
+        "images": len(images),
+        "nsfw_images": faults["nsfw"],
+        "black_images": faults["black"],
+        "nan_images": faults["nan"],
+        "size_bytes": sum(image.size_bytes for image in images),
+    }

@@ -1,15 +1,22 @@
-"""The guard at the door: turns a user's error into a message and an exit code, never a traceback."""
+"""The guard at the door: turns a user's error into a message and an exit code, never a traceback.
+
+``In`` and ``Out`` are the paths that commands take: what they read, and what they write.
+"""
 
 from __future__ import annotations
 
 import errno
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import GossamerError
+
+In = Annotated[Path, typer.Argument(help="read")]
+Out = Annotated[Path, typer.Argument(help="write")]
 
 
 class GuardedGroup(TyperGroup):

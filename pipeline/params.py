@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(ge=16)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rgb = tuple[float, float, float]
@@ -89,13 +90,11 @@ class PlugInSection(Section):
 
 
 class GenerateParams(PlugInSection):
-    """Which generator draws, at which size in pixels, with how many processes."""
+    """Which generator draws, with how many processes; sizes and all else are the generator's own."""
 
     plug_ins = ROOT / "pipeline" / "generators"
 
     generator: str
-    width: Annotated[int, Field(ge=16)]
-    height: Annotated[int, Field(ge=16)]
     images_per_shard: Positive
     workers: Threads
 
@@ -148,10 +147,12 @@ class TrainParams(Section):
 
 
 class SelfiesParams(Section):
-    """Portrait selfies the training never sees."""
+    """Portrait selfies the training never sees; ``width`` and ``height`` are those of rendered ones."""
 
     source: Literal["rendered", "photos"]
     count: Positive
+    width: Side
+    height: Side
     seed: Seed
     folder: Path | None
     part: Part

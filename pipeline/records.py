@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.errors import DataError
 
 Outcome = Literal["pass", "fail", "unmeasured"]
+Fault = Literal["nsfw", "black", "nan"]
 
 
 class Record(BaseModel):
@@ -66,7 +67,7 @@ class Image(Record):
         sha256: Of the encoded image.
         width: Pixels, after EXIF orientation.
         height: Pixels, after EXIF orientation.
-        fault: "black" or "nan" when the generator failed on it, else None.
+        fault: What the generator failed on, else None: "nsfw" (blanked by its safety checker), "black" or "nan".
     """
 
     id: str
@@ -79,7 +80,7 @@ class Image(Record):
     sha256: str
     width: int
     height: int
-    fault: Literal["black", "nan"] | None = None
+    fault: Fault | None = None
 
 
 class Rejection(Record):

@@ -2,6 +2,7 @@
 
     FOLDER/index.jsonl      an Image record a line, in order
     FOLDER/shard-00000.tar  plain tar; each record names its shard, byte offset and length, so reading seeks there
+    FOLDER/README.md        of training images: a dataset card, for people
 
 Few large files, because hashing ten thousand small ones costs DVC ten times more than five tars.
 Writing is deterministic (no clock, no user names) and atomic a shard.
@@ -15,16 +16,16 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
-from pipeline.records import Image, atomic_write, read_rows, write_rows
+from pipeline.records import Fault, Image, atomic_write, read_rows, write_rows
 
 INDEX = "index.jsonl"
+CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Encoded:
     data: bytes
     width: int
     height: int
-    fault: Literal["black", "nan"] | None = None
+    fault: Fault | None = None
 
 
 def shard_name(number: int) -> str:
@@ -93,6 +94,12 @@ def write_images(folder: Path, images: Iterable[Encoded], images_per_shard: int)
 def write_index(folder: Path, records: Iterable[Image]) -> None:
     """Write the index, last: a folder without one is unfinished."""
     write_rows(folder / INDEX, records)
+
+
+def write_card(folder: Path, text: str) -> None:
+    """Write the dataset card; nothing reads it but people and the hub."""
+    with atomic_write(folder / CARD) as file:
+        file.write(text.encode())
 
 
 def read_index(folder: Path) -> list[Image]:

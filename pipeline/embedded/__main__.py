@@ -16,4 +16,4 @@ if __name__ == "__main__":
     except GossamerError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted: what was learned is kept; run the same command again to go on from there")
+        sys.exit("interrupted: all but the last two minutes is kept; run the same command again to go on from there")

@@ -108,6 +108,16 @@ def read_attributes(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
+def pooled_features(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
+    """What the last stage sees of uint8 (N, H, W, 3) images, averaged over the picture: float32 (N, channels)."""
+    with torch.inference_mode():
+        parts = [
+            net.features(to_input(pixels[first : first + batch_size]))[-1].mean((2, 3)).numpy()
+            for first in range(0, len(pixels), batch_size)
+        ]
+    return np.concatenate(parts)
+
+
 def save_attributes(net: AttributeNet, path: Path) -> None:
     """Write a classifier's weights, with what it reads in the header."""
     plain = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}

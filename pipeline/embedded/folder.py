@@ -33,26 +33,22 @@ def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiff
     )
 
 
-def write_folder(pipe: StableDiffusionPipeline, out: Path) -> int:
-    """Save a pipeline as float16 in place of the model in ``out``; returns the size of its files in bytes."""
+def write_folder(pipe: StableDiffusionPipeline, out: Path) -> None:
+    """Save a pipeline as float16 in place of the model in ``out``; other files there, such as its card, stay."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipe.to(torch.float16).save_pretrained(partial)
+    for path in partial.rglob("*.safetensors"):
+        path.chmod(0o644)
     _open_as_float32(partial / "text_encoder" / "config.json")
     for old in out.iterdir() if out.is_dir() else ():
         if old.is_file() and not (partial / old.name).exists():
             shutil.copy2(old, partial / old.name)
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
-    return folder_bytes(out)
 
 
 def _open_as_float32(config: Path) -> None:
     """Asked for no precision, transformers opens what a file holds and diffusers float32: make them agree."""
     values = json.loads(config.read_text(encoding="utf-8"))
     config.write_text(json.dumps({**values, "dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

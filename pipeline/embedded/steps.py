@@ -12,7 +12,6 @@ folder       the parts as one pipeline, float16           the model folder, with
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +20,12 @@ import torch
 from diffusers import AutoencoderKL
 from rich.console import Console
 
+from pipeline.diffusion.source import folder_bytes
 from pipeline.embedded.agreement import measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, fit_attributes, load_attributes, save_attributes
 from pipeline.embedded.autoencoder import decode, encode
 from pipeline.embedded.cache import fill_cache
+from pipeline.embedded.curves import write_curves
 from pipeline.embedded.folder import LIMIT_BYTES, assemble, write_folder
 from pipeline.embedded.recipe import AttributeRecipe, Recipe
 from pipeline.embedded.team import run_team
@@ -32,8 +33,6 @@ from pipeline.embedded.text import build_text_encoder, build_tokenizer, encode_t
 from pipeline.embedded.world import World, code_factors, draw_world, open_world, world_prompts
 from pipeline.errors import ModelError, ParamsError
 from pipeline.records import Prompt, write_json
-
-CURVE_POINTS = 200  # of the log that is kept beside the weights
 
 
 def run(recipe: Recipe, params: Path) -> None:
@@ -67,25 +66,14 @@ def run(recipe: Recipe, params: Path) -> None:
 
 def write_model(recipe: Recipe) -> int:
     """Write the model folder, the judge and the log of the learning; returns the size in bytes."""
-    size = write_folder(assemble(recipe.work), recipe.out)
+    write_folder(assemble(recipe.work), recipe.out)
     judge = load_attributes(recipe.work / "judge.safetensors")
     save_attributes(judge.half(), recipe.out / "judge.safetensors")
-    (recipe.out / "learning.csv").write_text(thin_log(recipe.work / "denoiser.csv"), encoding="utf-8")
-    size += (recipe.out / "judge.safetensors").stat().st_size
+    write_curves(recipe.work / "denoiser.csv", recipe.out)
+    size = folder_bytes(recipe.out)
     if size > LIMIT_BYTES:
         raise ModelError(f"{recipe.out}: {size} bytes; expected at most {LIMIT_BYTES}; make denoiser.widths smaller")
     return size
-
-
-def thin_log(path: Path) -> str:
-    """Average a log of single steps over equal stretches, so that a few hundred rows show the whole curve."""
-    with path.open(newline="") as stream:
-        rows = list(csv.reader(stream))
-    names, values = rows[0], np.array(rows[1:], float)
-    stretches = np.array_split(values, min(CURVE_POINTS, len(values)))
-    lines = [",".join(names[:1] + names[2:])]  # the clock says nothing on another machine
-    lines += [",".join(f"{value:.5g}" for value in [part[-1, 0], *part[:, 2:].mean(0)]) for part in stretches]
-    return "\n".join(lines) + "\n"
 
 
 def _claim(recipe: Recipe) -> None:

@@ -7,35 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.errors import PolicyError
-from pipeline.generators import Draw
-from pipeline.params import Section
+from pipeline.generators import Description, Draw, Picture
+from pipeline.params import Section, Side
 from pipeline.records import Prompt
 from pipeline.renderer import render
 
-PARALLEL = True
-
 
 class Params(Section):
-    """The renderer has no choices of its own: the policy makes them."""
+    """Size of the pictures in pixels; all else the policy says."""
+
+    width: Side
+    height: Side
 
 
-def create(params: Params, size: tuple[int, int]) -> Draw:  # noqa: ARG001 - every generator takes its params
-    """Open the renderer for pictures of ``size`` (width, height) pixels."""
+def create(params: Params) -> Draw:
+    """Open the renderer."""
+    size = (params.width, params.height)
 
-    def draw(prompts: Sequence[Prompt]) -> Iterator[NDArray[np.uint8]]:
+    def draw(prompts: Sequence[Prompt]) -> Iterator[Picture]:
         for prompt in prompts:
             try:
-                yield render(prompt.factors, prompt.seed, size)
+                yield Picture(render(prompt.factors, prompt.seed, size))
             except ValueError as error:
                 raise PolicyError(f"prompt {prompt.id}: the renderer cannot draw it: {error}") from error
 
     return draw
 
 
-def fingerprint(params: Params) -> str:  # noqa: ARG001
-    """Nothing beside code and params."""
-    return ""
+def processes(params: Params, wanted: int) -> int:  # noqa: ARG001 - every generator takes its params
+    """As many as there may be."""
+    return wanted
+
+
+def describe(params: Params) -> Description:
+    """No model: Gossamer's own code, and its licence."""
+    return Description(
+        kind="drawn by a procedural renderer, not a diffusion model",
+        model=None,
+        revision=None,
+        licence="apache-2.0",
+        licence_tag="apache-2.0",
+        settings=params.model_dump(mode="json"),
+    )

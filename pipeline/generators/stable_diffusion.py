@@ -1,182 +1,87 @@
-"""Any diffusers text-to-image pipeline: a hub id, or a local folder in the diffusers layout.
+"""Any diffusers text-to-image pipeline, by preset: the one that comes with Gossamer, a hub id, or a local folder.
 
-Every picture has a noise generator of its own, seeded by its prompt and drawn on the CPU, so that it depends neither
-on the device nor on the pictures beside it (numerics apart).
+``preset`` names the block of ``presets`` that draws; people add blocks of their own. The work is done in
+``pipeline.diffusion``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import model_validator
 
-from pipeline.errors import ModelError, ParamsError, PolicyError
-from pipeline.generators import Draw
+from pipeline.diffusion.batching import in_batches
+from pipeline.diffusion.loading import pick_device
+from pipeline.diffusion.presets import Preset
+from pipeline.diffusion.sampling import is_small, open_sampler
+from pipeline.diffusion.source import find_source, read_licence, require_acknowledged
+from pipeline.generators import Description, Draw, Picture
 from pipeline.params import Section
 from pipeline.records import Prompt
 
-PARALLEL = False
-
-SCHEDULERS = {
-    "dpmsolver++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "ddim": ("DDIMScheduler", {}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "lcm": ("LCMScheduler", {}),
-}
-
 
 class Params(Section):
-    """What ``generate.stable_diffusion`` of params.yaml may say; guidance 1 or less is no guidance."""
+    """What ``generate.stable_diffusion`` of params.yaml may say."""
 
-    model: str
-    revision: str | None
-    scheduler: Literal["dpmsolver++", "ddim", "euler", "lcm"]
-    steps: Annotated[int, Field(ge=1)]
-    guidance: Annotated[float, Field(ge=0)]
-    negative_prompt: str
-    dtype: Literal["float32", "float16", "bfloat16"]
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    batch_size: Annotated[int, Field(ge=1)]
+    preset: str
+    presets: dict[str, Preset]
+
+    @model_validator(mode="after")
+    def _preset_is_there(self) -> Self:
+        if self.preset not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise ValueError(f"preset: {self.preset!r}; expected one of those under presets: {known}")
+        return self
+
+    @property
+    def chosen(self) -> Preset:
+        """The preset that draws."""
+        return self.presets[self.preset]
+
+    @property
+    def place(self) -> str:
+        """Where the preset stands, for messages."""
+        return f"params.yaml generate.stable_diffusion.presets.{self.preset}"
 
 
-def create(params: Params, size: tuple[int, int]) -> Draw:
-    """Open a pipeline for pictures of ``size`` (width, height) pixels.
+def create(params: Params) -> Draw:
+    """Open the preset's model.
 
     Raises:
-        ParamsError: The size is none the autoencoder can make, a negative prompt stands without guidance, or the device
-            is not there.
+        ParamsError: The device, the dtype or the size does not go with the machine or the model.
         ModelError: The model is neither a whole diffusers folder nor to be had from the hub.
     """
-    if params.negative_prompt and params.guidance <= 1:
-        raise ParamsError(
-            f"params.yaml generate.stable_diffusion.negative_prompt: {params.negative_prompt!r} with guidance "
-            f"{params.guidance}; expected guidance above 1, or an empty one: without guidance it has no effect"
-        )
-    device = _device(params.device)
-    pipe = _load(params).to(device)
-    _check_size(pipe, size)
-    _set_scheduler(pipe, params.scheduler)
-    pipe.set_progress_bar_config(disable=True)
+    sampler = open_sampler(params.chosen, params.place)
 
-    def draw(prompts: Sequence[Prompt]) -> Iterator[NDArray[np.float32]]:
-        _check_captions(pipe, prompts)
-        for first in range(0, len(prompts), params.batch_size):
-            yield from _draw_batch(pipe, params, prompts[first : first + params.batch_size], size)
+    def draw(prompts: Sequence[Prompt]) -> Iterator[Picture]:
+        sampler.check_captions(prompts)
+        yield from in_batches(sampler.draw, prompts, sampler.batch_size, params.place)
 
     return draw
 
 
-def fingerprint(params: Params) -> str:
-    """Names, sizes and times of a local model's files; a hub id with its revision."""
-    folder = Path(params.model)
-    if not folder.is_dir():
-        return f"{params.model}@{params.revision}"
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    facts = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+def processes(params: Params, wanted: int) -> int:
+    """Several for a small model on the CPU; one for all others, which fill the machine by themselves."""
+    return wanted if is_small(params.chosen, pick_device(params.chosen.device, params.place)) else 1
 
 
-def _device(wanted: str) -> str:
-    import torch
+def describe(params: Params) -> Description:
+    """The model, its state and its licence.
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if there[name])
-    if not there[wanted]:
-        found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise ParamsError(f"params.yaml generate.stable_diffusion.device: {wanted}; this machine has {found}; or: auto")
-    return wanted
-
-
-def _load(params: Params) -> Any:  # noqa: ANN401 - diffusers is untyped
-    import torch
-    from diffusers import DiffusionPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    for logging in (diffusers_logging, transformers_logging):  # Gossamer shows progress of its own
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
-    folder = Path(params.model)
-    local = folder.is_dir()
-    if local and not (folder / "model_index.json").is_file():
-        raise ModelError(
-            f"params.yaml generate.stable_diffusion.model: {folder} has no model_index.json; expected a folder in the "
-            "diffusers layout"
-        )
-    try:
-        return DiffusionPipeline.from_pretrained(
-            params.model,
-            revision=None if local else params.revision,
-            dtype=getattr(torch, params.dtype),
-            local_files_only=local or os.environ.get("HF_HUB_OFFLINE") == "1",
-            safety_checker=None,
-            requires_safety_checker=False,
-            low_cpu_mem_usage=False,
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        first = textwrap.shorten(str(error).partition(":")[0] or type(error).__name__, 160, placeholder="...")
-        found = "is not a whole diffusers model" if local else "is no folder here, and the hub did not give it"
-        raise ModelError(
-            f"params.yaml generate.stable_diffusion.model: {params.model} {found} ({first}); expected a local folder "
-            "in the diffusers layout, or a hub id and a network; or set generate.generator: rendered"
-        ) from error
-
-
-def _check_size(pipe: Any, size: tuple[int, int]) -> None:  # noqa: ANN401
-    scale = int(getattr(pipe, "vae_scale_factor", 8))
-    for name, pixels in zip(("width", "height"), size, strict=True):
-        if pixels % scale:
-            near = max(scale, round(pixels / scale) * scale)
-            raise ParamsError(
-                f"params.yaml generate.{name}: {pixels}; expected a multiple of {scale}, which is what this model's "
-                f"autoencoder can make, e.g. {near}"
-            )
-
-
-def _check_captions(pipe: Any, prompts: Sequence[Prompt]) -> None:  # noqa: ANN401
-    """A text encoder cuts long captions without a word; what it would not read must not count as asked for."""
-    limit = pipe.tokenizer.model_max_length
-    lengths = [len(tokens) for tokens in pipe.tokenizer([prompt.text for prompt in prompts]).input_ids]
-    longest = max(range(len(prompts)), key=lengths.__getitem__)
-    if lengths[longest] > limit:
-        raise PolicyError(
-            f"prompt {prompts[longest].id}: {lengths[longest]} tokens; expected at most {limit}, all that this model's "
-            f"text encoder reads; shorten the policy's caption or phrases: {prompts[longest].text!r}"
-        )
-
-
-def _set_scheduler(pipe: Any, name: str) -> None:  # noqa: ANN401
-    import diffusers
-
-    kind, options = SCHEDULERS[name]
-    pipe.scheduler = getattr(diffusers, kind).from_config(pipe.scheduler.config, **options)
-
-
-def _draw_batch(
-    pipe: Any,  # noqa: ANN401
-    params: Params,
-    prompts: Sequence[Prompt],
-    size: tuple[int, int],
-) -> NDArray[np.float32]:
-    import torch
-
-    with torch.inference_mode():
-        result = pipe(
-            prompt=[prompt.text for prompt in prompts],
-            negative_prompt=[params.negative_prompt] * len(prompts) if params.negative_prompt else None,
-            width=size[0],
-            height=size[1],
-            num_inference_steps=params.steps,
-            guidance_scale=params.guidance,
-            generator=[torch.Generator("cpu").manual_seed(prompt.seed) for prompt in prompts],
-            output_type="np",
-        )
-    return np.asarray(result.images, np.float32)
+    Raises:
+        ParamsError: The licence bars commercial use, and nobody has acknowledged it.
+        ModelError: The model is not whole, or not to be had.
+    """
+    source = find_source(params.chosen, params.place)
+    licence = read_licence(source.card)
+    require_acknowledged(source.name, licence, params.chosen, params.place)
+    settings = params.chosen.model_dump(mode="json", exclude={"model", "revision", "licence_acknowledged"})
+    return Description(
+        kind="drawn by a diffusion model",
+        model=source.name,
+        revision=source.revision(),
+        licence=licence.name,
+        licence_tag=licence.tag,
+        settings={"preset": params.preset, **settings},
+    )

@@ -90,7 +90,7 @@ def test_scenes_of_a_policy_are_rendered_with_every_factor_kept(
 ) -> None:
     policy = load_policy(root / "policies" / "helmet.yaml")
     four = selfies_params.model_copy(update={"count": 4})
-    source = selfies.draw_scenes(four, policy, (96, 128))
+    source = selfies.draw_scenes(four, policy)
     result = selfies.run(four, source, tmp_path)
     assert {image.label for image in result.images} == {"no_helmet", "helmet"}
     for image in result.images:
@@ -100,7 +100,7 @@ def test_scenes_of_a_policy_are_rendered_with_every_factor_kept(
 
 def test_other_seeds_give_other_scenes(root: Path, selfies_params: SelfiesParams, params: Params) -> None:
     policy = load_policy(root / "policies" / "helmet.yaml")
-    own = selfies.draw_scenes(selfies_params, policy, (96, 128)).prompts
+    own = selfies.draw_scenes(selfies_params, policy).prompts
     training = draw_prompts(policy, 40, 1, params.prompts.seed)
     assert {prompt.seed for prompt in own}.isdisjoint(prompt.seed for prompt in training)
 

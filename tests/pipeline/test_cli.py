@@ -104,8 +104,9 @@ def test_a_missing_stage_names_the_command_that_makes_it() -> None:
 def test_a_missing_model_folder(home: Path) -> None:
     change(home / "params.yaml", "prompts.count", 4)
     change(home / "params.yaml", "generate.generator", "stable_diffusion")
+    change(home / "params.yaml", "generate.stable_diffusion.presets.embedded.model", "models/absent")
     gossamer("prompts")
-    refused(gossamer("generate"), "models/stable-diffusion is no folder here", "generate.generator: rendered")
+    refused(gossamer("generate"), "models/absent is no folder here", "generate.generator: rendered")
 
 
 def test_an_empty_photo_folder(home: Path) -> None:
@@ -138,7 +139,8 @@ def test_help_is_complete_and_instant(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     shown = gossamer("--help").output
-    assert all(command in shown for command in (*STAGES, "release", "verify", "doctor", "policy", "baseline"))
+    others = ("release", "verify", "doctor", "policy", "baseline", "benchmark")
+    assert all(command in shown for command in (*STAGES, *others))
 
 
 def test_a_full_disk_is_said_plainly(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

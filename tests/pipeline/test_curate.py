@@ -54,10 +54,12 @@ def broken() -> list[Encoded]:
     unreadable = Encoded("unreadable", "u", "helmet", {}, b"\x89PNG torn", 96, 128)
     black = Encoded("black", "b", "no_helmet", {}, encode_png(np.zeros((128, 96, 3), np.uint8)), 96, 128, "black")
     nan = Encoded("nan", "n", "helmet", {}, encode_png(np.zeros((128, 96, 3), np.uint8)), 96, 128, "nan")
+    nsfw = Encoded("nsfw", "s", "helmet", {}, encode_png(np.zeros((128, 96, 3), np.uint8)), 96, 128, "nsfw")
     return [
         unreadable,
         black,
         nan,
+        nsfw,
         encoded("dark", 50, "helmet", np.full((128, 96, 3), 3, np.uint8)),
         encoded("light", 51, "helmet", np.full((128, 96, 3), 254, np.uint8)),
         encoded("low_information", 52, "helmet", np.full((128, 96, 3), 128, np.uint8)),
@@ -100,7 +102,7 @@ def test_a_blurred_picture_does_not_displace_its_sharp_copy(tmp_path: Path) -> N
 
 
 def test_thresholds_of_zero_switch_filters_off(tmp_path: Path) -> None:
-    images = [*clean(6), *broken()[3:]]
+    images = [*clean(6), *broken()[4:]]
     off = with_threshold(dark=0, light=0, low_information=0, blurry=0, near_duplicate=0, label_error=0)
     assert curate(tmp_path, images, off).rejected == []
 
@@ -108,9 +110,9 @@ def test_thresholds_of_zero_switch_filters_off(tmp_path: Path) -> None:
 def test_the_metrics_add_up_and_tell_who_was_thrown_away(tmp_path: Path) -> None:
     result = curate(tmp_path, [*clean(6), *broken()])
     metrics = result.metrics
-    assert metrics["images"] == metrics["kept"] + metrics["rejected"] == 20
+    assert metrics["images"] == metrics["kept"] + metrics["rejected"] == 21
     assert metrics["reasons"] == {image.id: 1 for image in broken()}
-    assert metrics["rejection_rate_by"]["label"] == {"helmet": 7 / 13, "no_helmet": 1 / 7}
+    assert metrics["rejection_rate_by"]["label"] == {"helmet": 8 / 14, "no_helmet": 1 / 7}
     assert metrics["rejection_rate_by"]["light"] == {"day": 2 / 6, "indoor": 1 / 5, "night": 2 / 6}
     assert 0 <= metrics["out_of_fold_accuracy"] <= 1
 

@@ -11,18 +11,23 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import yaml
 
 from pipeline import generate
 from pipeline.errors import DataError, ParamsError
+from pipeline.generators import Picture
 from pipeline.params import DatasetParams, GenerateParams
 from pipeline.policy import load_policy
 from pipeline.records import Prompt, read_rows, write_rows
 from pipeline.scenes import draw_prompts
 from pipeline.shards import read_index, read_pixels
+from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset
 
 PARAMS = GenerateParams(
-    generator="rendered", width=96, height=128, images_per_shard=4, workers=1, rendered={}, stable_diffusion={}
+    generator="rendered", images_per_shard=4, workers=1, rendered={"width": 96, "height": 128}, stable_diffusion={}
 )
+
+DIFFUSERS_WARNS = "ignore:__array__ implementation doesn't accept a copy keyword"
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +35,31 @@ def prompts(root: Path) -> list[Prompt]:
     return draw_prompts(load_policy(root / "policies" / "helmet.yaml"), 10, 2, seed=3)
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> GenerateParams:
+    """The diffusers path, on a tiny model that reads whole captions."""
+    model = save_tiny(tmp_path_factory.mktemp("diffusers"), length=512)
+    section = {"preset": "tiny", "presets": {"tiny": tiny_preset(model).model_dump()}}
+    return PARAMS.model_copy(update={"generator": "stable_diffusion", "stable_diffusion": section})
+
+
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
+def stop_after_the_first_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = generate.draw_shard
+
+    def stop(job: generate.ShardJob) -> int:
+        if job.name != "shard-00000.tar":
+            raise KeyboardInterrupt
+        return real(job)
+
+    monkeypatch.setattr(generate, "draw_shard", stop)
+
+
 def test_every_prompt_becomes_an_image_with_its_label_and_factors(prompts: list[Prompt], tmp_path: Path) -> None:
-    result = generate.run(PARAMS, prompts, tmp_path / "images")
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     assert [image.id for image in result.images] == [prompt.id for prompt in prompts]
     assert [(image.label, image.group, image.factors) for image in result.images] == [
         (prompt.label, prompt.group, prompt.factors) for prompt in prompts
@@ -46,27 +70,20 @@ def test_every_prompt_becomes_an_image_with_its_label_and_factors(prompts: list[
 
 
 def test_one_process_and_two_write_the_same_bytes(prompts: list[Prompt], tmp_path: Path) -> None:
-    generate.run(PARAMS, prompts, tmp_path / "one")
-    generate.run(PARAMS.model_copy(update={"workers": 2}), prompts, tmp_path / "two")
+    generate.run(PARAMS, prompts, tmp_path / "one", "helmet")
+    generate.run(PARAMS.model_copy(update={"workers": 2}), prompts, tmp_path / "two", "helmet")
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate.run(PARAMS, prompts, tmp_path / "straight")
-    real = generate.draw_shard
-
-    def stop_after_first(job: generate.ShardJob) -> int:
-        if job.name != "shard-00000.tar":
-            raise KeyboardInterrupt
-        return real(job)
-
-    monkeypatch.setattr(generate, "draw_shard", stop_after_first)
+    generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
+    stop_after_the_first_shard(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        generate.run(PARAMS, prompts, tmp_path / "images")
+        generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     monkeypatch.undo()
-    result = generate.run(PARAMS, prompts, tmp_path / "images")
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     assert result.metrics["resumed_images"] == 4
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 
@@ -81,10 +98,10 @@ def test_a_stopped_run_with_other_prompts_reuses_nothing(
     real = generate.draw_shard
     monkeypatch.setattr(generate, "draw_shard", stop)
     with pytest.raises(KeyboardInterrupt):
-        generate.run(PARAMS, prompts, tmp_path / "images")
+        generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     monkeypatch.undo()
     other = [prompt.model_copy(update={"seed": prompt.seed ^ 1}) for prompt in prompts]
-    assert generate.run(PARAMS, other, tmp_path / "images").metrics["resumed_images"] == 0
+    assert generate.run(PARAMS, other, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
 
 
 @pytest.mark.slow
@@ -119,21 +136,88 @@ def test_black_and_nan_pictures_are_named() -> None:
     bright = np.full((4, 3, 3), 0.5, np.float32)
     broken = bright.copy()
     broken[0, 0, 0] = np.nan
-    assert generate.to_pixels(bright)[1] is None
-    assert int(generate.to_pixels(bright)[0][0, 0, 0]) in (127, 128)
-    assert generate.to_pixels(broken)[1] == "nan"
-    assert generate.to_pixels(np.zeros((4, 3, 3), np.float32))[1] == "black"
-    assert generate.to_pixels(np.full((4, 3, 3), 3, np.uint8))[1] == "black"
+    assert generate.to_pixels(Picture(bright))[1] is None
+    assert int(generate.to_pixels(Picture(bright))[0][0, 0, 0]) in (127, 128)
+    assert generate.to_pixels(Picture(broken))[1] == "nan"
+    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32)))[1] == "black"
+    assert generate.to_pixels(Picture(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
+
+
+def test_a_picture_that_the_safety_checker_blanked_is_nsfw_and_not_black() -> None:
+    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
 
 
 def test_an_unknown_generator_names_those_there_are(prompts: list[Prompt], tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"generate.generator: 'dalle'; expected one of rendered, stable_diffusion"):
-        generate.run(PARAMS.model_copy(update={"generator": "dalle"}), prompts, tmp_path / "images")
+        generate.run(PARAMS.model_copy(update={"generator": "dalle"}), prompts, tmp_path / "images", "helmet")
 
 
 def test_no_prompts_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no prompts; expected at least one"):
-        generate.run(PARAMS, [], tmp_path / "images")
+        generate.run(PARAMS, [], tmp_path / "images", "helmet")
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_a_stopped_run_of_a_diffusion_model_ends_with_the_same_bytes(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = generate.run(tiny, prompts, tmp_path / "straight", "helmet")
+    assert {image.fault for image in straight.images} == {None}
+    stop_after_the_first_shard(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(tiny, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    assert generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 4
+    assert digests(tmp_path / "images") == digests(tmp_path / "straight")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_one_process_and_two_draw_the_same_bytes_with_a_diffusion_model(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    generate.run(tiny, prompts, tmp_path / "one", "helmet")
+    generate.run(tiny.model_copy(update={"workers": 2}), prompts, tmp_path / "two", "helmet")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_another_preset_setting_or_model_reuses_nothing(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after_the_first_shard(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(tiny, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    section = tiny.section("stable_diffusion")
+    changed = {**section, "presets": {"tiny": {**section["presets"]["tiny"], "guidance": 3.0}}}
+    other = tiny.model_copy(update={"stable_diffusion": changed})
+    assert generate.run(other, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_model_revision_and_licence_stand_in_the_metrics_and_on_the_card(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    metrics = generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics
+    assert (metrics["model"], metrics["model_licence"]) == ("model", "creativeml-openrail-m")
+    assert metrics["model_revision"].startswith("sha256:")
+    assert (metrics["nsfw_images"], metrics["black_images"], metrics["nan_images"]) == (0, 0, 0)
+    card = (tmp_path / "images" / "README.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---")[1])["license"] == "creativeml-openrail-m"
+    assert f"| revision | {metrics['model_revision']} |" in card
+    assert "10 images of" in card
+    assert "drawn by a diffusion model" in card
+    assert str(tmp_path.parent.parent) not in card
+
+
+def test_the_card_of_rendered_pictures_does_not_call_them_diffusion(prompts: list[Prompt], tmp_path: Path) -> None:
+    metrics = generate.run(PARAMS, prompts, tmp_path / "images", "helmet").metrics
+    assert (metrics["model"], metrics["model_revision"], metrics["model_licence"]) == (None, None, None)
+    card = (tmp_path / "images" / "README.md").read_text(encoding="utf-8")
+    assert "drawn by a procedural renderer, not a diffusion model" in card
+    assert "# helmet: training images" in card
+    assert "| helmet | 5 |" in card
 
 
 def test_photographs_are_packed_as_they_are(tmp_path: Path) -> None:

@@ -110,12 +110,3 @@ def test_more_held_out_than_there_are_is_refused(values: dict[str, object], tmp_
     values["world"] = {**values["world"], "held_out": 24}  # type: ignore[dict-item]
     with pytest.raises(ParamsError, match=r"world\.held_out: 24; expected less than all 24 images"):
         load_recipe(write(values, tmp_path))
-
-
-def test_a_long_log_is_averaged_over_equal_stretches(tmp_path: Path) -> None:
-    rows = [f"{step},{1000 + step},{step % 2}" for step in range(1000)]
-    (tmp_path / "log.csv").write_text("\n".join(["step,seconds,loss", *rows]), encoding="utf-8")
-    lines = steps.thin_log(tmp_path / "log.csv").splitlines()
-    assert lines[0] == "step,loss"
-    assert len(lines) == 201
-    assert lines[1] == "4,0.4"

@@ -1,0 +1,170 @@
+"""A folder in which a benchmark uses Gossamer as its users do: params of its own, the checkout's policies, commands.
+
+Work is a plan of steps. A finished step leaves FOLDER/STEP.done.json and is not done again as long as all it depends
+on is the same: the params and code that dvc.yaml declares for its stage, the policy, and the steps before it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import DataError
+from pipeline.params import ROOT
+from pipeline.records import Record, atomic_write, read_json, write_json
+
+PARAMS = "params.yaml"
+POLICIES = "policies"
+_CODE = ("pipeline/", "export/", "benchmarks/")
+_TOLD_LINES = 12
+
+
+class Done(Record):
+    """That a step is finished: the key of what it depended on, and how long its last run took."""
+
+    key: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of work.
+
+    Attributes:
+        name: Unique in the plan, e.g. ``mix/curate``.
+        stage: The stage of dvc.yaml whose params and code the outcome depends on.
+        folder: Holds params.yaml and policies/ (``open_folder``), and afterwards the mark of having finished.
+        act: Does the work.
+        outs: What it leaves; a step with a missing one is done again.
+        before: Names of the steps whose outcome goes into this one.
+    """
+
+    name: str
+    stage: str
+    folder: Path
+    act: Callable[[], object]
+    outs: tuple[Path, ...]
+    before: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> Path:
+        """The file that says it is finished."""
+        return self.folder / f"{self.name.rpartition('/')[2]}.done.json"
+
+
+def derive(values: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Params with other values in some sections; relative paths of models lead to the checkout they are relative to."""
+    derived = copy.deepcopy(dict(values))
+    for section, changed in changes.items():
+        derived[section] = {**derived[section], **changed}
+    return {name: _anchored(value) if name in ("generate", "train") else value for name, value in derived.items()}
+
+
+def open_folder(folder: Path, values: Mapping[str, Any], policies: Path) -> Path:
+    """Make a folder that ``gossamer`` can be run in; params.yaml is written anew, what stages made stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / PARAMS) as file:
+        file.write(yaml.safe_dump(dict(values), sort_keys=False).encode())
+    link = folder / POLICIES
+    if not link.is_symlink() or link.resolve() != policies.resolve():
+        link.unlink(missing_ok=True)
+        link.symlink_to(policies.resolve(), target_is_directory=True)
+    return folder
+
+
+def gossamer(folder: Path, *arguments: str | Path) -> None:
+    """Run a command of Gossamer in a folder; what it prints goes to FOLDER/COMMAND.log.
+
+    Raises:
+        DataError: It failed; the last it printed is told.
+    """
+    words = [str(argument) for argument in arguments]
+    log = folder / f"{words[0]}.log"
+    with log.open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TOLD_LINES:]
+        told = "\n".join(last)
+        raise DataError(f"{folder}: gossamer {' '.join(words)} ended with {done.returncode}; see {log}:\n{told}")
+
+
+def carry_out(plan: Sequence[Step], tell: Callable[[int, int, str], None]) -> dict[str, Done]:
+    """Do the steps in order, those apart that are finished; returns each step's mark by name."""
+    marks: dict[str, Done] = {}
+    for number, step in enumerate(plan):
+        tell(number, len(plan), step.name)
+        key = step_key(step, [marks[name].key for name in step.before])
+        marks[step.name] = _finished(step, key) or _do(step, key)
+    tell(len(plan), len(plan), "done")
+    return marks
+
+
+def step_key(step: Step, before: Sequence[str]) -> str:
+    """Hash what a step depends on: earlier steps, and its stage's params, policy and code as dvc.yaml names them."""
+    values = yaml.safe_load((step.folder / PARAMS).read_text(encoding="utf-8"))
+    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
+    params = {str(name): _look_up(values, str(name)) for name in declared.get("params", ())}
+    digest = hashlib.sha256(json.dumps([step.name, list(before), params], sort_keys=True, default=str).encode())
+    for dep in declared["deps"]:
+        place = dep.replace("${policy}", values["policy"])
+        for path in _files(step.folder if place.startswith(POLICIES) else ROOT, place):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _finished(step: Step, key: str) -> Done | None:
+    if not step.mark.is_file() or not all(path.exists() for path in step.outs):
+        return None
+    mark = read_json(step.mark, Done)
+    return mark if mark.key == key else None
+
+
+def _do(step: Step, key: str) -> Done:
+    step.mark.unlink(missing_ok=True)
+    start = time.perf_counter()
+    step.act()
+    mark = Done(key=key, seconds=round(time.perf_counter() - start, 2))
+    write_json(step.mark, mark)
+    return mark
+
+
+def _anchored(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+    if isinstance(value, dict):
+        return {key: _anchored(inner) for key, inner in value.items()}
+    if isinstance(value, str) and "/" in value and Path(value).exists():
+        return str(Path(value).resolve())
+    return value
+
+
+def _look_up(values: Any, name: str) -> Any:  # noqa: ANN401 - any YAML value
+    for part in name.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _files(root: Path, place: str) -> Iterator[Path]:
+    """Source files and policies of a dependency; what other stages made is known by those stages' keys."""
+    if not place.startswith((*_CODE, POLICIES)):
+        return
+    path = root / place
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    yield from (each for each in found if each.is_file() and "__pycache__" not in each.parts)

@@ -1,0 +1,103 @@
+"""The roof's other half: the commands that are no stages. ``pipeline.cli`` puts them into the one app, ``gossamer``.
+
+What a command needs is imported when it runs: ``gossamer --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.guard import In, Out
+
+app = typer.Typer()
+policy_app = typer.Typer(no_args_is_help=True, help="Look at a policy.")
+baseline_app = typer.Typer(no_args_is_help=True, help="The release that candidates are compared with.")
+app.add_typer(policy_app, name="policy")
+app.add_typer(baseline_app, name="baseline")
+
+
+@policy_app.command("check")
+def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
+    """Check a policy, count its prompt space and show some of its captions."""
+    from pipeline.policy import load_policy
+    from pipeline.scenes import draw_prompts, space_size
+
+    checked = load_policy(policy)
+    drawn = draw_prompts(checked, samples, 1, seed=0)
+    print(f"{policy}: {checked.question} {' / '.join(checked.labels)}; {space_size(checked):,} captions")
+    for prompt in drawn:
+        print(f"  {prompt.label}: {prompt.text}")
+
+
+@baseline_app.command("accept")
+def accept_baseline(
+    measured: In = Path("metrics/measure.json"),
+    predictions: In = Path("data/predictions.parquet"),
+    baseline: Out = Path("benchmarks/baseline"),
+) -> None:
+    """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
+    from benchmarks import gate as stage
+    from pipeline.params import load_params
+
+    verdict = stage.accept(load_params().gate, measured, predictions, baseline)
+    print(f"{baseline}: accepted ({verdict.verdict}); commit it, then: dvc repro")
+
+
+@app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="of this release, e.g. 1.4.0")] = "0.1.0",
+    policy: In = Path("policies/helmet.yaml"),
+    verdict: In = Path("metrics/gate.json"),
+    artifacts: In = Path("artifacts"),
+    selfies: In = Path("data/selfies"),
+    out: Out = Path("release"),
+) -> None:
+    """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
+    from benchmarks.gate import refuse_unless_pass
+    from export.bundle import build, gather
+    from pipeline.policy import load_policy
+    from pipeline.records import Verdict, read_json
+
+    refuse_unless_pass(read_json(verdict, Verdict))
+    content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
+    print(f"{build(content, out)}: passed on every check; try: gossamer verify")
+
+
+@app.command()
+def verify(bundle: In) -> None:
+    """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""
+    from export.bundle import verify as check
+    from pipeline.errors import ReleaseRefusedError
+
+    findings = check(bundle)
+    if findings:
+        raise ReleaseRefusedError("\n".join(f"{bundle}/{finding.file}: {finding.problem}" for finding in findings))
+    print(f"{bundle}: whole, and every artifact answers as it should")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do."""
+    from pipeline.doctor import examine, show
+
+    show(examine(Path.cwd()))
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="a benchmark; leave it out to see which there are")] = "",
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="of the benchmark")] = None,
+    results: Annotated[Path, typer.Argument(help="write: RESULTS/NAME.json")] = Path("benchmarks/results"),
+    work: Annotated[Path, typer.Argument(help="keeps what is finished")] = Path("data/benchmark.work"),
+) -> None:
+    """Measure Gossamer itself: run a benchmark and write its figures, to be committed."""
+    from benchmarks import suite
+
+    if not name:
+        print(suite.listing())
+        return
+    path = suite.measure(name, changes or [], results, work / name)
+    print(f"{path}: written; commit it, then: dvc repro report")

@@ -1,0 +1,71 @@
+"""A preset of params.yaml: which diffusion model draws, how, at which size, on which device.
+
+Checks all that needs no model, so that a wrong value is named before anything is loaded or fetched.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline.params import Section, Side
+
+Scheduler = Literal["dpmsolver++", "ddim", "euler", "euler_ancestral", "lcm", "own"]
+
+
+def _auto_or_count(value: int | str) -> int | str:
+    if value != "auto" and (isinstance(value, str) or value < 1):
+        raise ValueError("expected auto, or a number of pictures, 1 or more")
+    return value
+
+
+class Preset(Section):
+    """One block of ``generate.stable_diffusion.presets``.
+
+    Attributes:
+        model: "embedded" (the model that comes with Gossamer), a hub id, or a local folder in the diffusers layout.
+        revision: Of a hub id: a branch, tag or commit; null is its main branch.
+        scheduler: "own" keeps the model's.
+        guidance: Classifier-free guidance; 1 or less is none.
+        dtype: "auto" is float16 on CUDA and float32 elsewhere.
+        batch_size: "auto" takes the size of the pictures, and on CUDA the memory of the device, into account.
+        compile: Whether to compile the UNet, which takes minutes and pays off over thousands of pictures.
+        safety_checker: Whether the model's own safety checker blanks pictures; those are rejected as "nsfw".
+        licence_acknowledged: The model's licence, where it bars commercial use: written down by who has read it.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    width: Side
+    height: Side
+    scheduler: Scheduler
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    guidance: Annotated[float, Field(ge=0)]
+    negative_prompt: str
+    dtype: Literal["auto", "float32", "float16", "bfloat16"]
+    batch_size: Annotated[int | str, AfterValidator(_auto_or_count)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    channels_last: bool
+    compile: bool
+    safety_checker: bool
+    licence_acknowledged: str | None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.width >= self.height:
+            raise ValueError(f"width: {self.width} with height {self.height}; expected a portrait: width below height")
+        if self.negative_prompt and self.guidance <= 1:
+            raise ValueError(
+                f"negative_prompt: {self.negative_prompt!r} with guidance {self.guidance}; expected guidance above 1, "
+                "or an empty one: without guidance it has no effect"
+            )
+        if (self.dtype, self.device) == ("float16", "cpu"):
+            raise ValueError(f"dtype: {HALF_ON_CPU}")
+        return self
+
+
+HALF_ON_CPU = (
+    "float16 on the CPU, where it is slow and many operations lack it; expected auto, float32 or bfloat16, or device: "
+    "cuda"
+)
