@@ -76,7 +76,7 @@ class Course:
         drawn = self.values["generate"][GENERATOR]
         preset = {**drawn["presets"][PRESET], **(setting or {})}
         own = {"preset": PRESET, "presets": {PRESET: preset}}
-        changes = {
+        changes: dict[str, dict[str, Any]] = {
             "dataset": {"source": "generated"},
             "prompts": {"count": self.params.images, "seed": self.params.seed},
             "generate": {"generator": generator, GENERATOR: own},

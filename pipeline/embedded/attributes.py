@@ -90,7 +90,7 @@ def fit_attributes(
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             loss = _loss(net(_jitter(to_input(pixels[rows]), rng)), codes, rows)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
     return net.eval()

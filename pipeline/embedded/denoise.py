@@ -78,5 +78,6 @@ def learn_denoiser(recipe: Recipe) -> None:
             return denoiser_losses(model, schedule, batch, recipe.denoiser.alignment, rng)
 
     learned = run_loop(nn.ModuleDict({"model": model}), step_loss, recipe.denoiser.learning, recipe.work / "denoiser")
-    unet = learned["model"].denoiser
-    unet.half().save_pretrained(recipe.work / "unet")
+    result = learned["model"]
+    assert isinstance(result, AlignedDenoiser)
+    result.denoiser.half().save_pretrained(recipe.work / "unet")

@@ -43,9 +43,8 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
         work: ``work``.pt holds the state, ``work``.csv the log; both are picked up again when they are there.
     """
     rank, team = join_team()
-    average = torch.optim.swa_utils.AveragedModel(
-        modules, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
-    )
+    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+    average = torch.optim.swa_utils.AveragedModel(modules, multi_avg_fn=blend, use_buffers=True)
     weights = [weight for weight in modules.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
     first = _resume(work, modules, average, optimiser)
@@ -55,7 +54,7 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         losses = step_loss(step, np.random.default_rng([recipe.seed, step, rank]))
         optimiser.zero_grad()
-        losses["loss"].backward()
+        torch.autograd.backward(losses["loss"])
         _share(weights, team)
         norm = nn.utils.clip_grad_norm_(weights, recipe.clip)
         if torch.isfinite(norm):
@@ -93,7 +92,7 @@ def _share(weights: list[nn.Parameter], team: int) -> None:
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     distributed.all_reduce(flat)
     flat.div_(team)
-    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    for gradient, part in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 

@@ -98,7 +98,7 @@ def fit_text_encoder(encoder: CLIPTextModel, ids: Tensor, codes: Codes, factors:
         ]
         loss = torch.stack(losses).mean()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
     encoder.eval().requires_grad_(False)
@@ -116,4 +116,4 @@ def encode_text(encoder: CLIPTextModel, ids: Tensor, batch_size: int = 256) -> N
 
 
 def _split(logits: Tensor, factors: Factors) -> dict[str, Tensor]:
-    return dict(zip(factors, logits.split([len(values) for values in factors.values()], dim=1), strict=True))
+    return dict(zip(factors, torch.split(logits, [len(values) for values in factors.values()], dim=1), strict=True))

@@ -108,7 +108,8 @@ def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], weight: floa
         (x, y), unit = strike(prompt.factors["framing"], prompt.seed).pixels((width, height))
         inside = ((right - x) / (1.3 * unit)) ** 2 + ((down - y + 0.3 * unit) / (1.6 * unit)) ** 2 < 1
         maps[number] = 1 + (weight - 1) * inside
-    return maps / maps.mean((1, 2), keepdims=True)
+    maps /= maps.mean((1, 2), keepdims=True)
+    return maps
 
 
 def _draw_chunk(chunk: _Chunk) -> int:
