@@ -1,7 +1,6 @@
 """Pure: the card of a folder of training images, as the hub's dataset cards are written: what it is and whose.
 
 Nothing in it depends on the day or the machine, so that the same run writes the same bytes.
-Form: https://huggingface.co/docs/hub/datasets-cards.
 """
 
 from __future__ import annotations

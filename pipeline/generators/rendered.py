@@ -1,6 +1,6 @@
 """The procedural renderer as a generator: pictures whose every factor is certain.
 
-Not a diffusion model, and never called one: it is the reference world, and the offline default.
+Not a diffusion model, and never called one: it is the reference world, in which every label is certain.
 """
 
 from __future__ import annotations
