@@ -122,6 +122,7 @@ def save_attributes(net: AttributeNet, path: Path) -> None:
     """Write a classifier's weights, with what it reads in the header."""
     plain = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
     save_file(plain, path, {"factors": json.dumps(net.factors)})
+    path.chmod(0o644)
 
 
 def load_attributes(path: Path) -> AttributeNet:

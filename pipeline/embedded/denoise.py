@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
@@ -69,7 +69,13 @@ def learn_denoiser(recipe: Recipe) -> None:
     shape = DenoiserShape(
         cache.latents.shape[1], (height, width), recipe.denoiser.widths, recipe.text.width, recipe.denoiser.layers
     )
-    model = AlignedDenoiser(build_denoiser(shape), cache.features.shape[1]).to(memory_format=torch.channels_last)
+    denoiser = build_denoiser(shape)
+    if recipe.start is not None:
+        begun = UNet2DConditionModel.from_pretrained(
+            recipe.start / "unet", dtype=torch.float32, low_cpu_mem_usage=False
+        )
+        denoiser.load_state_dict(begun.state_dict())
+    model = AlignedDenoiser(denoiser, cache.features.shape[1]).to(memory_format=torch.channels_last)
     model.denoiser.set_attn_processor(AttnProcessor())  # plain products: on CPU faster to learn than the fused kernel
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:

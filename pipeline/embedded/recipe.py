@@ -85,11 +85,17 @@ class DenoiserRecipe(Section):
 
 
 class Recipe(Section):
-    """The whole training."""
+    """The whole training.
+
+    Attributes:
+        start: A model folder to go on from: its autoencoder, text side and attribute network are taken over, and the
+            denoiser begins with its weights. None: everything is learned from nothing.
+    """
 
     policies: Path
     work: Path
     out: Path
+    start: Path | None
     width: Annotated[int, Field(multiple_of=8, gt=0)]
     height: Annotated[int, Field(multiple_of=8, gt=0)]
     world: WorldRecipe

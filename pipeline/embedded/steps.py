@@ -12,13 +12,15 @@ folder       the parts as one pipeline, float16           the model folder, with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from rich.console import Console
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipeline.diffusion.source import folder_bytes
 from pipeline.embedded.agreement import measure_agreement, see
@@ -43,6 +45,8 @@ def run(recipe: Recipe, params: Path) -> None:
         ModelError: The autoencoder loses helmets, or the model folder grows too large to ship.
     """
     _claim(recipe)
+    if recipe.start is not None:
+        _take_over(recipe.start, recipe.work)
     torch.set_num_threads(recipe.world.workers)
     steps: tuple[tuple[str, Path, Callable[[], None]], ...] = (
         ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
@@ -65,10 +69,10 @@ def run(recipe: Recipe, params: Path) -> None:
 
 
 def write_model(recipe: Recipe) -> int:
-    """Write the model folder, the judge and the log of the learning; returns the size in bytes."""
+    """Write the model folder, the attribute networks and the log of the learning; returns the size in bytes."""
     write_folder(assemble(recipe.work), recipe.out)
-    judge = load_attributes(recipe.work / "judge.safetensors")
-    save_attributes(judge.half(), recipe.out / "judge.safetensors")
+    for name in ("attributes.safetensors", "judge.safetensors"):
+        save_attributes(load_attributes(recipe.work / name).half(), recipe.out / name)
     write_curves(recipe.work / "denoiser.csv", recipe.out)
     size = folder_bytes(recipe.out)
     if size > LIMIT_BYTES:
@@ -82,6 +86,17 @@ def _claim(recipe: Recipe) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") != mine:
         raise ParamsError(f"{recipe.work}: begun with another recipe; delete it, or name another folder as work")
     path.write_text(mine, encoding="utf-8")
+
+
+def _take_over(start: Path, work: Path) -> None:
+    for name in ("attributes.safetensors", "vae", "tokenizer", "text_encoder"):
+        source, target = start / name, work / name
+        if not source.exists():
+            raise ModelError(f"start: {source} is missing; expected a folder that this training wrote")
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, target)
 
 
 def _prompts(recipe: Recipe) -> list[Prompt]:
@@ -126,19 +141,26 @@ def _check_autoencoder(recipe: Recipe) -> None:
 
 
 def _learn_text(recipe: Recipe) -> None:
-    prompts, shape = _prompts(recipe), recipe.text
-    captions = [prompt.text for prompt in prompts]
+    prompts = _prompts(recipe)
+    if recipe.start is None:
+        _learn_text_encoder(recipe, prompts)
+    tokenizer = CLIPTokenizer.from_pretrained(recipe.work / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(recipe.work / "text_encoder", dtype=torch.float32).eval()
+    np.save(recipe.work / "empty.npy", encode_text(encoder, tokenize(tokenizer, [""]))[0])
+    np.save(recipe.work / "text.npy", encode_text(encoder, tokenize(tokenizer, [prompt.text for prompt in prompts])))
+
+
+def _learn_text_encoder(recipe: Recipe, prompts: Sequence[Prompt]) -> None:
+    captions, shape = [prompt.text for prompt in prompts], recipe.text
     tokenizer = build_tokenizer(captions, shape.tokens)
-    ids = tokenize(tokenizer, captions)
     factors, codes = code_factors(prompts)
     known = slice(None, -recipe.world.held_out)
     torch.manual_seed(shape.seed)
     encoder = build_text_encoder(tokenizer, shape.width, shape.layers)
-    fit_text_encoder(encoder, ids[known], {name: values[known] for name, values in codes.items()}, factors, shape)
+    ids = tokenize(tokenizer, captions[known])
+    fit_text_encoder(encoder, ids, {name: values[known] for name, values in codes.items()}, factors, shape)
     tokenizer.save_pretrained(recipe.work / "tokenizer")
     encoder.save_pretrained(recipe.work / "text_encoder")
-    np.save(recipe.work / "empty.npy", encode_text(encoder, tokenize(tokenizer, [""]))[0])
-    np.save(recipe.work / "text.npy", encode_text(encoder, ids))
 
 
 def _learn_denoiser(recipe: Recipe, params: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from pipeline.embedded import steps
 from pipeline.embedded.recipe import load_recipe
@@ -24,6 +25,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
         "policies": str(root / "policies"),
         "work": str(tmp_path / "work"),
         "out": str(tmp_path / "model"),
+        "start": None,
         "width": 96,
         "height": 128,
         "world": {"policies": {"helmet": 20, "mask": 4}, "held_out": 8, "seed": 7, "images_per_chunk": 8, "workers": 1},
@@ -82,6 +84,25 @@ def test_a_recipe_becomes_a_folder_that_the_stock_pipeline_opens(values: dict[st
     assert made == {file: file.stat().st_mtime_ns for file in made if file.name != "recipe.json"} | {
         file: time for file, time in made.items() if file.name == "recipe.json"
     }
+
+
+def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[str, object], tmp_path: Path) -> None:
+    path = write(values, tmp_path)
+    steps.run(load_recipe(path), path)
+    still = {**LEARNING, "learning_rate": 1e-12}
+    values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": str(tmp_path / "model")}
+    values["denoiser"] = {**values["denoiser"], "learning": still}  # type: ignore[dict-item]
+    path = write(values, tmp_path)
+    steps.run(load_recipe(path), path)
+    for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model"):
+        first, second = (load_file(tmp_path / model / f"{name}.safetensors") for model in ("model", "second"))
+        assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first), name
+
+
+def test_a_start_without_its_parts_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    path = write({**values, "start": str(tmp_path)}, tmp_path)
+    with pytest.raises(ModelError, match=r"start: .*attributes\.safetensors is missing"):
+        steps.run(load_recipe(path), path)
 
 
 def test_a_work_folder_of_another_recipe_is_refused(values: dict[str, object], tmp_path: Path) -> None:
