@@ -116,6 +116,18 @@ def test_blur_softens_edges_and_keeps_the_light() -> None:
     np.testing.assert_allclose(soft.mean((1, 2, 3)), 125, rtol=0.05)
 
 
+def test_sharpening_steepens_edges_of_its_share_and_leaves_plain_areas_alone() -> None:
+    edges = planes(200, 50)
+    edges[:, :, :, 24:] = 200
+    before = edges.copy()
+    augment.sharpen(edges, stream(), 1.0)
+    np.testing.assert_array_equal(edges[..., :20], before[..., :20])
+    steps = (edges[..., 24] - edges[..., 23])[:, 0, 30]
+    assert steps.min() == 150
+    assert abs(np.mean(steps > 150) - Ranges().sharpen_share) < 0.1
+    assert 150 * (1 + Ranges().sharpen_amount / 2) < steps.max() <= 150 * (1 + Ranges().sharpen_amount * 2 / 3) + 1e-2
+
+
 def test_shot_noise_grows_with_the_light_and_read_noise_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def spread(value: float, **ranges: float) -> float:
         kept = dataclasses.replace(Ranges(), noise_share=1.0, **ranges)  # type: ignore[arg-type]
