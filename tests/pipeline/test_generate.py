@@ -106,7 +106,9 @@ def test_a_stopped_run_with_other_prompts_reuses_nothing(
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["generate"]["generator"] = "rendered"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     write_rows(tmp_path / "prompts.jsonl", draw_prompts(load_policy(root / "policies" / "helmet.yaml"), 4000, 2, 3))
     command = [
         sys.executable,
