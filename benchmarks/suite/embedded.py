@@ -34,7 +34,7 @@ from pipeline.embedded.recipe import load_recipe
 from pipeline.embedded.world import world_prompts
 from pipeline.params import Positive, Section, Seed, load_params
 from pipeline.records import Prompt, read_metrics, read_rows, write_json, write_rows
-from pipeline.shards import read_index, read_pixels
+from pipeline.shards import iterate_pixels, read_index
 
 GENERATOR = "stable_diffusion"
 PRESET = "embedded"
@@ -170,7 +170,7 @@ def closeness(judge: AttributeNet, pixels: Mapping[str, NDArray[np.uint8]]) -> d
 
 def read_all(folder: Path) -> NDArray[np.uint8]:
     """All pictures of shards: uint8 (N, height, width, 3)."""
-    return np.stack([read_pixels(folder, image) for image in read_index(folder)])
+    return np.stack(list(iterate_pixels(folder, read_index(folder))))
 
 
 def _shares(found: Mapping[str, Agreement]) -> dict[str, float]:

@@ -9,7 +9,7 @@ it judges whether generated portraits show what their captions say.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +57,7 @@ class AttributeNet(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits of every factor, each (N, values), of float32 (N, 3, H, W) images in -1..1."""
         pooled = functional.adaptive_avg_pool2d(self.features(images)[-1], 2).flatten(1)
-        parts = self.head(pooled).split([len(values) for values in self.factors.values()], dim=1)
-        return dict(zip(self.factors, parts, strict=True))
+        return split_logits(self.head(pooled), self.factors)
 
 
 def to_input(pixels: NDArray[np.uint8]) -> Tensor:
@@ -110,12 +109,20 @@ def read_attributes(
 
 def pooled_features(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
     """What the last stage sees of uint8 (N, H, W, 3) images, averaged over the picture: float32 (N, channels)."""
-    with torch.inference_mode():
-        parts = [
-            net.features(to_input(pixels[first : first + batch_size]))[-1].mean((2, 3)).numpy()
-            for first in range(0, len(pixels), batch_size)
-        ]
-    return np.concatenate(parts)
+    return np.concatenate([maps.mean((2, 3)).numpy() for maps in last_features(net, pixels, batch_size)])
+
+
+def last_features(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> Iterator[Tensor]:
+    """Yield the last stage's maps of uint8 (N, H, W, 3) images, batch by batch: float32 (n, channels, H/16, W/16)."""
+    for first in range(0, len(pixels), batch_size):
+        with torch.inference_mode():
+            maps = net.features(to_input(pixels[first : first + batch_size]))[-1]
+        yield maps
+
+
+def split_logits(logits: Tensor, factors: Factors) -> dict[str, Tensor]:
+    """Take logits (N, all values) apart by factor: factor -> (N, its values)."""
+    return dict(zip(factors, torch.split(logits, [len(values) for values in factors.values()], dim=1), strict=True))
 
 
 def save_attributes(net: AttributeNet, path: Path) -> None:

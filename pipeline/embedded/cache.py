@@ -14,9 +14,9 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
+from pipeline.embedded.attributes import last_features, load_attributes
 from pipeline.embedded.autoencoder import encode
-from pipeline.embedded.world import chunk_paths
+from pipeline.embedded.world import chunk_paths, save_array
 from pipeline.engines.local import run_jobs
 
 
@@ -61,21 +61,6 @@ def _fill(job: _Job) -> None:
     torch.set_num_threads(1)
     autoencoder = AutoencoderKL.from_pretrained(job.autoencoder, dtype=torch.float32, low_cpu_mem_usage=False)
     pixels = np.load(job.pixels)
-    _write(_latents_path(job.pixels), encode(autoencoder.to(memory_format=torch.channels_last).eval(), pixels))
-    _write(_features_path(job.pixels), _see(load_attributes(job.attributes), pixels))
-
-
-def _see(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 100) -> NDArray[np.float16]:
-    with torch.inference_mode():
-        parts = [
-            net.features(to_input(pixels[first : first + batch_size]))[-1].half().numpy()
-            for first in range(0, len(pixels), batch_size)
-        ]
-    return np.concatenate(parts)
-
-
-def _write(path: Path, values: NDArray[np.float16]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.save(stream, values)
-    partial.replace(path)
+    save_array(_latents_path(job.pixels), encode(autoencoder.to(memory_format=torch.channels_last).eval(), pixels))
+    seen = last_features(load_attributes(job.attributes), pixels)
+    save_array(_features_path(job.pixels), np.concatenate([maps.half().numpy() for maps in seen]))

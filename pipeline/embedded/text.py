@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from pipeline.embedded.attributes import Codes, Factors
+from pipeline.embedded.attributes import Codes, Factors, split_logits
 from pipeline.embedded.recipe import TextRecipe
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -94,7 +94,7 @@ def fit_text_encoder(encoder: CLIPTextModel, ids: Tensor, codes: Codes, factors:
         losses = [
             functional.cross_entropy(part, torch.from_numpy(codes[name][rows]), ignore_index=-1)
             for head, pooled in zip(heads, (hidden.mean(1), hidden[:, -1]), strict=True)
-            for name, part in _split(head(pooled), factors).items()
+            for name, part in split_logits(head(pooled), factors).items()
         ]
         loss = torch.stack(losses).mean()
         optimiser.zero_grad()
@@ -113,7 +113,3 @@ def encode_text(encoder: CLIPTextModel, ids: Tensor, batch_size: int = 256) -> N
             for first in range(0, len(ids), batch_size)
         ]
     return np.concatenate(parts)
-
-
-def _split(logits: Tensor, factors: Factors) -> dict[str, Tensor]:
-    return dict(zip(factors, torch.split(logits, [len(values) for values in factors.values()], dim=1), strict=True))

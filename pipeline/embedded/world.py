@@ -17,7 +17,7 @@ from pipeline.embedded.attributes import Codes, Factors
 from pipeline.embedded.recipe import WorldRecipe
 from pipeline.engines.local import run_jobs
 from pipeline.policy import load_policy
-from pipeline.records import Prompt
+from pipeline.records import Prompt, atomic_write
 from pipeline.renderer import render
 from pipeline.renderer.pose import strike
 from pipeline.scenes import draw_prompts
@@ -77,6 +77,12 @@ def chunk_paths(work: Path) -> Sequence[Path]:
     return sorted(path for path in work.glob("*.npy") if path.stem.isdigit())
 
 
+def save_array(path: Path, values: NDArray[np.generic]) -> None:
+    """Write an array, whole or not at all."""
+    with atomic_write(path) as file:
+        np.save(file, values)
+
+
 def code_factors(prompts: Sequence[Prompt], factors: Factors | None = None) -> tuple[Factors, Codes]:
     """Turn the factors of prompts into codes.
 
@@ -113,8 +119,5 @@ def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], weight: floa
 
 
 def _draw_chunk(chunk: _Chunk) -> int:
-    partial = chunk.path.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.save(stream, np.stack([render(prompt.factors, prompt.seed, chunk.size) for prompt in chunk.prompts]))
-    partial.replace(chunk.path)
+    save_array(chunk.path, np.stack([render(prompt.factors, prompt.seed, chunk.size) for prompt in chunk.prompts]))
     return len(chunk.prompts)
