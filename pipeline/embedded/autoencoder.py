@@ -8,6 +8,7 @@ attribute classifier, so that what tells a helmet from a cap survives.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,9 @@ from torch.nn import functional
 
 from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
 from pipeline.embedded.loop import run_loop
-from pipeline.embedded.recipe import LoopRecipe, Recipe
+from pipeline.embedded.recipe import AutoencoderRecipe, Recipe
 
 DIVERGENCE = 1e-6
-PERCEPTUAL = 0.3
 
 
 def build_autoencoder(latent_channels: int, widths: tuple[int, ...]) -> AutoencoderKL:
@@ -39,30 +39,43 @@ def build_autoencoder(latent_channels: int, widths: tuple[int, ...]) -> Autoenco
     ).to(memory_format=torch.channels_last)
 
 
+@dataclass(frozen=True, slots=True)
+class Critic:
+    """The network whose features must survive, and how much their distance counts beside the absolute difference."""
+
+    network: AttributeNet
+    weight: float
+
+
 def autoencoder_losses(
-    autoencoder: AutoencoderKL, judge: AttributeNet | None, images: Tensor, noise: torch.Generator
+    autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, noise: torch.Generator
 ) -> Mapping[str, Tensor]:
     """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence and perceptual."""
     posterior = autoencoder.encode(images).latent_dist
     decoded = autoencoder.decode(posterior.sample(noise)).sample
     absolute = functional.l1_loss(decoded, images)
     divergence = posterior.kl().mean()
-    perceptual = torch.zeros(()) if judge is None else _perceptual(judge, decoded, images)
-    loss = absolute + DIVERGENCE * divergence + PERCEPTUAL * perceptual
+    perceptual = torch.zeros(()) if critic is None else _perceptual(critic.network, decoded, images)
+    loss = absolute + DIVERGENCE * divergence + (critic.weight if critic else 0.0) * perceptual
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual}
 
 
 def learn_autoencoder(recipe: Recipe, pixels: NDArray[np.uint8]) -> None:
     """Learn the autoencoder from uint8 (N, H, W, 3) portraits, roughly first, then with the perceptual loss.
 
-    Writes work/vae/, its latents scaled to unit variance; goes on where a killed run stood.
+    With ``recipe.start`` the rough phase is that model's. Writes work/vae/, its latents scaled to unit variance; goes
+    on where a killed run stood.
     """
-    torch.manual_seed(recipe.autoencoder.rough.seed)
-    autoencoder = build_autoencoder(recipe.autoencoder.latent_channels, recipe.autoencoder.widths)
-    judge = load_attributes(recipe.work / "attributes.safetensors").requires_grad_(False)
-    phases = (("rough", recipe.autoencoder.rough, None), ("fine", recipe.autoencoder.fine, judge))
-    for name, learning, critic in phases:
-        autoencoder = _phase(autoencoder, critic, pixels, learning, recipe.work / f"autoencoder-{name}")
+    how, work = recipe.autoencoder, recipe.work
+    torch.manual_seed(how.rough.seed)
+    if recipe.start is None:
+        autoencoder = build_autoencoder(how.latent_channels, how.widths)
+        autoencoder = _phase(autoencoder, None, pixels, how, work / "autoencoder-rough")
+    else:
+        autoencoder = AutoencoderKL.from_pretrained(recipe.start / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
+        autoencoder.to(memory_format=torch.channels_last)
+    critic = Critic(load_attributes(work / "attributes.safetensors").requires_grad_(False), how.perceptual)
+    autoencoder = _phase(autoencoder, critic, pixels, how, work / "autoencoder-fine")
     spread = encode(autoencoder, pixels[: recipe.world.held_out]).astype(np.float32).std()
     autoencoder.register_to_config(scaling_factor=float(1 / spread))
     autoencoder.half().save_pretrained(recipe.work / "vae")
@@ -70,17 +83,20 @@ def learn_autoencoder(recipe: Recipe, pixels: NDArray[np.uint8]) -> None:
 
 def _phase(
     autoencoder: AutoencoderKL,
-    judge: AttributeNet | None,
+    critic: Critic | None,
     pixels: NDArray[np.uint8],
-    recipe: LoopRecipe,
+    how: AutoencoderRecipe,
     work: Path,
 ) -> AutoencoderKL:
-    def step_loss(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), recipe.batch_size))])
-        noise = torch.Generator().manual_seed(int(rng.integers(0, 2**31)) + step)
-        return autoencoder_losses(autoencoder, judge, images, noise)
+    learning = how.rough if critic is None else how.fine
 
-    learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, recipe, work)["autoencoder"]
+    def step_loss(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), learning.batch_size))])
+        noise = torch.Generator().manual_seed(int(rng.integers(0, 2**31)) + step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=how.precision == "bfloat16"):
+            return autoencoder_losses(autoencoder, critic, images, noise)
+
+    learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, learning, work)["autoencoder"]
     return learned.requires_grad_(True)
 
 

@@ -50,11 +50,17 @@ class LoopRecipe(Section):
 
 
 class AutoencoderRecipe(Section):
-    """Sizes of the autoencoder, its two learnings, and the gate after them."""
+    """Sizes of the autoencoder, its two learnings, and the gate after them.
+
+    Attributes:
+        perceptual: Weight of the perceptual distance beside the absolute difference, in the fine phase.
+    """
 
     latent_channels: Positive
     widths: Widths
     helmets_read: Share
+    perceptual: Rate
+    precision: Precision
     rough: LoopRecipe
     fine: LoopRecipe
 
@@ -88,8 +94,8 @@ class Recipe(Section):
     """The whole training.
 
     Attributes:
-        start: A model folder to go on from: its autoencoder, text side and attribute network are taken over, and the
-            denoiser begins with its weights. None: everything is learned from nothing.
+        start: A model folder to go on from: its text side and attribute network are taken over, the autoencoder goes on
+            with its fine phase, and the denoiser begins with its weights. None: everything is learned from nothing.
     """
 
     policies: Path

@@ -89,7 +89,7 @@ def _claim(recipe: Recipe) -> None:
 
 
 def _take_over(start: Path, work: Path) -> None:
-    for name in ("attributes.safetensors", "vae", "tokenizer", "text_encoder"):
+    for name in ("attributes.safetensors", "tokenizer", "text_encoder"):
         source, target = start / name, work / name
         if not source.exists():
             raise ModelError(f"start: {source} is missing; expected a folder that this training wrote")
