@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
 from pipeline.embedded.loop import run_loop
-from pipeline.embedded.recipe import AutoencoderRecipe, Recipe
+from pipeline.embedded.recipe import LoopRecipe, Recipe
 
 DIVERGENCE = 1e-6
 
@@ -45,58 +45,59 @@ class Critic:
 
     network: AttributeNet
     weight: float
+    precision: str
 
 
 def autoencoder_losses(
-    autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, noise: torch.Generator
+    autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
     """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence and perceptual."""
     posterior = autoencoder.encode(images).latent_dist
-    decoded = autoencoder.decode(posterior.sample(noise)).sample
+    decoded = autoencoder.decode(posterior.sample(torch.Generator().manual_seed(int(rng.integers(2**31))))).sample
     absolute = functional.l1_loss(decoded, images)
     divergence = posterior.kl().mean()
-    perceptual = torch.zeros(()) if critic is None else _perceptual(critic.network, decoded, images)
-    loss = absolute + DIVERGENCE * divergence + (critic.weight if critic else 0.0) * perceptual
+    loss, perceptual = absolute + DIVERGENCE * divergence, torch.zeros(())
+    if critic is not None:
+        perceptual = _perceptual(critic.network, *_displace(decoded, images, rng))
+        loss = loss + critic.weight * perceptual
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual}
 
 
 def learn_autoencoder(recipe: Recipe, pixels: NDArray[np.uint8]) -> None:
-    """Learn the autoencoder from uint8 (N, H, W, 3) portraits, roughly first, then with the perceptual loss.
+    """Learn the autoencoder from uint8 (N, H, W, 3) portraits.
 
-    With ``recipe.start`` the rough phase is that model's. Writes work/vae/, its latents scaled to unit variance; goes
-    on where a killed run stood.
+    Roughly first; then finely, with the perceptual loss; at last the decoder alone, which changes no latent. With
+    ``recipe.start`` the rough phase is that model's. Writes work/vae/, its latents scaled to unit variance; goes on
+    where a killed run stood.
     """
     how, work = recipe.autoencoder, recipe.work
     torch.manual_seed(how.rough.seed)
     if recipe.start is None:
         autoencoder = build_autoencoder(how.latent_channels, how.widths)
-        autoencoder = _phase(autoencoder, None, pixels, how, work / "autoencoder-rough")
+        autoencoder = _phase(autoencoder, None, pixels, how.rough, work / "autoencoder-rough")
     else:
         autoencoder = AutoencoderKL.from_pretrained(recipe.start / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
         autoencoder.to(memory_format=torch.channels_last)
-    critic = Critic(load_attributes(work / "attributes.safetensors").requires_grad_(False), how.perceptual)
-    autoencoder = _phase(autoencoder, critic, pixels, how, work / "autoencoder-fine")
+    network = load_attributes(work / "attributes.safetensors").requires_grad_(False)
+    critic = Critic(network, how.perceptual, how.precision)
+    autoencoder = _phase(autoencoder, critic, pixels, how.fine, work / "autoencoder-fine")
+    for part in (autoencoder.encoder, autoencoder.quant_conv):
+        part.requires_grad_(False)
+    autoencoder = _phase(autoencoder, critic, pixels, how.decoder, work / "autoencoder-decoder")
     spread = encode(autoencoder, pixels[: recipe.world.held_out]).astype(np.float32).std()
     autoencoder.register_to_config(scaling_factor=float(1 / spread))
-    autoencoder.half().save_pretrained(recipe.work / "vae")
+    autoencoder.half().save_pretrained(work / "vae")
 
 
 def _phase(
-    autoencoder: AutoencoderKL,
-    critic: Critic | None,
-    pixels: NDArray[np.uint8],
-    how: AutoencoderRecipe,
-    work: Path,
+    autoencoder: AutoencoderKL, critic: Critic | None, pixels: NDArray[np.uint8], recipe: LoopRecipe, work: Path
 ) -> AutoencoderKL:
-    learning = how.rough if critic is None else how.fine
+    def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), recipe.batch_size))])
+        with torch.autocast("cpu", torch.bfloat16, enabled=critic is not None and critic.precision == "bfloat16"):
+            return autoencoder_losses(autoencoder, critic, images, rng)
 
-    def step_loss(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), learning.batch_size))])
-        noise = torch.Generator().manual_seed(int(rng.integers(0, 2**31)) + step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=how.precision == "bfloat16"):
-            return autoencoder_losses(autoencoder, critic, images, noise)
-
-    learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, learning, work)["autoencoder"]
+    learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, recipe, work)["autoencoder"]
     return learned.requires_grad_(True)
 
 
@@ -128,3 +129,11 @@ def _perceptual(judge: AttributeNet, decoded: Tensor, images: Tensor) -> Tensor:
         for found, want in zip(judge.features(decoded), wanted, strict=True)
     ]
     return torch.stack(distances).sum()
+
+
+def _displace(decoded: Tensor, images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Shift and mirror both alike: strided features always read at the same places leave a grid in what is decoded."""
+    shift = rng.integers(0, 16, 2).tolist()
+    both = [pictures.roll(shift, (2, 3)) for pictures in (decoded, images)]
+    first, second = (pictures.flip(3) for pictures in both) if rng.random() < 0.5 else both
+    return first, second

@@ -50,10 +50,11 @@ class LoopRecipe(Section):
 
 
 class AutoencoderRecipe(Section):
-    """Sizes of the autoencoder, its two learnings, and the gate after them.
+    """Sizes of the autoencoder, its three learnings, and the gate after them.
 
     Attributes:
-        perceptual: Weight of the perceptual distance beside the absolute difference, in the fine phase.
+        perceptual: Weight of the perceptual distance beside the absolute difference, after the rough phase.
+        precision: Of the products after the rough phase.
     """
 
     latent_channels: Positive
@@ -63,6 +64,7 @@ class AutoencoderRecipe(Section):
     precision: Precision
     rough: LoopRecipe
     fine: LoopRecipe
+    decoder: LoopRecipe
 
 
 class TextRecipe(Section):

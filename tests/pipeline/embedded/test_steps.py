@@ -39,6 +39,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
             "helmets_read": 0.0,
             "rough": LEARNING,
             "fine": LEARNING,
+            "decoder": LEARNING,
         },
         "text": {
             "tokens": 80,
@@ -94,13 +95,14 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
     still = {**LEARNING, "learning_rate": 1e-12}
     values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": str(tmp_path / "model")}
     values["denoiser"] = {**values["denoiser"], "learning": still}  # type: ignore[dict-item]
-    values["autoencoder"] = {**values["autoencoder"], "fine": still}  # type: ignore[dict-item]
+    values["autoencoder"] = {**values["autoencoder"], "fine": still, "decoder": still}  # type: ignore[dict-item]
     path = write(values, tmp_path)
     steps.run(load_recipe(path), path)
     for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model"):
         first, second = (load_file(tmp_path / model / f"{name}.safetensors") for model in ("model", "second"))
         assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first), name
-    assert [file.name for file in (tmp_path / "again").glob("autoencoder-*.csv")] == ["autoencoder-fine.csv"]
+    logs = sorted(file.name for file in (tmp_path / "again").glob("autoencoder-*.csv"))
+    assert logs == ["autoencoder-decoder.csv", "autoencoder-fine.csv"]
 
 
 def test_a_start_without_its_parts_is_refused(values: dict[str, object], tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""The autoencoder: what its phases change, and what they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from pipeline.embedded.attributes import AttributeNet, save_attributes
+from pipeline.embedded.autoencoder import Critic, autoencoder_losses, build_autoencoder, encode, learn_autoencoder
+from pipeline.embedded.recipe import Recipe, load_recipe
+
+PIXELS = np.random.default_rng(1).integers(0, 255, (12, 32, 32, 3), dtype=np.uint8)
+
+
+def recipe_of(root: Path, work: Path, decoder_steps: int) -> Recipe:
+    recipe = load_recipe(root / "pipeline" / "embedded" / "params.yaml")
+    short = recipe.autoencoder.fine.model_copy(update={"steps": 1, "batch_size": 2})
+    decoder = short.model_copy(update={"steps": decoder_steps, "learning_rate": 0.01, "warmup_steps": 1})
+    sizes = {"widths": (8, 8, 8, 8), "rough": short, "fine": short, "decoder": decoder}
+    work.mkdir()
+    torch.manual_seed(3)
+    save_attributes(AttributeNet({"glasses": ("none", "thin")}), work / "attributes.safetensors")
+    return recipe.model_copy(update={"work": work, "autoencoder": recipe.autoencoder.model_copy(update=sizes)})
+
+
+def test_the_decoder_phase_changes_the_decoder_and_no_latent(root: Path, tmp_path: Path) -> None:
+    folders = []
+    for steps in (1, 3):
+        recipe = recipe_of(root, tmp_path / str(steps), steps)
+        learn_autoencoder(recipe, PIXELS)
+        folders.append(AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False))
+    first, second = folders
+    np.testing.assert_array_equal(encode(first, PIXELS), encode(second, PIXELS))
+    assert first.config.scaling_factor == second.config.scaling_factor
+    assert not torch.equal(first.decoder.conv_out.weight, second.decoder.conv_out.weight)
+
+
+def test_the_perceptual_distance_of_a_picture_to_itself_is_zero_wherever_it_is_displaced() -> None:
+    class Perfect(torch.nn.Module):
+        def encode(self, images: torch.Tensor) -> object:
+            from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+            moments = torch.cat([images, torch.full_like(images, -30.0)], 1)
+            return type("Encoded", (), {"latent_dist": DiagonalGaussianDistribution(moments)})()
+
+        def decode(self, latents: torch.Tensor) -> object:
+            return type("Decoded", (), {"sample": latents})()
+
+    critic = Critic(AttributeNet({"glasses": ("none", "thin")}).eval(), 1.0, "float32")
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        losses = autoencoder_losses(Perfect(), critic, images, rng)  # type: ignore[arg-type]
+        assert float(losses["perceptual"].detach()) < 1e-6
+    worse = autoencoder_losses(build_autoencoder(4, (8, 8)), critic, images, np.random.default_rng(1))
+    assert float(worse["perceptual"].detach()) > 0.01
