@@ -70,9 +70,11 @@ def curate(
     rejected: Out = Path("data/rejected.jsonl"),
     metrics: Out = Path("metrics/curate.json"),
     sheets: Out = Path("report/curation"),
+    decisions: In = Path("data/decisions.jsonl"),
 ) -> None:
     """Put aside what is broken, doubled or mislabelled; each with its reason and score."""
     from pipeline import curate as stage
+    from pipeline.decisions import read_decisions
     from pipeline.params import load_params
     from pipeline.policy import load_policy
     from pipeline.records import write_json, write_rows
@@ -80,7 +82,7 @@ def curate(
     from pipeline.shards import read_index
 
     params, labels = load_params().curate, list(load_policy(policy).labels)
-    result = stage.run(params, read_index(images), images, labels)
+    result = stage.run(params, read_index(images), images, labels, read_decisions(decisions))
     write_rows(kept, result.kept)
     write_rows(rejected, result.rejected)
     write_sheets(params, result, images, sheets)

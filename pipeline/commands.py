@@ -101,3 +101,25 @@ def benchmark(
         return
     path = suite.measure(name, changes or [], results, work / name)
     print(f"{path}: written; commit it, then: dvc repro report")
+
+
+@app.command()
+def review(
+    images: In = Path("data/images"),
+    kept: In = Path("data/kept.jsonl"),
+    rejected: In = Path("data/rejected.jsonl"),
+    decisions: Annotated[Path, typer.Argument(help="append")] = Path("data/decisions.jsonl"),
+    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: any free one")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+) -> None:
+    """Look at pictures and keep or drop them: a page on this machine; curation obeys. Ctrl-C ends it."""
+    from pipeline.desk.server import browse, serve
+    from pipeline.desk.state import DeskPaths, open_desk
+
+    def announce(url: str) -> None:
+        print(f"review: {url}\nCtrl-C ends it", flush=True)
+        if browser:
+            browse(url)
+
+    made = serve(open_desk(DeskPaths(images, kept, rejected, decisions)), port, announce)
+    print(f"\n{decisions}: {made} decisions made; commit it, then: dvc repro" if made else "\nno decisions made")

@@ -9,7 +9,8 @@ of itself nor teaches the network that judges labels:
 3. near_duplicate: all but repeats an earlier picture of the same label, no counterfactual of it; the first stays;
 4. label_error: confident learning doubts the label *and* its out-of-fold probability lies below ``label_error``.
 
-An image is rejected for the first reason in that order; further ones of the same step stand in the detail.
+An image is rejected for the first reason in that order; further ones of the same step stand in the detail. At the end a
+person's decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks: ``pipeline.overrule``.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from pipeline.filters import (
     measure_quality,
     score_quality,
 )
+from pipeline.overrule import overrule
 from pipeline.params import CurateParams
 from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
-from pipeline.records import Image, Rejection
+from pipeline.records import Decision, Image, Rejection
 from pipeline.shards import read_bytes
 
 _SPEC = PreprocessSpec(input_size=THUMBNAIL, fit="pad")
@@ -84,7 +86,13 @@ class _View:
     thumbnail: Pixels
 
 
-def run(params: CurateParams, images: Sequence[Image], folder: Path, labels: Sequence[str]) -> CurateResult:
+def run(
+    params: CurateParams,
+    images: Sequence[Image],
+    folder: Path,
+    labels: Sequence[str],
+    decisions: Sequence[Decision] = (),
+) -> CurateResult:
     """Decide which images to keep.
 
     Args:
@@ -92,6 +100,7 @@ def run(params: CurateParams, images: Sequence[Image], folder: Path, labels: Seq
         images: Records of the images, in order.
         folder: Where their shards lie.
         labels: The policy's labels.
+        decisions: What a person decided; it overrules the checks.
 
     Raises:
         DataError: There are no images, a label is not the policy's, a shard is damaged, there are fewer groups than
@@ -106,6 +115,7 @@ def run(params: CurateParams, images: Sequence[Image], folder: Path, labels: Seq
         _judge_quality(job, views)
         _judge_copies(job, job.passed(views))
         judgement = _judge_labels(job, job.passed(views))
+    decided = overrule(findings, images, decisions)
     kept = [image for row, image in enumerate(images) if row not in findings]
     rejected = [_reject(images[row], findings[row]) for row in sorted(findings)]
     _require_kept(images, kept, findings)
@@ -113,7 +123,8 @@ def run(params: CurateParams, images: Sequence[Image], folder: Path, labels: Seq
         Console(stderr=True).print(
             f"curate: labels were not judged: out of fold the network agrees with only {judgement.accuracy:.0%} of them"
         )
-    return CurateResult(kept, rejected, _metrics(images, findings, judgement, time.perf_counter() - started))
+    metrics = _metrics(images, findings, judgement, time.perf_counter() - started)
+    return CurateResult(kept, rejected, {**metrics, "decisions": decided})
 
 
 def _progress() -> Progress:

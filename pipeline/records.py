@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import DataError
 
@@ -101,6 +101,24 @@ class Rejection(Record):
     score: float
     threshold: float
     detail: str = ""
+
+
+class Decision(Record):
+    """What a person decided on one very picture; stronger than every check of curation.
+
+    Attributes:
+        image_id: The image.
+        sha256: Of the encoded image the person saw; a picture drawn anew is another one.
+        decision: "keep" or "drop" it, or "undo" what was decided before.
+        reason: What curation had said of it; "" of a kept one.
+        decided_at: When, in UTC (ISO 8601).
+    """
+
+    image_id: str
+    sha256: str
+    decision: Literal["keep", "drop", "undo"]
+    reason: str
+    decided_at: AwareDatetime
 
 
 class Tensor(Record):
