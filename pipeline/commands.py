@@ -5,6 +5,7 @@ What a command needs is imported when it runs: ``gossamer --help`` answers at on
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -110,16 +111,23 @@ def review(
     rejected: In = Path("data/rejected.jsonl"),
     decisions: Annotated[Path, typer.Argument(help="append")] = Path("data/decisions.jsonl"),
     port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: any free one")] = 0,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+    show: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
 ) -> None:
-    """Look at pictures and keep or drop them: a page on this machine; curation obeys. Ctrl-C ends it."""
-    from pipeline.desk.server import browse, serve
+    """Look at what curation doubts, and keep or drop it: a page on this machine alone.
+
+    Prints the page's address; on the page, ? shows the keys. Once a picture is marked, its decision is on disk, in a
+    file that git keeps, and curation obeys it. Labels never change. Ctrl-C ends the sitting; then: dvc repro curate
+    """
+    from pipeline.desk.server import serve
     from pipeline.desk.state import DeskPaths, open_desk
 
     def announce(url: str) -> None:
         print(f"review: {url}\nCtrl-C ends it", flush=True)
-        if browser:
-            browse(url)
+        if show:
+            webbrowser.open(url)
 
     made = serve(open_desk(DeskPaths(images, kept, rejected, decisions)), port, announce)
-    print(f"\n{decisions}: {made} decisions made; commit it, then: dvc repro" if made else "\nno decisions made")
+    if made:
+        print(f"\n{made} decision{'s' * (made > 1)} written to {decisions}; run: dvc repro curate")
+    else:
+        print(f"\nno decisions made; {decisions} is as it was")

@@ -1,7 +1,7 @@
 """A person's decisions overrule what the checks of curation found.
 
-A keep stands against every check but one: what cannot be decoded cannot be learned from. A drop always holds. The checks
-themselves find the same with and without decisions: a copy of a dropped picture stays put aside as its copy.
+A keep stands against every check but one: what cannot be decoded cannot be learned from. A drop always holds. The
+checks themselves find the same with and without decisions: a copy of a dropped picture stays put aside as its copy.
 """
 
 from __future__ import annotations

@@ -12,11 +12,14 @@ other site can rebind its name to us; a POST must come from our own page.
 from __future__ import annotations
 
 import json
+import re
 import secrets
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from pydantic import ValidationError
@@ -41,6 +44,7 @@ class DeskServer(ThreadingHTTPServer):
     """Serves one desk; ``url`` is where."""
 
     daemon_threads = True
+    request_queue_size = 64  # a page that is scrolled asks for many pictures at once
 
     def __init__(self, desk: Desk, port: int = 0) -> None:
         try:
@@ -52,6 +56,11 @@ class DeskServer(ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
         self.url = f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
 
+    def handle_error(self, *arguments: Any) -> None:  # noqa: ANN401 - socketserver's own signature
+        """Pass over a page that no longer waits: scrolling calls pictures off."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(*arguments)
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers one request; the server is a ``DeskServer``."""
@@ -60,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds an idle connection is held
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's own name
+    def do_GET(self) -> None:
         """Answer the page, the listing or a picture."""
         place = self._admit()
         if place == "":
@@ -74,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         elif place is not None:
             self._refuse(HTTPStatus.NOT_FOUND, "no such page")
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's own name
+    def do_POST(self) -> None:
         """Take a decision."""
         place = self._admit()
         origin = (self.headers.get("Origin") or "").removeprefix("http://")
@@ -85,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "decisions are taken from the desk's own page")
         elif place != "decisions":
             self._refuse(HTTPStatus.NOT_FOUND, "no such page")
-        elif not (length.isascii() and length.isdigit() and int(length) <= BODY_BYTES):
+        elif not (re.fullmatch("[0-9]{1,6}", length) and int(length) <= BODY_BYTES):
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected at most {BODY_BYTES} bytes, and their number")
         else:
             self._decide(self.rfile.read(int(length)))
@@ -158,8 +167,8 @@ def serve(desk: Desk, port: int, announce: Callable[[str], None]) -> int:
         DataError: The port is taken.
     """
     with DeskServer(desk, port) as server:
-        announce(server.url)
         try:
+            announce(server.url)
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:  # how a person ends the sitting; every decision is on disk already
             return desk.made
