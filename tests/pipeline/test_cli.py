@@ -139,7 +139,7 @@ def test_help_is_complete_and_instant(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     shown = gossamer("--help").output
-    others = ("release", "verify", "doctor", "policy", "baseline", "benchmark")
+    others = ("release", "verify", "doctor", "policy", "baseline", "benchmark", "review")
     assert all(command in shown for command in (*STAGES, *others))
 
 

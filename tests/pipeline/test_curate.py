@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -13,7 +15,7 @@ from pipeline.curate import CurateResult, run
 from pipeline.errors import DataError
 from pipeline.params import CurateParams, load_params
 from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Image
+from pipeline.records import Decision, Image
 from pipeline.renderer import render
 from pipeline.shards import Encoded, write_images
 
@@ -105,6 +107,24 @@ def test_thresholds_of_zero_switch_filters_off(tmp_path: Path) -> None:
     images = [*clean(6), *broken()[4:]]
     off = with_threshold(dark=0, light=0, low_information=0, blurry=0, near_duplicate=0, label_error=0)
     assert curate(tmp_path, images, off).rejected == []
+
+
+def test_a_persons_decisions_are_obeyed_and_the_checks_find_the_same(tmp_path: Path) -> None:
+    records = write_images(tmp_path, [*clean(6), *broken()], 10)
+    sha256 = {record.id: record.sha256 for record in records}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    wishes: dict[str, Literal["keep", "drop"]] = {"dark": "keep", "3-helmet": "drop", "unreadable": "keep"}
+    decisions = [
+        Decision(image_id=name, sha256=sha256[name], decision=wish, reason="", decided_at=at)
+        for name, wish in wishes.items()
+    ]
+    result = run(PARAMS, records, tmp_path, LABELS, decisions)
+    reasons = {row.image_id: row.reason for row in result.rejected}
+    expected = {image.id: image.id for image in broken() if image.id != "dark"}
+    assert reasons == {**expected, "3-helmet": "decision"}
+    assert "dark" in {image.id for image in result.kept}
+    assert result.metrics["decisions"] == {"kept": 1, "dropped": 1, "unknown": 0, "stale": 0}
+    assert result.metrics["images"] == result.metrics["kept"] + result.metrics["rejected"]
 
 
 def test_the_metrics_add_up_and_tell_who_was_thrown_away(tmp_path: Path) -> None:
