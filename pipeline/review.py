@@ -1,4 +1,4 @@
-"""The person's desk: contact sheets of what curation put aside, and a sample of what it kept.
+"""Contact sheets of what curation put aside, and of a sample of what it kept; ``pipeline.desk`` is where one decides.
 
 Reads images from their shards; writes SHEETS/REASON.png (a reason each, the most doubtful first) and SHEETS/kept.png (a
 random sample). Sheets of an earlier run are removed, so that none outlives its reason.
