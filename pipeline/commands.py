@@ -115,8 +115,10 @@ def review(
 ) -> None:
     """Look at what curation doubts, and keep or drop it: a page on this machine alone.
 
-    Prints the page's address; on the page, ? shows the keys. Once a picture is marked, its decision is on disk, in a
-    file that git keeps, and curation obeys it. Labels never change. Ctrl-C ends the sitting; then: dvc repro curate
+    Prints the page's address; on the page, ? shows the keys.
+    Once a picture is marked, its decision is on disk, in a file that git
+    keeps, and curation obeys it. Labels never change.
+    Ctrl-C ends the sitting; then: dvc repro curate
     """
     from pipeline.desk.server import serve
     from pipeline.desk.state import DeskPaths, open_desk
