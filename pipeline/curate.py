@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.bias import Losses, SliceLoss, losing_slices, slice_losses
 from pipeline.confident_learning import THUMBNAIL, Judgement, Labelled, Recipe, judge_labels, label_scores
 from pipeline.errors import DataError
 from pipeline.filters import (
@@ -41,6 +42,7 @@ from pipeline.filters import (
 )
 from pipeline.overrule import overrule
 from pipeline.params import CurateParams
+from pipeline.policy import LABEL
 from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
 from pipeline.records import Decision, Image, Rejection
 from pipeline.shards import read_bytes
@@ -119,11 +121,9 @@ def run(
     kept = [image for row, image in enumerate(images) if row not in findings]
     rejected = [_reject(images[row], findings[row]) for row in sorted(findings)]
     _require_kept(images, kept, findings)
-    if not judgement.informative:
-        Console(stderr=True).print(
-            f"curate: labels were not judged: out of fold the network agrees with only {judgement.accuracy:.0%} of them"
-        )
-    metrics = _metrics(images, findings, judgement, time.perf_counter() - started)
+    losses = slice_losses(images, findings)
+    _warn(judgement, losing_slices(losses), len(findings) / len(images))
+    metrics = _metrics(findings, losses, judgement, time.perf_counter() - started)
     return CurateResult(kept, rejected, {**metrics, "decisions": decided})
 
 
@@ -240,31 +240,36 @@ def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict
             )
 
 
-def _metrics(
-    images: Sequence[Image], findings: dict[int, Finding], judgement: Judgement, seconds: float
-) -> dict[str, Any]:
+def _warn(judgement: Judgement, losing: Sequence[SliceLoss], average: float) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if not judgement.informative:
+        console.print(
+            f"curate: labels were not judged: out of fold the network agrees with only {judgement.accuracy:.0%} of them"
+        )
+    for loss in losing:
+        console.print(
+            f"curate: {loss.name} loses {loss.rate:.1%} of {loss.count} images ({loss.low:.1%} to {loss.high:.1%}), "
+            f"more than twice the average, {average:.1%}; look at them: gossamer review"
+        )
+    if losing:
+        wanted = ", ".join(f"{loss.name}: {loss.top_up}" for loss in losing)
+        console.print(f"curate: to draw as many anew, in params.yaml: prompts.top_up: {{{wanted}}}")
+
+
+def _metrics(findings: dict[int, Finding], losses: Losses, judgement: Judgement, seconds: float) -> dict[str, Any]:
+    images = sum(loss.count for loss in losses[LABEL].values())
     return {
-        "images": len(images),
-        "kept": len(images) - len(findings),
+        "images": images,
+        "kept": images - len(findings),
         "rejected": len(findings),
-        "rejection_rate": len(findings) / len(images),
+        "rejection_rate": len(findings) / images,
         "reasons": dict(Counter(finding.reason for _, finding in sorted(findings.items())).most_common()),
-        "rejection_rate_by": _rates(images, set(findings)),
+        "rejection_rate_by": {
+            factor: {value: {"rate": loss.rate, "low": loss.low, "high": loss.high} for value, loss in of.items()}
+            for factor, of in losses.items()
+        },
+        "losing_slices": {loss.name: loss.top_up for loss in losing_slices(losses)},
         "out_of_fold_accuracy": judgement.accuracy,
         "labels_judged": judgement.informative,
         "seconds": round(seconds, 1),
-    }
-
-
-def _rates(images: Sequence[Image], rejected: set[int]) -> dict[str, dict[str, float]]:
-    """Rejection rate by label and by each factor's value: who is thrown away."""
-    totals: dict[str, Counter[str]] = {}
-    losses: dict[str, Counter[str]] = {}
-    for row, image in enumerate(images):
-        for name, value in {"label": image.label, **image.factors}.items():
-            totals.setdefault(name, Counter())[value] += 1
-            losses.setdefault(name, Counter())[value] += row in rejected
-    return {
-        name: {value: losses[name][value] / count for value, count in sorted(counts.items())}
-        for name, counts in totals.items()
     }

@@ -61,11 +61,12 @@ class DatasetParams(Section):
 
 
 class PromptsParams(Section):
-    """How many prompts, and from which seed."""
+    """How many prompts, and from which seed; ``top_up``: slice as ``factor=value`` -> how many more of it."""
 
     count: Positive
     seeds_per_caption: Positive
     seed: Seed
+    top_up: dict[str, Positive] = Field(default_factory=dict)
 
 
 class PlugInSection(Section):

@@ -5,19 +5,26 @@ Reads policies/NAME.yaml; writes data/prompts.jsonl and metrics/prompts.json (by
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.errors import ParamsError
 from pipeline.metrics import normalised_mutual_information
 from pipeline.params import PromptsParams
-from pipeline.policy import SCENARIO, Policy
+from pipeline.policy import LABEL, SCENARIO, Policy
 from pipeline.records import Prompt
-from pipeline.scenes import draw_prompts, space_size
+from pipeline.scenes import endless_prompts, space_size
+
+Slice = tuple[str, str]
+"""A factor (or the label) and its value."""
+PATIENCE = 100_000
+"""Prompts in a row that serve no wanted slice, before the search for it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +40,49 @@ def run(params: PromptsParams, policy: Policy) -> PromptsResult:
 
     Raises:
         PolicyError: The policy's rules leave nothing to draw.
+        ParamsError: ``top_up`` names a slice that the policy does not have.
     """
     start = time.perf_counter()
-    prompts = draw_prompts(policy, params.count, params.seeds_per_caption, params.seed)
+    wanted = {_slice(policy, name): count for name, count in params.top_up.items()}
+    sequence = endless_prompts(policy, params.seeds_per_caption, params.seed)
+    prompts = [*itertools.islice(sequence, params.count), *_top_up(sequence, wanted)]
     seconds = time.perf_counter() - start
     return PromptsResult(prompts, {**describe(policy, prompts), "seconds": round(seconds, 3)})
+
+
+def _top_up(sequence: Iterator[Prompt], wanted: Mapping[Slice, int]) -> Iterator[Prompt]:
+    """Go on in the sequence and take what a slice still wants; a prompt counts for every slice it lies in."""
+    missing, passed = dict(wanted), 0
+    while missing:
+        prompt = next(sequence)
+        values = {LABEL: prompt.label, **prompt.factors}
+        served = [(factor, value) for factor, value in missing if values.get(factor) == value]
+        for each in served:
+            missing[each] -= 1
+            if not missing[each]:
+                del missing[each]
+        passed = 0 if served else passed + 1
+        if served:
+            yield prompt
+        elif passed == PATIENCE:
+            names = ", ".join("=".join(each) for each in missing)
+            raise ParamsError(f"params.yaml prompts.top_up: {names}: found in none of {PATIENCE} prompts; take it out")
+
+
+def _slice(policy: Policy, name: str) -> Slice:
+    values: dict[str, dict[str, None]] = {LABEL: dict.fromkeys(policy.labels)}
+    if policy.scenarios:
+        values[SCENARIO] = dict.fromkeys(scenario.name for scenario in policy.scenarios)
+    for label in policy.labels:
+        for each in policy.factors_of(label):
+            values.setdefault(each.name, {}).update(dict.fromkeys(each.values))
+    factor, _, value = name.partition("=")
+    if value not in values.get(factor, {}):
+        known = f"{factor}= one of {', '.join(values[factor])}" if factor in values else f"one of {', '.join(values)}"
+        raise ParamsError(
+            f"params.yaml prompts.top_up: {name}: no such slice in policy {policy.name}; expected factor=value, {known}"
+        )
+    return factor, value
 
 
 def describe(policy: Policy, prompts: Sequence[Prompt]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import functools
 import hashlib
 import itertools
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -68,14 +68,20 @@ def draw_prompts(policy: Policy, count: int, seeds_per_caption: int, seed: int) 
     Raises:
         PolicyError: The rules leave a label, or a value of a factor, without any plausible scene.
     """
+    return list(itertools.islice(endless_prompts(policy, seeds_per_caption, seed), count))
+
+
+def endless_prompts(policy: Policy, seeds_per_caption: int, seed: int) -> Iterator[Prompt]:
+    """Draw a policy's endless, seeded sequence of prompts, of which ``draw_prompts`` takes the first.
+
+    Raises:
+        PolicyError: As ``draw_prompts``.
+    """
     check_plausible(policy)
-    per_scene = len(policy.labels) * seeds_per_caption
-    scenes = -(-count // per_scene)
     plan = _plan(policy)
-    prompts: list[Prompt] = []
-    for block in range(-(-scenes // BLOCK)):
+    for block in itertools.count():
         table = _draw_block(plan, seed, block)
-        for row in range(min(BLOCK, scenes - block * BLOCK)):
+        for row in range(BLOCK):
             scene = block * BLOCK + row
             captions = {
                 label: _caption(policy, [(factor, table[column][row]) for factor, column in layout])
@@ -83,8 +89,8 @@ def draw_prompts(policy: Policy, count: int, seeds_per_caption: int, seed: int) 
             }
             for k in range(seeds_per_caption):
                 noise = _noise_seed(seed, scene, k)
-                prompts += [
-                    Prompt(
+                for label, (text, values) in captions.items():
+                    yield Prompt(
                         id=f"{scene:07d}-{label}-{k}",
                         group=f"{scene:07d}",
                         label=label,
@@ -92,9 +98,6 @@ def draw_prompts(policy: Policy, count: int, seeds_per_caption: int, seed: int) 
                         seed=noise,
                         factors=values,
                     )
-                    for label, (text, values) in captions.items()
-                ]
-    return prompts[:count]
 
 
 def space_size(policy: Policy) -> int:

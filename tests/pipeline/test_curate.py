@@ -132,9 +132,28 @@ def test_the_metrics_add_up_and_tell_who_was_thrown_away(tmp_path: Path) -> None
     metrics = result.metrics
     assert metrics["images"] == metrics["kept"] + metrics["rejected"] == 21
     assert metrics["reasons"] == {image.id: 1 for image in broken()}
-    assert metrics["rejection_rate_by"]["label"] == {"helmet": 8 / 14, "no_helmet": 1 / 7}
-    assert metrics["rejection_rate_by"]["light"] == {"day": 2 / 6, "indoor": 1 / 5, "night": 2 / 6}
+    by = metrics["rejection_rate_by"]
+    assert {value: found["rate"] for value, found in by["label"].items()} == {"helmet": 8 / 14, "no_helmet": 1 / 7}
+    assert {value: found["rate"] for value, found in by["light"].items()} == {
+        "day": 2 / 6,
+        "indoor": 1 / 5,
+        "night": 2 / 6,
+    }
+    assert all(found["low"] < found["rate"] < found["high"] for of in by.values() for found in of.values())
+    assert metrics["losing_slices"] == {}
     assert 0 <= metrics["out_of_fold_accuracy"] <= 1
+
+
+def test_a_slice_that_loses_more_than_its_share_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dark = np.full((128, 96, 3), 3, np.uint8)
+    by_day = [encoded(f"dark-{scene}", scene, "helmet", dark) for scene in range(60, 108, 3)]
+    result = curate(tmp_path, [*clean(36), *by_day])
+    assert result.metrics["losing_slices"] == {"light=day": 27}
+    said = capsys.readouterr().err
+    assert "light=day loses 40.0% of 40 images" in said
+    assert "prompts.top_up: {light=day: 27}" in said
 
 
 def test_labels_that_cannot_be_judged_are_said_to_be_unjudged(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import ParamsError
 from pipeline.params import PromptsParams
 from pipeline.policy import load_policy
 from pipeline.prompts import describe, run
@@ -40,3 +41,38 @@ def test_a_count_that_cuts_a_scene_is_met_exactly(root: Path) -> None:
     policy = load_policy(root / "policies" / "helmet.yaml")
     result = run(PromptsParams(count=7, seeds_per_caption=2, seed=1), policy)
     assert len(result.prompts) == result.metrics["count"] == 7
+
+
+def test_a_top_up_keeps_the_first_prompts_and_adds_what_a_slice_wants(root: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    first = PromptsParams(count=401, seeds_per_caption=2, seed=1)
+    more = first.model_copy(update={"top_up": {"skin_tone=monk_10": 30, "light=night": 12, "label=helmet": 5}})
+    before, after = run(first, policy).prompts, run(more, policy).prompts
+    added = after[401:]
+    assert after[:401] == before
+    assert len({prompt.id for prompt in after}) == len(after)
+    assert sum(prompt.factors["skin_tone"] == "monk_10" for prompt in added) == 30
+    assert sum(prompt.factors["light"] == "night" for prompt in added) >= 12
+    assert all(
+        prompt.factors["skin_tone"] == "monk_10" or prompt.factors["light"] == "night" or prompt.label == "helmet"
+        for prompt in added
+    )
+    sequence = run(first.model_copy(update={"count": 4000}), policy).prompts
+    assert all(prompt in sequence for prompt in added)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "skin_tone=monk_11",
+            "no such slice in policy helmet; expected factor=value, skin_tone= one of monk_01, monk_02",
+        ),
+        ("colour=red", "no such slice in policy helmet; expected factor=value, one of label"),
+        ("night", "no such slice"),
+    ],
+)
+def test_a_top_up_of_an_unknown_slice_is_refused(root: Path, name: str, expected: str) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    with pytest.raises(ParamsError, match=f"top_up: {name}: {expected}"):
+        run(PromptsParams(count=4, seeds_per_caption=1, seed=1, top_up={name: 3}), policy)
