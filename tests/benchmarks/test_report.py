@@ -125,9 +125,10 @@ def test_who_is_put_aside_stands_in_the_report_those_who_lose_too_much_first(fou
     text = " ".join(Page(report.run(PARAMS, found).html).text.split())
     said = text[text.index("Who is put aside") :]
     assert "over all images it is 2.50 %. Orange" in said
-    assert said.index("light=night 50.00") < said.index("age=young 62.50")
+    assert said.index("light=night50.00 %") < said.index("age=young62.50 %")
     assert "light=day" not in said
     assert "rejection_rate_by" not in text
+    assert "losing_slices.light=night" in text
 
 
 def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
