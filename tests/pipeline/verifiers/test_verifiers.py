@@ -1,0 +1,158 @@
+"""Verifiers: what tells labels apart, the network that comes with Gossamer, and a tiny CLIP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ModelError, ParamsError
+from pipeline.policy import Policy, load_policy
+from pipeline.preprocess import Pixels
+from pipeline.records import Prompt
+from pipeline.renderer import render
+from pipeline.scenes import draw_prompts
+from pipeline.verifiers import attributes, clip, find_telling, find_verifier, verifier_names
+from tests.pipeline.tiny_diffusion import build_tokenizer, text_config
+
+EMBEDDED = attributes.Params(weights="embedded")
+
+
+@pytest.fixture(params=["helmet", "mask"])
+def policy(request: pytest.FixtureRequest, root: Path) -> Policy:
+    return load_policy(root / "policies" / f"{request.param}.yaml")
+
+
+def drawn(prompts: list[Prompt], size: tuple[int, int] = (96, 128)) -> list[Pixels]:
+    return [render(prompt.factors, prompt.seed, size) for prompt in prompts]
+
+
+def targets(policy: Policy, prompts: list[Prompt]) -> list[int]:
+    return [list(policy.labels).index(prompt.label) for prompt in prompts]
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole CLIP that is tiny and randomly initialised."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    torch.manual_seed(0)
+    vision: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    text = text_config(200).to_dict()
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)).save_pretrained(folder)
+    pictures = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(pictures, build_tokenizer(folder, 200)).save_pretrained(folder)
+    return folder
+
+
+def test_labels_are_told_apart_by_the_factor_whose_values_they_do_not_share(root: Path) -> None:
+    helmet = find_telling(load_policy(root / "policies" / "helmet.yaml"))
+    assert helmet.name == "headwear"
+    assert "cap" in helmet.factors["no_helmet"].values
+    assert all("helmet" in value for value in helmet.factors["helmet"].values)
+    assert find_telling(load_policy(root / "policies" / "mask.yaml")).name == "face_mask"
+
+
+def test_a_label_has_the_probability_of_its_values_together(root: Path) -> None:
+    telling = find_telling(load_policy(root / "policies" / "mask.yaml"))
+    values = ("ffp2", "none", "elsewhere", "cloth", "surgical")
+    pooled = telling.pool(values, np.asarray([[0.1, 0.3, 0.2, 0.1, 0.3], [0, 0, 1, 0, 0]], np.float32))
+    np.testing.assert_allclose(pooled, [[0.375, 0.625], [0.5, 0.5]], atol=1e-6)
+
+
+def test_a_policy_the_network_does_not_know_is_refused(root: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    with pytest.raises(
+        ParamsError, match=r"labels of policy helmet differ in headwear, and this verifier does not know it"
+    ):
+        find_telling(policy, {"headwear": ("cap",)})
+
+
+def test_the_network_that_comes_with_gossamer_knows_rendered_portraits(policy: Policy) -> None:
+    prompts = draw_prompts(policy, 120, 1, seed=8642)
+    verify = attributes.create(EMBEDDED, policy)
+    answers = verify(drawn(prompts))
+    assert answers.shape == (120, 2)
+    np.testing.assert_allclose(answers.sum(1), 1)
+    assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.9
+    np.testing.assert_array_equal(verify(drawn(prompts[:7])), answers[:7])
+
+
+def test_pictures_of_another_size_are_fitted(root: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    prompts = draw_prompts(policy, 40, 1, seed=8642)
+    answers = attributes.create(EMBEDDED, policy)(drawn(prompts, (192, 256)))
+    assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.85
+
+
+@pytest.mark.parametrize("content", [None, b"not safetensors"])
+def test_weights_that_are_no_network_are_refused(root: Path, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "weights.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"curate\.attributes\.weights: .*weights\.safetensors"):
+        attributes.create(attributes.Params(weights=str(path)), load_policy(root / "policies" / "helmet.yaml"))
+
+
+def clip_params(model: Path | str, batch_size: int = 3) -> clip.Params:
+    return clip.Params(model=str(model), revision=None, batch_size=batch_size, device="cpu")
+
+
+def test_clip_answers_for_every_label_whatever_the_batch(policy: Policy, tiny_clip: Path) -> None:
+    prompts = draw_prompts(policy, 8, 1, seed=1)
+    pictures = [*drawn(prompts), *drawn(prompts[:2], (192, 256))]
+    answers = clip.create(clip_params(tiny_clip), policy)(pictures)
+    assert answers.shape == (10, 2)
+    np.testing.assert_allclose(answers.sum(1), 1)
+    assert len(np.unique(answers[:, 0].round(6))) == 10
+    np.testing.assert_allclose(clip.create(clip_params(tiny_clip, 10), policy)(pictures), answers, atol=1e-5)
+
+
+def test_clip_is_asked_in_the_words_of_the_policy(root: Path) -> None:
+    policy = load_policy(root / "policies" / "mask.yaml")
+    said = list(clip.sentences(policy, "mask", "wearing a cloth face mask"))
+    assert said[0] == "a photo of a person wearing a cloth face mask"
+    assert len(said) == len(set(said)) == len(clip.FRAMES)
+    coloured = list(clip.sentences(policy, "no_mask", "wearing a {headwear_colour} cap"))
+    assert len(coloured) == 4 * len(clip.FRAMES)
+    assert "a selfie of a person wearing a red cap" in coloured
+
+
+def test_a_folder_that_is_no_clip_is_refused(root: Path, tmp_path: Path) -> None:
+    policy = load_policy(root / "policies" / "mask.yaml")
+    with pytest.raises(ModelError, match=r"curate\.clip\.model: .*no CLIP.*expected a folder that CLIPModel"):
+        clip.create(clip_params(tmp_path), policy)
+
+
+def test_answers_are_known_again_by_what_they_depend_on(root: Path, tiny_clip: Path, tmp_path: Path) -> None:
+    helmet, mask = (load_policy(root / "policies" / f"{name}.yaml") for name in ("helmet", "mask"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text("{}", encoding="utf-8")
+    told = {
+        attributes.identify(EMBEDDED, helmet),
+        attributes.identify(EMBEDDED, mask),
+        clip.identify(clip_params(tiny_clip), helmet),
+        clip.identify(clip_params(tiny_clip), mask),
+        clip.identify(clip_params(other), helmet),
+    }
+    assert len(told) == 5
+    assert clip.identify(clip_params(tiny_clip, 9), helmet) in told
+
+
+def test_verifiers_are_found_by_file_name() -> None:
+    assert verifier_names() == ("attributes", "clip")
+    assert find_verifier("clip") is clip
+    with pytest.raises(ParamsError, match="'clipp'; expected none, or one of attributes, clip"):
+        find_verifier("clipp")
