@@ -22,6 +22,7 @@ from benchmarks.sections import (
     charts,
     facts,
     mistakes,
+    most_lost,
     rejection_counts,
     samples,
     sheets,
@@ -72,6 +73,7 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "mistakes": mistakes(found, params.worst_images),
         "samples": samples(found, params.sample_images),
         "rejections": rejection_counts(found),
+        "most_lost": most_lost(found),
         "sheets": sheets(found),
         "stages": _stages(found),
         "traits": TRAITS,
@@ -148,7 +150,10 @@ def _shown(value: object, show: Any) -> str:  # noqa: ANN401 - a formatter of fl
 def _stages(found: ReportInput) -> dict[str, list[Fact]]:
     names = [name for name in found.metrics if name in _STAGES or name.startswith("convert")]
     order = sorted(names, key=lambda name: (_STAGES.index(name) if name in _STAGES else len(_STAGES), name))
-    return {name: facts(found.metrics[name]) for name in order}
+    figures = {name: {**found.metrics[name]} for name in order}
+    for each in figures.values():
+        each.pop("rejection_rate_by", None)  # hundreds of rows; the worst stand under "Who is put aside"
+    return {name: facts(each) for name, each in figures.items()}
 
 
 def _environment() -> jinja2.Environment:

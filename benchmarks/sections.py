@@ -79,6 +79,17 @@ class RejectionRow:
     bar: Markup
 
 
+@dataclass(frozen=True, slots=True)
+class LossRow:
+    """What share of a slice's images curation put aside, with its interval; ``top_up`` where that is too much."""
+
+    name: str
+    rate: float
+    low: float
+    high: float
+    top_up: int | None
+
+
 def slices(measured: Mapping[str, Any]) -> dict[str, list[SliceRow]]:
     """Factor -> its slices, the least accurate first, unrated ones last."""
     found = {}
@@ -128,6 +139,19 @@ def rejection_counts(found: ReportInput) -> list[RejectionRow]:
     counts = Counter(row.reason for row in found.rejections).most_common()
     most = counts[0][1] if counts else 0
     return [RejectionRow(reason, count, count_bar(count, most)) for reason, count in counts]
+
+
+def most_lost(found: ReportInput, count: int = 10) -> list[LossRow]:
+    """The slices that curation took most of, the worst first; none that lost nothing."""
+    curated = found.metrics.get("curate", {})
+    losing = curated.get("losing_slices", {})
+    rows = [
+        LossRow(f"{factor}={value}", each["rate"], each["low"], each["high"], losing.get(f"{factor}={value}"))
+        for factor, values in curated.get("rejection_rate_by", {}).items()
+        for value, each in values.items()
+        if each["rate"] > 0
+    ]
+    return sorted(rows, key=lambda row: (row.top_up is None, -row.rate, row.name))[:count]
 
 
 def samples(found: ReportInput, count: int) -> list[Shown]:

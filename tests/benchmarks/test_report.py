@@ -70,7 +70,18 @@ def found(
         metrics={
             "measure": result.metrics,
             "prompts": {"count": 4800, "prompt_space": 123456789, "labels": {"helmet": 2400, "no_helmet": 2400}},
-            "curate": {"kept": 39},
+            "curate": {
+                "kept": 39,
+                "rejection_rate": 0.025,
+                "rejection_rate_by": {
+                    "light": {
+                        "day": {"rate": 0, "low": 0, "high": 0.1},
+                        "night": {"rate": 0.5, "low": 0.1, "high": 0.9},
+                    },
+                    "age": {"young": {"rate": 0.625, "low": 0.3, "high": 0.8}},
+                },
+                "losing_slices": {"light=night": 2},
+            },
             "train": {"val_accuracy": 0.97},
             "generate": {"black": 0},
         },
@@ -108,6 +119,16 @@ def test_every_artifact_check_and_slice_is_on_the_page(found: ReportInput) -> No
     assert {"night", "day", "street", "indoors"} <= set(text.split())
     assert "123,456,789" in text
     assert "dark" in text
+
+
+def test_who_is_put_aside_stands_in_the_report_those_who_lose_too_much_first(found: ReportInput) -> None:
+    text = " ".join(Page(report.run(PARAMS, found).html).text.split())
+    said = text[text.index("Who is put aside") :]
+    assert "over all images it is 2.50 %. Orange" in said
+    assert said.index("light=night50.00 %") < said.index("age=young62.50 %")
+    assert "light=day" not in said
+    assert "rejection_rate_by" not in text
+    assert "losing_slices.light=night" in text
 
 
 def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
