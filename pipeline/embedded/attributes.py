@@ -56,7 +56,11 @@ class AttributeNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits of every factor, each (N, values), of float32 (N, 3, H, W) images in -1..1."""
-        pooled = functional.adaptive_avg_pool2d(self.features(images)[-1], 2).flatten(1)
+        return self.read(self.features(images)[-1])
+
+    def read(self, maps: Tensor) -> dict[str, Tensor]:
+        """Logits of every factor, each (N, values), of the last feature maps."""
+        pooled = functional.adaptive_avg_pool2d(maps, 2).flatten(1)
         return split_logits(self.head(pooled), self.factors)
 
 

@@ -25,8 +25,22 @@ from pipeline.errors import ParamsError
 from pipeline.policy import Factor, Policy
 from pipeline.preprocess import Pixels
 
-Verify = Callable[[Sequence[Pixels]], NDArray[np.float64]]
-"""Pictures, uint8 (height, width, 3) RGB of any size -> probabilities (n, labels), rows sum to one."""
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a verifier sees in n pictures.
+
+    Attributes:
+        probabilities: float64 (n, labels), rows sum to one.
+        features: float32 (n, width); pictures that look alike lie near each other.
+    """
+
+    probabilities: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+
+Verify = Callable[[Sequence[Pixels]], Seen]
+"""Takes pictures, uint8 (height, width, 3) RGB of any size; what it sees in one does not hang on the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.diffusion.source import WEIGHTS
 from pipeline.errors import ModelError
 from pipeline.params import Section
 from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, PreprocessSpec, fit
-from pipeline.verifiers import Verify, find_telling
+from pipeline.verifiers import Seen, Verify, find_telling
 
 EMBEDDED = "embedded"
 SIZE = PreprocessSpec(input_size=(128, 96), fit="crop")
@@ -49,10 +48,12 @@ def create(params: Params, policy: Policy) -> Verify:
     telling = find_telling(policy, network.factors)
     values = network.factors[telling.name]
 
-    def verify(pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+    def verify(pictures: Sequence[Pixels]) -> Seen:
         batch = np.stack([fit(picture, SIZE) for picture in pictures])
         with torch.inference_mode():
-            return telling.pool(values, network(to_input(batch))[telling.name].softmax(1).numpy())
+            maps = network.features(to_input(batch))[-1]
+            told = network.read(maps)[telling.name].softmax(1).numpy()
+            return Seen(telling.pool(values, told), maps.mean((2, 3)).numpy())
 
     return verify
 

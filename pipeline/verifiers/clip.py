@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
 from pipeline.params import Positive, Section
 from pipeline.policy import Factor, Policy
 from pipeline.preprocess import Pixels
-from pipeline.verifiers import Verify, find_telling
+from pipeline.verifiers import Seen, Verify, find_telling
 
 FRAMES = (
     "a photo of a person {}",
@@ -74,14 +73,15 @@ def create(params: Params, policy: Policy) -> Verify:
                 classes.append(normalize(embedded.mean(0), dim=-1))
         directions, scale = torch.stack(classes), model.logit_scale.exp()
 
-    def verify(pictures: Sequence[Pixels]) -> NDArray[np.float64]:
-        parts = []
+    def verify(pictures: Sequence[Pixels]) -> Seen:
+        parts, features = [], []
         for first in range(0, len(pictures), params.batch_size):
             seen = processor(images=list(pictures[first : first + params.batch_size]), return_tensors="pt")
             with torch.inference_mode():
                 images = normalize(_tensor(model.get_image_features(**seen.to(device))), dim=-1)
                 parts.append((scale * images @ directions.T).softmax(1).double().cpu().numpy())
-        return telling.pool(values, np.concatenate(parts))
+                features.append(images.float().cpu().numpy())
+        return Seen(telling.pool(values, np.concatenate(parts)), np.concatenate(features))
 
     return verify
 

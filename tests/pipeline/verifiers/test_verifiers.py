@@ -82,17 +82,19 @@ def test_a_policy_the_network_does_not_know_is_refused(root: Path) -> None:
 def test_the_network_that_comes_with_gossamer_knows_rendered_portraits(policy: Policy) -> None:
     prompts = draw_prompts(policy, 120, 1, seed=8642)
     verify = attributes.create(EMBEDDED, policy)
-    answers = verify(drawn(prompts))
+    seen = verify(drawn(prompts))
+    answers = seen.probabilities
+    assert len(seen.features) == 120
     assert answers.shape == (120, 2)
     np.testing.assert_allclose(answers.sum(1), 1)
     assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.9
-    np.testing.assert_array_equal(verify(drawn(prompts[:7])), answers[:7])
+    np.testing.assert_array_equal(verify(drawn(prompts[:7])).probabilities, answers[:7])
 
 
 def test_pictures_of_another_size_are_fitted(root: Path) -> None:
     policy = load_policy(root / "policies" / "helmet.yaml")
     prompts = draw_prompts(policy, 40, 1, seed=8642)
-    answers = attributes.create(EMBEDDED, policy)(drawn(prompts, (192, 256)))
+    answers = attributes.create(EMBEDDED, policy)(drawn(prompts, (192, 256))).probabilities
     assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.85
 
 
@@ -112,11 +114,13 @@ def clip_params(model: Path | str, batch_size: int = 3) -> clip.Params:
 def test_clip_answers_for_every_label_whatever_the_batch(policy: Policy, tiny_clip: Path) -> None:
     prompts = draw_prompts(policy, 8, 1, seed=1)
     pictures = [*drawn(prompts), *drawn(prompts[:2], (192, 256))]
-    answers = clip.create(clip_params(tiny_clip), policy)(pictures)
+    answers = clip.create(clip_params(tiny_clip), policy)(pictures).probabilities
     assert answers.shape == (10, 2)
     np.testing.assert_allclose(answers.sum(1), 1)
     assert len(np.unique(answers[:, 0].round(6))) == 10
-    np.testing.assert_allclose(clip.create(clip_params(tiny_clip, 10), policy)(pictures), answers, atol=1e-5)
+    whole = clip.create(clip_params(tiny_clip, 10), policy)(pictures)
+    np.testing.assert_allclose(whole.probabilities, answers, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(whole.features, axis=1), 1, atol=1e-5)
 
 
 def test_clip_is_asked_in_the_words_of_the_policy(root: Path) -> None:
