@@ -136,7 +136,6 @@ def look(
         ParamsError: The verifier does not know the policy.
     """
     identity = f"{VERSION} {witness.identify() if witness else None}"
-    blocks = _blocks(images)
     blocks = [(store.folder / f"{_key(identity, block)}.npy", block) for block in _blocks(images)]
     store.folder.mkdir(parents=True, exist_ok=True)
     for stale in set(store.folder.glob("*.npy")) - {path for path, _ in blocks}:
