@@ -5,7 +5,6 @@ What a command needs is imported when it runs: ``gossamer --help`` answers at on
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -120,6 +119,8 @@ def review(
     keeps, and curation obeys it. Labels never change.
     Ctrl-C ends the sitting; then: dvc repro curate
     """
+    import webbrowser
+
     from pipeline.desk.server import serve
     from pipeline.desk.state import DeskPaths, open_desk
 
