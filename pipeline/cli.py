@@ -81,8 +81,9 @@ def curate(
     from pipeline.review import write_sheets
     from pipeline.shards import read_index
 
-    params, labels = load_params().curate, list(load_policy(policy).labels)
-    result = stage.run(params, read_index(images), images, labels, read_decisions(decisions))
+    params = load_params().curate
+    sources = stage.Sources(images, kept.with_name("curate.work"), read_decisions(decisions))
+    result = stage.run(params, read_index(images), sources, load_policy(policy))
     write_rows(kept, result.kept)
     write_rows(rejected, result.rejected)
     write_sheets(params, result, images, sheets)

@@ -1,23 +1,25 @@
 """Stage: images -> kept images and rejections; nothing is relabelled, nothing deleted.
 
 Reads data/images/; writes data/kept.jsonl, data/rejected.jsonl, metrics/curate.json (and, by pipeline.review,
-report/curation/). Each check sees only what passed those before it, so that a broken picture neither hides a good copy
-of itself nor teaches the network that judges labels:
+report/curation/). Checks go in steps, each on what passed those before it, so that a broken picture neither hides a
+good copy of itself nor teaches the probes that judge labels:
 
-1. faults: unreadable, nsfw, nan, black (the generator's own record);
+1. faults: duplicate_id; damaged, unreadable (no image, or not the index's); nsfw, nan, black (the generator's record);
 2. quality: dark, light, low_information, blurry (``pipeline.filters``);
 3. near_duplicate: all but repeats an earlier picture of the same label, no counterfactual of it; the first stays;
-4. label_error: confident learning doubts the label *and* its out-of-fold probability lies below ``label_error``.
+4. label_error: the pooled opinions of probes and verifier give the label less than ``label_error``
+   (``pipeline.opinions``); out_of_sample: like nothing else in the set (``pipeline.outliers``).
 
-An image is rejected for the first reason in that order; further ones of the same step stand in the detail. At the end a
-person's decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks: ``pipeline.overrule``.
+Of several reasons of one step one is recorded, and the others stand in the detail: of quality the first in the order
+above, for what is black has no edges either; of step 4 the one furthest below its threshold. At the end a person's decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks:
+``pipeline.overrule``.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,29 +27,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.bias import Losses, SliceLoss, losing_slices, slice_losses
-from pipeline.confident_learning import THUMBNAIL, Judgement, Labelled, Recipe, judge_labels, label_scores
+from pipeline.bias import SliceLoss, losing_slices, slice_losses
 from pipeline.errors import DataError
-from pipeline.filters import (
-    QUALITY,
-    Finding,
-    Fingerprint,
-    find,
-    find_copies,
-    fingerprint,
-    measure_quality,
-    score_quality,
-)
+from pipeline.filters import QUALITY, Finding, find, find_copies, score_quality
+from pipeline.looks import Looks, Store, Witness, look
+from pipeline.opinions import Judgement, Labelled, Recipe, judge_labels
+from pipeline.outliers import score_outliers
 from pipeline.overrule import overrule
-from pipeline.params import CurateParams
-from pipeline.policy import LABEL
-from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
+from pipeline.params import CurateParams, load_section
+from pipeline.policy import Policy
 from pipeline.records import Decision, Image, Rejection
-from pipeline.shards import read_bytes
+from pipeline.verifiers import find_verifier
 
-_SPEC = PreprocessSpec(input_size=THUMBNAIL, fit="pad")
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +61,21 @@ class CurateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where curation finds what it judges.
+
+    Attributes:
+        folder: Of the images' shards.
+        work: Where what was seen is kept; may be lost.
+        decisions: What a person decided; it overrules the checks.
+    """
+
+    folder: Path
+    work: Path
+    decisions: Sequence[Decision] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """What every check needs, and where it notes what it finds: row -> finding."""
 
@@ -75,56 +85,58 @@ class _Job:
     progress: Progress
     findings: dict[int, Finding]
 
-    def passed(self, views: dict[int, _View]) -> dict[int, _View]:
-        return {row: view for row, view in views.items() if row not in self.findings}
+    def passed(self) -> Rows:
+        return np.asarray([row for row in range(len(self.images)) if row not in self.findings], np.int64)
+
+    def note(self, row: int, doubts: Sequence[Finding]) -> None:
+        """Record the first finding, if there is one; the others are told with it."""
+        if doubts:
+            first, *others = doubts
+            also = [f"also {other.reason} {other.score:.3f}" for other in others]
+            detail = ", ".join(filter(None, [first.detail, *also]))
+            self.findings[row] = Finding(first.reason, first.score, first.threshold, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What one look at a picture leaves behind: measures, fingerprint, thumbnail uint8 (64, 48, 3)."""
-
-    measures: dict[str, float]
-    fingerprint: Fingerprint
-    thumbnail: Pixels
-
-
-def run(
-    params: CurateParams,
-    images: Sequence[Image],
-    folder: Path,
-    labels: Sequence[str],
-    decisions: Sequence[Decision] = (),
-) -> CurateResult:
+def run(params: CurateParams, images: Sequence[Image], sources: Sources, policy: Policy) -> CurateResult:
     """Decide which images to keep.
 
     Args:
-        params: Thresholds, folds and the network's training.
+        params: Thresholds, folds and the verifier.
         images: Records of the images, in order.
-        folder: Where their shards lie.
-        labels: The policy's labels.
-        decisions: What a person decided; it overrules the checks.
+        sources: Their shards, the work area, and a person's decisions.
+        policy: Its labels, and what tells them apart.
 
     Raises:
-        DataError: There are no images, a label is not the policy's, a shard is damaged, there are fewer groups than
-            folds, or of some label nothing would be kept.
+        DataError: There are no images, a label is not the policy's, or of some label nothing would be kept.
+        ModelError: The verifier's model is not whole, or not to be had.
+        ParamsError: There is no such verifier, or its section is wrong.
     """
     started = time.perf_counter()
-    _check_images(images, folder, labels)
+    witness = _witness(params, policy)
+    _check_images(images, sources.folder, list(policy.labels))
     findings: dict[int, Finding] = {}
     with _progress() as progress:
-        job = _Job(params, images, labels, progress, findings)
-        views = _look(job, folder)
-        _judge_quality(job, views)
-        _judge_copies(job, job.passed(views))
-        judgement = _judge_labels(job, job.passed(views))
-    decided = overrule(findings, images, decisions)
+        job = _Job(params, images, tuple(policy.labels), progress, findings)
+        task = progress.add_task("looking at images", total=len(images))
+        store = Store(sources.work, params.workers)
+        looks = look(sources.folder, images, witness, store, lambda count: progress.advance(task, count))
+        _find_faults(job, looks)
+        _judge_quality(job, looks)
+        _judge_copies(job, looks)
+        judgement = _judge_content(job, looks)
+    decided = overrule(findings, images, sources.decisions)
     kept = [image for row, image in enumerate(images) if row not in findings]
     rejected = [_reject(images[row], findings[row]) for row in sorted(findings)]
     _require_kept(images, kept, findings)
-    losses = slice_losses(images, findings)
-    _warn(judgement, losing_slices(losses), len(findings) / len(images))
-    metrics = _metrics(findings, losses, judgement, time.perf_counter() - started)
-    return CurateResult(kept, rejected, {**metrics, "decisions": decided})
+    metrics = _metrics(images, findings, judgement)
+    seconds = round(time.perf_counter() - started, 1)
+    return CurateResult(kept, rejected, {**metrics, "decisions": decided, "seconds": seconds})
+
+
+def _witness(params: CurateParams, policy: Policy) -> Witness:
+    kind = find_verifier(params.verifier).Params
+    section = load_section(kind, params.section(params.verifier), f"curate.{params.verifier}")
+    return Witness(params.verifier, section, policy)
 
 
 def _progress() -> Progress:
@@ -143,76 +155,69 @@ def _check_images(images: Sequence[Image], folder: Path, labels: Sequence[str]) 
         raise DataError(
             f"{folder}: found images of {found}; expected images of {', '.join(labels)}, and of no other label"
         )
-    twice = [name for name, count in Counter(image.id for image in images).items() if count > 1]
-    if twice:
-        raise DataError(f"{folder}: image {twice[0]} is listed twice; expected every id once; run: dvc repro generate")
 
 
-def _look(job: _Job, folder: Path) -> dict[int, _View]:
-    views: dict[int, _View] = {}
-    for row, image in enumerate(job.progress.track(job.images, description="looking at images")):
-        data = read_bytes(folder, image)
-        if image.fault is not None:
+def _find_faults(job: _Job, looks: Looks) -> None:
+    times = Counter(image.id for image in job.images)
+    for row, (image, error) in enumerate(zip(job.images, looks.column("error"), strict=True)):
+        if times[image.id] > 1:
+            job.findings[row] = Finding("duplicate_id", 0.0, 1.0, f"{times[image.id]} images have this id")
+        elif image.fault is not None:
             job.findings[row] = Finding(image.fault, 0.0, 1.0, "reported by the generator")
-            continue
-        try:
-            pixels = decode(data)
-        except DataError as error:
-            job.findings[row] = Finding("unreadable", 0.0, 1.0, str(error))
-            continue
-        views[row] = _View(measure_quality(pixels), fingerprint(pixels), fit(pixels, _SPEC))
-    return views
+        elif error:
+            job.findings[row] = Finding("unreadable", 0.0, 1.0, error.decode(errors="replace"))
 
 
-def _judge_quality(job: _Job, views: dict[int, _View]) -> None:
-    if not views:
-        return
-    scores = score_quality([view.measures for view in views.values()])
-    thresholds = {reason: float(getattr(job.params, reason)) for reason in QUALITY}
-    for position, row in enumerate(views):
-        found = [find(reason, scores[reason][position], thresholds[reason]) for reason in QUALITY]
-        doubts = [finding for finding in found if finding is not None]
-        if doubts:
-            also = ", ".join(f"also {other.reason} {other.score:.3f}" for other in doubts[1:])
-            job.findings[row] = Finding(doubts[0].reason, doubts[0].score, doubts[0].threshold, also)
+def _judge_quality(job: _Job, looks: Looks) -> None:
+    rows = job.passed()
+    if len(rows):
+        scores = score_quality(looks.column("measures")[rows])
+        thresholds = {reason: float(getattr(job.params, reason)) for reason in QUALITY}
+        for position, row in enumerate(rows.tolist()):
+            found = [find(reason, scores[reason][position], thresholds[reason]) for reason in QUALITY]
+            job.note(row, [finding for finding in found if finding is not None])
 
 
-def _judge_copies(job: _Job, views: dict[int, _View]) -> None:
-    if not views:
-        return
-    rows = list(views)
-    prints = np.stack([view.fingerprint for view in views.values()])
-    threshold = job.params.near_duplicate
-    for position, (original, share) in find_copies(prints, [job.images[row] for row in rows], threshold).items():
-        detail = f"repeats {job.images[rows[original]].id}"
-        job.findings[rows[position]] = Finding("near_duplicate", share, threshold, detail)
+def _judge_copies(job: _Job, looks: Looks) -> None:
+    rows = job.passed()
+    if len(rows):
+        prints, threshold = looks.column("print")[rows], job.params.near_duplicate
+        for position, (original, share) in find_copies(prints, [job.images[row] for row in rows], threshold).items():
+            detail = f"repeats {job.images[rows[original]].id}"
+            job.findings[int(rows[position])] = Finding("near_duplicate", share, threshold, detail)
 
 
-def _judge_labels(job: _Job, views: dict[int, _View]) -> Judgement:
-    _require_kept(job.images, [job.images[row] for row in views], job.findings)
-    rows = list(views)
+def _judge_content(job: _Job, looks: Looks) -> Judgement:
+    rows = job.passed()
+    _require_kept(job.images, [job.images[row] for row in rows], job.findings)
+    params = job.params
+    task = job.progress.add_task("judging labels", total=params.folds * params.repeats)
     labelled = Labelled(
-        np.stack([view.thumbnail for view in views.values()]),
+        lambda chosen: looks.features(rows[chosen]),
         np.asarray([job.labels.index(job.images[row].label) for row in rows], np.int64),
         [job.images[row].group for row in rows],
         tuple(job.labels),
+        looks.column("probabilities")[rows],
     )
-    params = job.params
-    task = job.progress.add_task("judging labels", total=params.folds)
-    recipe = Recipe(params.folds, params.epochs, params.workers, params.seed)
+    recipe = Recipe(params.folds, params.repeats, params.seed)
     judgement = judge_labels(labelled, recipe, lambda: job.progress.advance(task))
-    scores = label_scores(labelled.targets, judgement.probabilities)
-    for position in np.flatnonzero(judgement.doubted):
-        detail = _looks_like(judgement.probabilities[position], job.labels)
-        finding = find("label_error", scores[position], params.label_error, detail)
-        if finding is not None:
-            job.findings[rows[position]] = finding
+    task = job.progress.add_task("looking for strangers", total=2)
+    outliers = score_outliers(labelled.features, len(rows), lambda: job.progress.advance(task))
+    for position, row in enumerate(rows.tolist()):
+        found = (
+            find("label_error", judgement.scores[position], params.label_error, _told(judgement, position, job.labels)),
+            find("out_of_sample", outliers[position], params.out_of_sample),
+        )
+        doubts = [finding for finding in found if finding is not None]
+        job.note(row, sorted(doubts, key=lambda finding: finding.score / finding.threshold))
     return judgement
 
 
-def _looks_like(probabilities: NDArray[np.float64], labels: Sequence[str]) -> str:
-    best = int(probabilities.argmax())
-    return f"looks like {labels[best]} ({probabilities[best]:.3f})"
+def _told(judgement: Judgement, position: int, labels: Sequence[str]) -> str:
+    best = int(judgement.probabilities[position].argmax())
+    heard = [opinion for opinion in judgement.opinions if not opinion.unheard]
+    told = ", ".join(f"{opinion.name} {opinion.probabilities[position][best]:.3f}" for opinion in heard)
+    return f"looks like {labels[best]} ({told})"
 
 
 def _reject(image: Image, finding: Finding) -> Rejection:
@@ -240,36 +245,45 @@ def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict
             )
 
 
-def _warn(judgement: Judgement, losing: Sequence[SliceLoss], average: float) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    if not judgement.informative:
-        console.print(
-            f"curate: labels were not judged: out of fold the network agrees with only {judgement.accuracy:.0%} of them"
-        )
-    for loss in losing:
-        console.print(
-            f"curate: {loss.name} loses {loss.rate:.1%} of {loss.count} images ({loss.low:.1%} to {loss.high:.1%}), "
-            f"more than twice the average, {average:.1%}; look at them: gossamer review"
-        )
-    if losing:
-        wanted = ", ".join(f"{loss.name}: {loss.top_up}" for loss in losing)
-        console.print(f"curate: to draw as many anew, in params.yaml: prompts.top_up: {{{wanted}}}")
-
-
-def _metrics(findings: dict[int, Finding], losses: Losses, judgement: Judgement, seconds: float) -> dict[str, Any]:
-    images = sum(loss.count for loss in losses[LABEL].values())
+def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], judgement: Judgement) -> dict[str, Any]:
+    losses = slice_losses(images, findings)
+    losing = losing_slices(losses)
+    _warn(judgement, losing, len(findings) / len(images))
     return {
-        "images": images,
-        "kept": images - len(findings),
+        "images": len(images),
+        "kept": len(images) - len(findings),
         "rejected": len(findings),
-        "rejection_rate": len(findings) / images,
+        "rejection_rate": len(findings) / len(images),
         "reasons": dict(Counter(finding.reason for _, finding in sorted(findings.items())).most_common()),
         "rejection_rate_by": {
             factor: {value: {"rate": loss.rate, "low": loss.low, "high": loss.high} for value, loss in of.items()}
             for factor, of in losses.items()
         },
-        "losing_slices": {loss.name: loss.top_up for loss in losing_slices(losses)},
-        "out_of_fold_accuracy": judgement.accuracy,
-        "labels_judged": judgement.informative,
-        "seconds": round(seconds, 1),
+        "losing_slices": {loss.name: loss.top_up for loss in losing},
+        "opinions": {
+            opinion.name: {"agreement": opinion.agreement, "counts": not opinion.unheard}
+            for opinion in judgement.opinions
+        },
+        "expected_label_errors": judgement.expected_errors,
     }
+
+
+def _warn(judgement: Judgement, losing: Sequence[SliceLoss], average: float) -> None:
+    said = [
+        f"the {opinion.name} opinion on labels does not count: {opinion.unheard}"
+        for opinion in judgement.opinions
+        if opinion.unheard
+    ]
+    if len(said) == len(judgement.opinions):
+        said.append("labels were not judged")
+    said += [
+        f"{loss.name} loses {loss.rate:.1%} of {loss.count} images ({loss.low:.1%} to {loss.high:.1%}), more than "
+        f"twice the average, {average:.1%}; look at them: gossamer review"
+        for loss in losing
+    ]
+    if losing:
+        wanted = ", ".join(f"{loss.name}: {loss.top_up}" for loss in losing)
+        said.append(f"to draw as many anew, in params.yaml: prompts.top_up: {{{wanted}}}")
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for line in said:
+        console.print(escape(f"curate: {line}"))

@@ -9,7 +9,7 @@ Functions", 2010). Reads and writes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,14 @@ from pipeline.records import Image
 Fingerprint = NDArray[np.uint64]
 Scores = NDArray[np.float64]
 
+MEASURES = (
+    *(f"brightness_perc_{percentile}" for percentile in (1, 5, 10, 15, 90, 95, 99)),
+    "brightness",
+    "entropy",
+    "blurriness",
+    "blurriness_grayscale_std",
+)
+"""CleanVision's names of what is measured of a picture."""
 QUALITY = ("dark", "light", "low_information", "blurry")
 """Reasons that one picture alone can give, in the order in which they are recorded."""
 HASH_SIZE = 12
@@ -46,8 +54,8 @@ def find(reason: str, score: float, threshold: float, detail: str = "") -> Findi
     return Finding(reason, float(score), threshold, detail) if score < threshold else None
 
 
-def measure_quality(pixels: Pixels) -> dict[str, float]:
-    """Take CleanVision's raw measures of one picture, uint8 (height, width, 3) RGB: brightness, entropy, edges.
+def measure_quality(pixels: Pixels) -> Scores:
+    """Take CleanVision's raw measures of one picture, uint8 (height, width, 3) RGB: float64 (``len(MEASURES)``,).
 
     One thing differs. Pillow leaves the outermost pixels of an edge filter as they were, so CleanVision counts a frame
     of brightness among the edges; in thumbnails it drowns the blur (portraits blurred with a radius of 10 pixels scored
@@ -61,7 +69,8 @@ def measure_quality(pixels: Pixels) -> dict[str, float]:
         **BrightnessProperty("dark").calculate(picture),
         **EntropyProperty().calculate(picture),
     }
-    return {**measures, "blurriness": _edge_strength(picture), "blurriness_grayscale_std": 0.0}
+    measures |= {"blurriness": _edge_strength(picture), "blurriness_grayscale_std": 0.0}
+    return np.asarray([measures[name] for name in MEASURES], np.float64)
 
 
 def _edge_strength(picture: PIL.Image.Image) -> float:
@@ -76,13 +85,20 @@ def _edge_strength(picture: PIL.Image.Image) -> float:
     return float(PIL.ImageStat.Stat(inner).stddev[0])
 
 
-def score_quality(measures: Sequence[Mapping[str, float]]) -> dict[str, Scores]:
-    """Turn raw measures of n pictures into CleanVision's scores: reason of ``QUALITY`` -> float64 (n,) in [0, 1]."""
+def score_quality(measures: Scores) -> dict[str, Scores]:
+    """Turn raw measures into CleanVision's scores.
+
+    Args:
+        measures: float64 (n, ``len(MEASURES)``), as `measure_quality` takes them.
+
+    Returns:
+        Reason of ``QUALITY`` -> float64 (n,) in [0, 1].
+    """
     import pandas as pd
     from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
 
     manager = ImagePropertyIssueManager()
-    table = pd.DataFrame(list(measures))
+    table = pd.DataFrame(measures, columns=list(MEASURES))
     scores: dict[str, Scores] = {}
     for reason in QUALITY:
         options = {key: value for key, value in manager.params[reason].items() if key != "threshold"}

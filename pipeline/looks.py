@@ -3,7 +3,7 @@
     WORK/KEY.npy    a row each of at most ``BLOCK`` pictures of one shard; KEY hashes what the rows depend on
 
 A picture is decoded once; a changed threshold looks at nothing anew, and pictures drawn anew are the only ones seen
-anew. In memory lie a few hundred bytes a picture: thumbnails stay on disk until they are asked for.
+anew. In memory lie a hundred bytes a picture: a verifier's features stay on disk until they are asked for.
 """
 
 from __future__ import annotations
@@ -11,35 +11,34 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
-from pipeline.filters import fingerprint, measure_quality
+from pipeline.filters import MEASURES, fingerprint, measure_quality
 from pipeline.policy import Policy
-from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
+from pipeline.preprocess import Pixels, decode
 from pipeline.records import Image, atomic_write
 from pipeline.shards import read_bytes
-from pipeline.verifiers import Seen, Verify, find_verifier
+from pipeline.verifiers import Verify, find_verifier
 
 VERSION = 1
 """Raised when what is measured changes: every picture is looked at again."""
 BLOCK = 500
 BLOCKS_PER_JOB = 4
 """A job opens the verifier once."""
-THUMBNAIL = (64, 48)
-"""(height, width) in pixels of the thumbnails."""
-_SPEC = PreprocessSpec(input_size=THUMBNAIL, fit="pad")
 _MESSAGE = 200
 _BATCH = 50
+_BLANK = np.zeros((64, 48, 3), np.uint8)
+"""Looked at where no picture of a batch can be decoded, for the shape of what is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,6 @@ class Witness:
 
         Raises:
             ModelError: Its model is not whole, or not to be had.
-            ParamsError: It does not know what tells the policy's labels apart.
         """
         verify: Verify = find_verifier(self.name).create(self.params, self.policy)
         return verify
@@ -71,30 +69,25 @@ class Looks:
 
     Attributes:
         blocks: Files of rows, and how many each has.
-        witnessed: Whether a verifier looked; if not, there are no probabilities and features.
     """
 
     blocks: tuple[tuple[Path, int], ...]
-    witnessed: bool
 
     def column(self, name: str) -> NDArray[Any]:
-        """One column of every row: measures, print, probabilities, features or error."""
-        return np.concatenate([np.array(np.load(path, mmap_mode="r")[name]) for path, _ in self.blocks])
+        """One column of every row: measures, print, probabilities or error."""
+        return np.concatenate([np.load(path)[name] for path, _ in self.blocks])
 
-    def thumbnails(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Read thumbnails, uint8 (rows, 64, 48, 3)."""
-        found = np.empty((len(rows), *THUMBNAIL, 3), np.uint8)
-        block = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(block):
-            chosen = np.flatnonzero(block == number)
-            path, _ = self.blocks[number]
-            with path.open("rb") as file:  # not mapped: mapped pages count as this process's memory
-                start, dtype = _header(file)
-                for place in chosen:
-                    file.seek(start + int(rows[place] - self._starts[number]) * dtype.itemsize)
-                    row = np.frombuffer(file.read(dtype.itemsize), dtype)
-                    found[place] = row["thumbnail"][0]
-        return found
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read what the verifier saw in some pictures: float32 (rows, width)."""
+        blocks = np.searchsorted(self._starts, rows, side="right") - 1
+        parts = np.empty((len(rows), 0), np.float32)
+        for number in np.unique(blocks):
+            chosen = np.flatnonzero(blocks == number)
+            found = np.load(self.blocks[number][0])["features"][rows[chosen] - self._starts[number]]
+            if not parts.shape[1]:
+                parts = np.empty((len(rows), found.shape[1]), np.float32)
+            parts[chosen] = found
+        return parts
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -115,27 +108,25 @@ class _Job:
 
     folder: Path
     blocks: tuple[tuple[Path, tuple[Image, ...]], ...]
-    witness: Witness | None
+    witness: Witness
 
 
 def look(
-    folder: Path, images: Sequence[Image], witness: Witness | None, store: Store, advance: Callable[[int], None]
+    folder: Path, images: Sequence[Image], witness: Witness, store: Store, advance: Callable[[int], None]
 ) -> Looks:
     """Look at every picture that has not been looked at; forget those that are gone.
 
     Args:
         folder: Where the shards lie.
         images: Records of the pictures, in order.
-        witness: The verifier, or None.
+        witness: The verifier.
         store: Where rows are kept.
         advance: Called with the number of pictures done.
 
     Raises:
-        DataError: A shard is missing, or its bytes are not those the index names.
         ModelError: The verifier's model is not whole, or not to be had.
-        ParamsError: The verifier does not know the policy.
     """
-    identity = f"{VERSION} {witness.identify() if witness else None}"
+    identity = f"{VERSION} {witness.identify()}"
     blocks = [(store.folder / f"{_key(identity, block)}.npy", block) for block in _blocks(images)]
     store.folder.mkdir(parents=True, exist_ok=True)
     for stale in set(store.folder.glob("*.npy")) - {path for path, _ in blocks}:
@@ -148,7 +139,7 @@ def look(
     ]
     for count in run_jobs(_look_at_blocks, jobs, store.workers):
         advance(count)
-    return Looks(tuple((path, len(block)) for path, block in blocks), witness is not None)
+    return Looks(tuple((path, len(block)) for path, block in blocks))
 
 
 def _blocks(images: Sequence[Image]) -> list[tuple[Image, ...]]:
@@ -166,59 +157,57 @@ def _key(identity: str, block: Sequence[Image]) -> str:
 
 def _look_at_blocks(job: _Job) -> int:
     """Look, and write each block; returns the number of pictures."""
-    verify = job.witness.open() if job.witness else None
-    for path, images in job.blocks:
-        batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
-        rows = np.concatenate([_look_at_batch(job.folder, batch, verify) for batch in batches])
-        with atomic_write(path) as file:
-            np.save(file, rows)
+    with _one_thread():
+        verify = job.witness.open()
+        for path, images in job.blocks:
+            batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
+            rows = np.concatenate([_look_at_batch(job.folder, batch, verify) for batch in batches])
+            with atomic_write(path) as file:
+                np.save(file, rows)
     return sum(len(images) for _, images in job.blocks)
 
 
-def _look_at_batch(folder: Path, images: Sequence[Image], verify: Verify | None) -> NDArray[Any]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: what is seen does not hang on how many there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _look_at_batch(folder: Path, images: Sequence[Image], verify: Verify) -> NDArray[Any]:
     pictures: dict[int, Pixels] = {}
     errors: dict[int, str] = {}
     for row, image in enumerate(images):
-        data = read_bytes(folder, image)
         if image.fault is None:
             try:
-                pictures[row] = decode(data)
+                pictures[row] = decode(read_bytes(folder, image))
             except DataError as error:
                 errors[row] = str(error)
-    blank = np.zeros((*THUMBNAIL, 3), np.uint8)
-    seen = (
-        verify(list(pictures.values()) or [blank]) if verify else Seen(np.empty((1, 0)), np.empty((1, 0), np.float32))
-    )
-    names = tuple(measure_quality(blank))
-    rows = np.zeros(len(images), _dtype(len(names), seen))
+    seen = verify(list(pictures.values()) or [_BLANK])
+    rows = np.zeros(len(images), _dtype(seen.probabilities.shape[1], seen.features.shape[1]))
     for place, (row, pixels) in enumerate(pictures.items()):
-        measures = measure_quality(pixels)
-        rows[row]["measures"] = [measures[name] for name in names]
+        rows[row]["measures"] = measure_quality(pixels)
         rows[row]["print"] = fingerprint(pixels)
-        rows[row]["thumbnail"] = fit(pixels, _SPEC)
-        if verify:
-            rows[row]["probabilities"] = seen.probabilities[place]
-            rows[row]["features"] = seen.features[place]
+        rows[row]["probabilities"] = seen.probabilities[place]
+        rows[row]["features"] = seen.features[place]
     for row, message in errors.items():
         rows[row]["error"] = message.encode()[:_MESSAGE]
     return rows
 
 
-def _dtype(measures: int, seen: Seen) -> np.dtype[Any]:
+def _dtype(labels: int, width: int) -> np.dtype[Any]:
     return np.dtype(
         [
-            ("measures", np.float64, (measures,)),
+            ("measures", np.float64, (len(MEASURES),)),
             ("print", np.uint64, (3,)),
-            ("thumbnail", np.uint8, (*THUMBNAIL, 3)),
-            ("probabilities", np.float64, (seen.probabilities.shape[1],)),
-            ("features", np.float16, (seen.features.shape[1],)),
+            ("probabilities", np.float64, (labels,)),
+            ("features", np.float16, (width,)),
             ("error", f"S{_MESSAGE}"),
         ]
     )
-
-
-def _header(file: IO[bytes]) -> tuple[int, np.dtype[Any]]:
-    """Where the rows of a .npy file begin, and their type."""
-    npy.read_magic(file)
-    _, _, dtype = npy.read_array_header_1_0(file)
-    return file.tell(), dtype

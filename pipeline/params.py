@@ -100,19 +100,23 @@ class GenerateParams(PlugInSection):
     workers: Threads
 
 
-class CurateParams(Section):
-    """Thresholds of the filters, on scores in [0, 1], and the folds behind the label check."""
+class CurateParams(PlugInSection):
+    """Thresholds on scores in [0, 1] (0 never rejects), the verifier, and the probes behind out-of-fold opinions."""
+
+    plug_ins = ROOT / "pipeline" / "verifiers"
 
     seed: Seed
-    folds: Annotated[int, Field(ge=2)]
-    epochs: Positive
     workers: Threads
+    verifier: str
+    folds: Annotated[int, Field(ge=2)]
+    repeats: Positive
     dark: Share
     light: Share
     blurry: Share
     low_information: Share
     near_duplicate: Share
     label_error: Share
+    out_of_sample: Share
     sheet_images: Positive
 
 

@@ -50,7 +50,9 @@ def decode(data: bytes, where: str = "image") -> Pixels:
         with PIL.Image.open(io.BytesIO(data)) as image:
             return np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: cannot be decoded ({error}); expected a whole PNG or JPEG image") from error
+        known = not isinstance(error, PIL.UnidentifiedImageError)
+        why = error if known else "of no known format"  # Pillow would name an address in memory
+        raise DataError(f"{where}: cannot be decoded ({why}); expected a whole PNG or JPEG image") from error
 
 
 def fit(pixels: Pixels, spec: PreprocessSpec) -> Pixels:

@@ -24,7 +24,12 @@ STAGES = {
     "gate": "benchmarks",
     "report": "benchmarks",
 }
-FINDS = {"generate": ("pipeline.generators",), "convert": ("export.formats",), "measure": ("export.formats",)}
+FINDS = {
+    "generate": ("pipeline.generators",),
+    "curate": ("pipeline.verifiers",),
+    "convert": ("export.formats",),
+    "measure": ("export.formats",),
+}
 
 
 def module_name(path: Path) -> str:

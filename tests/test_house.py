@@ -15,7 +15,7 @@ from tests.house import ROOF, ROOMS, ROOT, STAGES, code_needed, dvc_stages, impo
 
 FOUNDATION = {f"pipeline.{name}" for name in ("errors", "records", "params", "preprocess", "shards")}
 STAGE_MODULES = {f"{room}.{stage}" for stage, room in STAGES.items()}
-PLUG_INS = ("pipeline.generators", "pipeline.engines", "export.formats", "benchmarks.suite")
+PLUG_INS = ("pipeline.generators", "pipeline.engines", "pipeline.verifiers", "export.formats", "benchmarks.suite")
 
 
 def test_the_foundation_stands_on_itself() -> None:

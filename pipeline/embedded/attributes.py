@@ -60,8 +60,11 @@ class AttributeNet(nn.Module):
 
     def read(self, maps: Tensor) -> dict[str, Tensor]:
         """Logits of every factor, each (N, values), of the last feature maps."""
-        pooled = functional.adaptive_avg_pool2d(maps, 2).flatten(1)
-        return split_logits(self.head(pooled), self.factors)
+        return split_logits(self.head(self.pool(maps)), self.factors)
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Average the last feature maps (N, channels, h, w) over each quarter of the picture: (N, 4 channels)."""
+        return functional.adaptive_avg_pool2d(maps, 2).flatten(1)
 
 
 def to_input(pixels: NDArray[np.uint8]) -> Tensor:

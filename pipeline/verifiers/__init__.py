@@ -7,7 +7,8 @@ A verifier module has:
     identify(...)     what its answers depend on beside the picture: (Params, Policy) -> str, the same on every machine
 
 Labels are told by the one factor of their own that no two labels share a value of: ``headwear`` of the helmet policy. A
-label's probability is that of its values together.
+label's probability is that of its values together. Of a policy without such a factor, or with one that the verifier
+does not know, it has no opinion: every label is as likely. Its features serve all the same.
 """
 
 from __future__ import annotations
@@ -73,15 +74,15 @@ class Telling:
         return np.asarray(np.divide(pooled, total, out=np.full_like(pooled, 1 / len(self.factors)), where=total > 0))
 
 
-def find_telling(policy: Policy, known: Mapping[str, Container[str]] | None = None) -> Telling:
+def find_telling(policy: Policy, known: Mapping[str, Container[str]] | None = None) -> Telling | None:
     """Find the factor that tells the labels apart; of several the first in the policy.
 
     Args:
         policy: The policy.
         known: Factor -> the values that the verifier knows; None: it knows all.
 
-    Raises:
-        ParamsError: There is none, or none of which the verifier knows a value of every label.
+    Returns:
+        The factor; None where there is none, or none of which the verifier knows a value of every label.
     """
     owned = {label: {factor.name: factor for factor in own} for label, own in policy.labels.items()}
     names = [name for name in next(iter(owned.values())) if all(name in own for own in owned.values())]
@@ -90,11 +91,12 @@ def find_telling(policy: Policy, known: Mapping[str, Container[str]] | None = No
         values = () if known is None else known.get(name, ())
         if known is None or all(any(value in values for value in own[name].values) for own in owned.values()):
             return Telling(name, {label: own[name] for label, own in owned.items()})
-    found = f"the labels of policy {policy.name} differ in {', '.join(telling) or 'no factor that all of them have'}"
-    raise ParamsError(
-        f"params.yaml curate.verifier: {found}, and this verifier does not know it, or no value of a label; expected "
-        "another verifier (clip), or none"
-    )
+    return None
+
+
+def no_opinion(pictures: int, policy: Policy) -> NDArray[np.float64]:
+    """Every label is as likely: float64 (pictures, labels)."""
+    return np.full((pictures, len(policy.labels)), 1 / len(policy.labels))
 
 
 def verifier_names() -> tuple[str, ...]:
@@ -109,9 +111,7 @@ def find_verifier(name: str) -> ModuleType:
         ParamsError: There is no such file.
     """
     if name not in verifier_names():
-        raise ParamsError(
-            f"params.yaml curate.verifier: {name!r}; expected none, or one of {', '.join(verifier_names())}"
-        )
+        raise ParamsError(f"params.yaml curate.verifier: {name!r}; expected one of {', '.join(verifier_names())}")
     return importlib.import_module(f"{__name__}.{name}")
 
 

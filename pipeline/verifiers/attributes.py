@@ -1,6 +1,7 @@
 """The attribute network that comes with Gossamer as a verifier: it knows drawn portraits, and their headwear and masks.
 
-It learned from rendered portraits whose every factor is certain, never from a generated picture or its caption.
+It learned from rendered portraits whose every factor is certain, never from a generated picture or its caption. It
+looks at a picture and at its mirror image.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pipeline.errors import ModelError
 from pipeline.params import Section
 from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, PreprocessSpec, fit
-from pipeline.verifiers import Seen, Verify, find_telling
+from pipeline.verifiers import Seen, Verify, find_telling, no_opinion
 
 EMBEDDED = "embedded"
 SIZE = PreprocessSpec(input_size=(128, 96), fit="crop")
@@ -34,7 +35,6 @@ def create(params: Params, policy: Policy) -> Verify:
 
     Raises:
         ModelError: Its weights are missing or damaged.
-        ParamsError: It does not know what tells the policy's labels apart.
     """
     import torch
 
@@ -46,14 +46,17 @@ def create(params: Params, policy: Policy) -> Verify:
     except Exception as error:  # safetensors raises its own kinds
         raise ModelError(f"params.yaml curate.attributes.weights: {path}: no attribute network: {error}") from error
     telling = find_telling(policy, network.factors)
-    values = network.factors[telling.name]
 
     def verify(pictures: Sequence[Pixels]) -> Seen:
-        batch = np.stack([fit(picture, SIZE) for picture in pictures])
+        batch = to_input(np.stack([fit(picture, SIZE) for picture in pictures]))
         with torch.inference_mode():
-            maps = network.features(to_input(batch))[-1]
-            told = network.read(maps)[telling.name].softmax(1).numpy()
-            return Seen(telling.pool(values, told), maps.mean((2, 3)).numpy())
+            maps, mirrored = (network.features(view)[-1] for view in (batch, batch.flip(3)))
+            features = (network.pool(maps) + network.pool(mirrored.flip(3))) / 2
+            if telling is None:
+                return Seen(no_opinion(len(pictures), policy), features.numpy())
+            told = [network.read(view)[telling.name].log_softmax(1) for view in (maps, mirrored)]
+            probabilities = (told[0] + told[1]).div(2).softmax(1).numpy()
+        return Seen(telling.pool(network.factors[telling.name], probabilities), features.numpy())
 
     return verify
 
@@ -61,8 +64,8 @@ def create(params: Params, policy: Policy) -> Verify:
 def identify(params: Params, policy: Policy) -> str:
     """The weights' hash, and what is asked of them."""
     telling = find_telling(policy)
-    asked = {label: factor.values for label, factor in telling.factors.items()}
-    return f"attributes {hashlib.sha256(_find(params).read_bytes()).hexdigest()} {telling.name} {asked}"
+    asked = telling and (telling.name, {label: factor.values for label, factor in telling.factors.items()})
+    return f"attributes {hashlib.sha256(_find(params).read_bytes()).hexdigest()} {list(policy.labels)} {asked}"
 
 
 def _find(params: Params) -> Path:

@@ -13,14 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
 from pipeline.params import Positive, Section
 from pipeline.policy import Factor, Policy
 from pipeline.preprocess import Pixels
-from pipeline.verifiers import Seen, Verify, find_telling
+from pipeline.verifiers import Seen, Telling, Verify, find_telling, no_opinion
 
 FRAMES = (
     "a photo of a person {}",
@@ -55,7 +53,6 @@ def create(params: Params, policy: Policy) -> Verify:
 
     Raises:
         ModelError: It is no whole CLIP folder here, and the hub does not give it.
-        ParamsError: No factor tells the policy's labels apart.
     """
     import torch
     from torch.nn.functional import normalize
@@ -63,25 +60,29 @@ def create(params: Params, policy: Policy) -> Verify:
     telling = find_telling(policy)
     device = params.device if params.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     model, processor = _open(params, device)
-    values, classes = [], []
-    with torch.inference_mode():
-        for label, factor in telling.factors.items():
-            for value, phrase in zip(factor.values, factor.phrases, strict=True):
-                asked = processor(text=list(sentences(policy, label, phrase)), return_tensors="pt", padding=True)
-                embedded = normalize(_tensor(model.get_text_features(**asked.to(device))), dim=-1)
-                values.append(value)
-                classes.append(normalize(embedded.mean(0), dim=-1))
-        directions, scale = torch.stack(classes), model.logit_scale.exp()
+    as_tensors = {"return_tensors": "pt", "padding": True}
+    directions = torch.zeros(1, 1)
+    if telling is not None:
+        with torch.inference_mode():
+            classes = [
+                normalize(_tensor(model.get_text_features(**processor(text=asked, **as_tensors).to(device))), dim=-1)
+                for asked in _questions(policy, telling)
+            ]
+            directions = model.logit_scale.exp() * torch.stack([normalize(each.mean(0), dim=-1) for each in classes])
 
     def verify(pictures: Sequence[Pixels]) -> Seen:
-        parts, features = [], []
+        parts = []
         for first in range(0, len(pictures), params.batch_size):
             seen = processor(images=list(pictures[first : first + params.batch_size]), return_tensors="pt")
             with torch.inference_mode():
-                images = normalize(_tensor(model.get_image_features(**seen.to(device))), dim=-1)
-                parts.append((scale * images @ directions.T).softmax(1).double().cpu().numpy())
-                features.append(images.float().cpu().numpy())
-        return Seen(telling.pool(values, np.concatenate(parts)), np.concatenate(features))
+                parts.append(normalize(_tensor(model.get_image_features(**seen.to(device))), dim=-1))
+        images = torch.cat(parts)
+        features = images.float().cpu().numpy()
+        if telling is None:
+            return Seen(no_opinion(len(pictures), policy), features)
+        values = [value for factor in telling.factors.values() for value in factor.values]
+        told = (images @ directions.T).softmax(1).double().cpu().numpy()
+        return Seen(telling.pool(values, told), features)
 
     return verify
 
@@ -90,12 +91,15 @@ def identify(params: Params, policy: Policy) -> str:
     """The model's state, and the sentences."""
     folder = Path(params.model)
     state = hash_folder(folder) if folder.is_dir() else f"{params.model} {params.revision}"
-    asked = [
-        list(sentences(policy, label, phrase))
-        for label, factor in find_telling(policy).factors.items()
-        for phrase in factor.phrases
+    telling = find_telling(policy)
+    return f"clip {state} {list(policy.labels)} {telling and _questions(policy, telling)}"
+
+
+def _questions(policy: Policy, telling: Telling) -> list[list[str]]:
+    """Sentences of every value, label by label."""
+    return [
+        list(sentences(policy, label, phrase)) for label, factor in telling.factors.items() for phrase in factor.phrases
     ]
-    return f"clip {state} {asked}"
 
 
 def sentences(policy: Policy, label: str, phrase: str) -> Iterator[str]:

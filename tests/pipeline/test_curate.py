@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -11,17 +13,21 @@ import PIL.Image
 import PIL.ImageFilter
 import pytest
 
-from pipeline.curate import CurateResult, run
-from pipeline.errors import DataError
+from pipeline.curate import CurateResult, Sources, run
+from pipeline.errors import DataError, ParamsError
 from pipeline.params import CurateParams, load_params
+from pipeline.policy import load_policy
 from pipeline.preprocess import Pixels, encode_png
 from pipeline.records import Decision, Image
 from pipeline.renderer import render
 from pipeline.shards import Encoded, write_images
+from tests.conftest import ROOT
 
 LABELS = ("no_helmet", "helmet")
+OTHER = {"helmet": "no_helmet", "no_helmet": "helmet"}
 HEADWEAR = {"no_helmet": "none", "helmet": "road_helmet"}
-PARAMS = load_params().curate.model_copy(update={"epochs": 1, "workers": 1})
+PARAMS = load_params().curate.model_copy(update={"workers": 1})
+POLICY = load_policy(ROOT / "policies" / "helmet.yaml")
 
 
 def portrait(scene: int, label: str) -> Pixels:
@@ -46,7 +52,13 @@ def with_threshold(**values: float) -> CurateParams:
 
 
 def curate(folder: Path, images: list[Encoded], params: CurateParams = PARAMS) -> CurateResult:
-    return run(params, write_images(folder, images, 10), folder, LABELS)
+    return judge(folder, write_images(folder, images, 10), params)
+
+
+def judge(
+    folder: Path, records: list[Image], params: CurateParams = PARAMS, decisions: Sequence[Decision] = ()
+) -> CurateResult:
+    return run(params, records, Sources(folder, folder / "looks", decisions), POLICY)
 
 
 def broken() -> list[Encoded]:
@@ -80,7 +92,7 @@ def test_every_image_is_kept_or_rejected_for_the_reason_it_has(tmp_path: Path) -
 
 def test_kept_images_and_rejections_keep_their_label_and_record(tmp_path: Path) -> None:
     records = write_images(tmp_path, [*clean(6), *broken()], 10)
-    result = run(PARAMS, records, tmp_path, LABELS)
+    result = judge(tmp_path, records)
     assert set(map(Image.model_dump_json, result.kept)) <= set(map(Image.model_dump_json, records))
     labels = {record.id: record.label for record in records}
     assert all(row.label == labels[row.image_id] for row in result.rejected)
@@ -105,7 +117,7 @@ def test_a_blurred_picture_does_not_displace_its_sharp_copy(tmp_path: Path) -> N
 
 def test_thresholds_of_zero_switch_filters_off(tmp_path: Path) -> None:
     images = [*clean(6), *broken()[4:]]
-    off = with_threshold(dark=0, light=0, low_information=0, blurry=0, near_duplicate=0, label_error=0)
+    off = with_threshold(dark=0, light=0, low_information=0, blurry=0, near_duplicate=0, label_error=0, out_of_sample=0)
     assert curate(tmp_path, images, off).rejected == []
 
 
@@ -118,7 +130,7 @@ def test_a_persons_decisions_are_obeyed_and_the_checks_find_the_same(tmp_path: P
         Decision(image_id=name, sha256=sha256[name], decision=wish, reason="", decided_at=at)
         for name, wish in wishes.items()
     ]
-    result = run(PARAMS, records, tmp_path, LABELS, decisions)
+    result = judge(tmp_path, records, PARAMS, decisions)
     reasons = {row.image_id: row.reason for row in result.rejected}
     expected = {image.id: image.id for image in broken() if image.id != "dark"}
     assert reasons == {**expected, "3-helmet": "decision"}
@@ -141,7 +153,7 @@ def test_the_metrics_add_up_and_tell_who_was_thrown_away(tmp_path: Path) -> None
     }
     assert all(found["low"] < found["rate"] < found["high"] for of in by.values() for found in of.values())
     assert metrics["losing_slices"] == {}
-    assert 0 <= metrics["out_of_fold_accuracy"] <= 1
+    assert metrics["opinions"]["verifier"]["agreement"] > 0.5
 
 
 def test_a_slice_that_loses_more_than_its_share_is_warned_of(
@@ -159,37 +171,68 @@ def test_a_slice_that_loses_more_than_its_share_is_warned_of(
 def test_labels_that_cannot_be_judged_are_said_to_be_unjudged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = curate(tmp_path, clean(4))
-    assert result.metrics["labels_judged"] is False
-    assert "labels were not judged" in capsys.readouterr().err
+    images = clean(4)
+    wrong = [replace(image, label=OTHER[image.label]) if row < 4 else image for row, image in enumerate(images)]
+    result = curate(tmp_path, wrong)
+    assert [opinion["counts"] for opinion in result.metrics["opinions"].values()] == [False, False]
+    said = capsys.readouterr().err
+    assert "the out_of_fold opinion on labels does not count: only 4 images of" in said
+    assert "the verifier opinion on labels does not count: it agrees with only 50% of the labels" in said
+    assert "curate: labels were not judged" in said
+    assert result.rejected == []
 
 
-@pytest.mark.slow
-def test_most_planted_label_errors_go_and_most_good_labels_stay(tmp_path: Path) -> None:
+def test_planted_label_errors_go_and_good_labels_stay(tmp_path: Path) -> None:
     hats = {"no_helmet": {"headwear": "none"}, "helmet": {"headwear": "urban_helmet", "headwear_colour": "yellow"}}
     images = [
         encoded(f"{scene}-{label}", scene, label, render({**hats[label], "framing": "close_up"}, scene, (96, 128)))
-        for scene in range(80)
+        for scene in range(40)
         for label in LABELS
     ]
-    swapped = {5, 22, 47, 68, 87, 101, 130, 155}
-    other = {"helmet": "no_helmet", "no_helmet": "helmet"}
+    swapped = {5, 22, 47, 68}
     records = [
-        record.model_copy(update={"label": other[record.label]}) if row in swapped else record
+        record.model_copy(update={"label": OTHER[record.label]}) if row in swapped else record
         for row, record in enumerate(write_images(tmp_path, images, 50))
     ]
-    result = run(PARAMS.model_copy(update={"epochs": 10}), records, tmp_path, LABELS)
-    accused = {row.image_id for row in result.rejected if row.reason == "label_error"}
-    planted = {records[row].id for row in swapped}
-    assert result.metrics["labels_judged"]
-    assert len(accused & planted) >= 5
-    assert len(accused - planted) <= 4
-    assert all(row.detail.startswith("looks like") for row in result.rejected if row.image_id in planted & accused)
+    result = judge(tmp_path, records)
+    accused = {row.image_id: row for row in result.rejected if row.reason == "label_error"}
+    assert set(accused) == {records[row].id for row in swapped}
+    for row in accused.values():
+        assert row.detail.startswith(f"looks like {OTHER[row.label]} (out_of_fold ")
+        assert ", verifier 0." in row.detail
+    assert 2 <= result.metrics["expected_label_errors"] <= 6
+    assert all(opinion["counts"] for opinion in result.metrics["opinions"].values())
+
+
+def test_what_is_like_nothing_else_goes(tmp_path: Path) -> None:
+    stripes = np.random.default_rng(0).integers(0, 255, (128, 96, 3)).astype(np.uint8)
+    stranger = encoded("stranger", 60, "helmet", stripes)
+    result = curate(tmp_path, [*clean(20), stranger], with_threshold(label_error=0))
+    assert [(row.image_id, row.reason) for row in result.rejected] == [("stranger", "out_of_sample")]
+
+
+def test_a_changed_threshold_looks_at_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = write_images(tmp_path, [*clean(6), *broken()], 10)
+    judge(tmp_path, records)
+    monkeypatch.setattr("pipeline.looks.read_bytes", lambda *_: pytest.fail("read again"))
+    result = judge(tmp_path, records, with_threshold(dark=0))
+    assert {row.image_id: row.reason for row in result.rejected}["dark"] == "low_information"
+
+
+def test_a_verifier_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="verifier: 'clipp'; expected one of attributes, clip"):
+        curate(tmp_path, clean(3), PARAMS.model_copy(update={"verifier": "clipp"}))
+
+
+def test_the_verifiers_section_is_checked(tmp_path: Path) -> None:
+    params = CurateParams.model_validate({**PARAMS.model_dump(), "attributes": {"weights": 3}})
+    with pytest.raises(ParamsError, match=r"curate\.attributes\.weights: 3"):
+        curate(tmp_path, clean(3), params)
 
 
 def test_no_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images; expected at least one of each label"):
-        run(PARAMS, [], tmp_path, LABELS)
+        judge(tmp_path, [])
 
 
 def test_a_label_the_policy_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -204,14 +247,20 @@ def test_a_label_without_images_is_refused(tmp_path: Path) -> None:
         curate(tmp_path, only)
 
 
-def test_an_id_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="0-no_helmet is listed twice"):
-        curate(tmp_path, [*clean(3), *clean(1)])
+def test_images_that_share_an_id_all_go(tmp_path: Path) -> None:
+    result = curate(tmp_path, [*clean(3), *clean(1)])
+    assert [(row.image_id, row.reason, row.detail) for row in result.rejected] == [
+        (name, "duplicate_id", "2 images have this id") for name in ["0-no_helmet", "0-helmet"] * 2
+    ]
 
 
-def test_fewer_images_than_folds_name_the_param(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"curate.folds: 3; found 2 images of no_helmet in 2 groups"):
-        curate(tmp_path, clean(2))
+def test_a_label_with_three_images_leaves_its_labels_to_the_verifier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [image for row, image in enumerate(clean(8)) if image.label == "helmet" or row < 6]
+    result = curate(tmp_path, images)
+    assert result.metrics["kept"] == 11
+    assert "only 3 images of no_helmet in 3 groups" in capsys.readouterr().err
 
 
 def test_nothing_kept_names_the_threshold_that_did_it(tmp_path: Path) -> None:
@@ -221,11 +270,19 @@ def test_nothing_kept_names_the_threshold_that_did_it(tmp_path: Path) -> None:
         curate(tmp_path, clean(4), with_threshold(dark=1.0))
 
 
-def test_a_damaged_shard_is_refused(tmp_path: Path) -> None:
+def test_a_picture_that_is_not_the_indexs_goes_and_the_others_stay(tmp_path: Path) -> None:
     records = write_images(tmp_path, clean(3), 10)
     shard = tmp_path / records[0].shard
     data = bytearray(shard.read_bytes())
     data[records[2].offset + 40] ^= 255
     shard.write_bytes(bytes(data))
-    with pytest.raises(DataError, match=r"is not the one in index\.jsonl"):
-        run(PARAMS, records, tmp_path, LABELS)
+    (row,) = judge(tmp_path, records).rejected
+    assert (row.image_id, row.reason) == (records[2].id, "unreadable")
+    assert "is not the one in index.jsonl" in row.detail
+
+
+def test_shards_that_are_gone_are_named(tmp_path: Path) -> None:
+    records = write_images(tmp_path, clean(3), 10)
+    (tmp_path / records[0].shard).unlink()
+    with pytest.raises(DataError, match=r"none of 3 images of no_helmet would be kept; 3 were rejected as unreadable"):
+        judge(tmp_path, records)

@@ -39,7 +39,7 @@ def record(label: str = "helmet", group: str = "g", **factors: str) -> Image:
 
 
 def reasons(pixels: Pixels) -> list[str]:
-    scores = score_quality([measure_quality(pixels)])
+    scores = score_quality(measure_quality(pixels)[np.newaxis])
     return [reason for reason in QUALITY if find(reason, scores[reason][0], THRESHOLDS[reason])]
 
 
@@ -83,7 +83,7 @@ def test_the_darkest_skin_passes_in_every_light(light: str) -> None:
 
 def test_scores_lie_between_zero_and_one() -> None:
     pictures = [portrait(2), np.zeros((4, 4, 3), np.uint8), np.full((2, 200, 3), 255, np.uint8)]
-    scores = score_quality([measure_quality(pixels) for pixels in pictures])
+    scores = score_quality(np.stack([measure_quality(pixels) for pixels in pictures]))
     assert set(scores) == set(QUALITY)
     for values in scores.values():
         assert values.shape == (3,)
@@ -93,14 +93,14 @@ def test_scores_lie_between_zero_and_one() -> None:
 
 def test_more_blur_scores_lower() -> None:
     pictures = [blurred(portrait(3, light="day"), radius) for radius in (0, 1, 2, 4, 8)]
-    scores = score_quality([measure_quality(pixels) for pixels in pictures])["blurry"]
+    scores = score_quality(np.stack([measure_quality(pixels) for pixels in pictures]))["blurry"]
     assert (np.diff(scores) < 0).all()
 
 
 def test_a_large_picture_scores_like_its_small_copy() -> None:
     small = portrait(4)
     large = np.asarray(PIL.Image.fromarray(small).resize((960, 1280)))
-    scores = score_quality([measure_quality(small), measure_quality(large)])
+    scores = score_quality(np.stack([measure_quality(small), measure_quality(large)]))
     for reason in QUALITY:
         assert scores[reason][0] == pytest.approx(scores[reason][1], abs=0.12)
 
