@@ -11,8 +11,8 @@ good copy of itself nor teaches the probes that judge labels:
    (``pipeline.opinions``); out_of_sample: like nothing else in the set (``pipeline.outliers``).
 
 Of several reasons of one step one is recorded, and the others stand in the detail: of quality the first in the order
-above, for what is black has no edges either; of step 4 the one furthest below its threshold. At the end a person's decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks:
-``pipeline.overrule``.
+above, for what is black has no edges either; of step 4 the one furthest below its threshold. At the end a person's
+decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks: ``pipeline.overrule``.
 """
 
 from __future__ import annotations
@@ -238,10 +238,11 @@ def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict
             mine = [finding for row, finding in findings.items() if images[row].label == label]
             reason, count = Counter(finding.reason for finding in mine).most_common(1)[0]
             worst = next(finding for finding in mine if finding.reason == reason)
+            why = f": {worst.detail}" if worst.detail else ""
             knob = f", or lower curate.{reason} in params.yaml" if reason in CurateParams.model_fields else ""
             raise DataError(
                 f"curate: none of {len(mine)} images of {label} would be kept; {count} were rejected as {reason} (a "
-                f"score below {worst.threshold:g}; the first has {worst.score:.3f}); look at the images{knob}"
+                f"score below {worst.threshold:g}; the first has {worst.score:.3f}{why}); look at the images{knob}"
             )
 
 
