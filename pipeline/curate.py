@@ -33,14 +33,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.bias import SliceLoss, losing_slices, slice_losses
 from pipeline.errors import DataError
 from pipeline.filters import QUALITY, Finding, find, find_copies, score_quality
-from pipeline.looks import Looks, Store, Witness, look
+from pipeline.looks import Looks, Store, find_witness, look
 from pipeline.opinions import Judgement, Labelled, Recipe, judge_labels
 from pipeline.outliers import score_outliers
 from pipeline.overrule import overrule
-from pipeline.params import CurateParams, load_section
+from pipeline.params import CurateParams
 from pipeline.policy import Policy
 from pipeline.records import Decision, Image, Rejection
-from pipeline.verifiers import find_verifier
 
 Rows = NDArray[np.int64]
 
@@ -112,7 +111,7 @@ def run(params: CurateParams, images: Sequence[Image], sources: Sources, policy:
         ParamsError: There is no such verifier, or its section is wrong.
     """
     started = time.perf_counter()
-    witness = _witness(params, policy)
+    witness = find_witness(params, policy)
     _check_images(images, sources.folder, list(policy.labels))
     findings: dict[int, Finding] = {}
     with _progress() as progress:
@@ -131,12 +130,6 @@ def run(params: CurateParams, images: Sequence[Image], sources: Sources, policy:
     metrics = _metrics(images, findings, judgement)
     seconds = round(time.perf_counter() - started, 1)
     return CurateResult(kept, rejected, {**metrics, "decisions": decided, "seconds": seconds})
-
-
-def _witness(params: CurateParams, policy: Policy) -> Witness:
-    kind = find_verifier(params.verifier).Params
-    section = load_section(kind, params.section(params.verifier), f"curate.{params.verifier}")
-    return Witness(params.verifier, section, policy)
 
 
 def _progress() -> Progress:

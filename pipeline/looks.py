@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
 from pipeline.filters import MEASURES, fingerprint, measure_quality
+from pipeline.params import CurateParams, load_section
 from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, decode
 from pipeline.records import Image, atomic_write
@@ -61,6 +62,17 @@ class Witness:
     def identify(self) -> str:
         """What its answers depend on beside the picture."""
         return str(find_verifier(self.name).identify(self.params, self.policy))
+
+
+def find_witness(params: CurateParams, policy: Policy) -> Witness:
+    """Find the verifier that params name.
+
+    Raises:
+        ParamsError: There is none of that name, or its section is wrong.
+    """
+    section = params.section(params.verifier)
+    checked = load_section(find_verifier(params.verifier).Params, section, f"curate.{params.verifier}")
+    return Witness(params.verifier, checked, policy)
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmarks.answers import Subject, answer, check, on_this_machine, read_reference
-from benchmarks.predictions import CHECKPOINT, read_predictions, write_predictions
 from benchmarks.suite import Tell
+from benchmarks.trials import Trial, accuracy_figures, gain_figures, read_right, train_and_judge
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from pipeline.filters import hash_share
-from pipeline.metrics import paired_difference_interval, wilson_interval
 from pipeline.params import Positive, Section, Seed, load_params
 from pipeline.records import Image, read_metrics, read_rows
 from pipeline.shards import Encoded, read_bytes, read_index, write_images
@@ -39,7 +35,6 @@ DRAWS: Mapping[Arm, tuple[str, ...]] = {
     "mix": ("rendered", "stable_diffusion"),
 }
 _DEAL = 1  # seed of which scenes of the mix each generator draws
-Right = NDArray[np.bool_]
 
 
 class Params(Section):
@@ -146,43 +141,16 @@ def mixed(rows: Mapping[str, Sequence[Image]]) -> Iterator[tuple[str, Image]]:
         yield (first, one) if one.group in firsts else (second, other)
 
 
-def arm_figures(seeds: Sequence[int], right: Sequence[Right]) -> dict[str, Any]:
-    """Accuracy of an arm: the mean over seeds.
-
-    The interval is that of the selfies (Wilson, 95 %) at the mean: more seeds ask the same selfies again, so they do
-    not narrow it. How far seeds differ is seen in ``accuracies``.
-    """
-    accuracies = [float(np.mean(each)) for each in right]
-    mean, count = fmean(accuracies), len(right[0])
-    low, high = wilson_interval(mean * count, count)
-    return {
-        "accuracy": mean,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "seeds": list(seeds),
-        "accuracies": accuracies,
-    }
-
-
-def gap_figures(rendered: Sequence[Right], synthetic: Sequence[Right]) -> dict[str, float]:
-    """How many points the synthetic arm lies behind the rendered one, with the paired 95 % interval; seeds' means."""
-    pairs = list(zip(synthetic, rendered, strict=True))
-    bounds = [paired_difference_interval(first, second) for first, second in pairs]
-    return {
-        "gap_points": 100 * fmean(float(second.mean()) - float(first.mean()) for first, second in pairs),
-        "gap_points_low": 100 * fmean(low for low, _ in bounds),
-        "gap_points_high": 100 * fmean(high for _, high in bounds),
-    }
-
-
 def figures(course: Course) -> dict[str, Any]:
     """Read what the arms left."""
     params = course.params
-    right = {arm: [_right(course.trained(arm, seed)) for seed in params.seeds] for arm in params.arms}
-    found: dict[str, Any] = {arm: arm_figures(params.seeds, right[arm]) | _costs(course, arm) for arm in params.arms}
+    right = {arm: [read_right(course.trained(arm, seed)) for seed in params.seeds] for arm in params.arms}
+    found: dict[str, Any] = {
+        arm: {"seeds": list(params.seeds), **accuracy_figures(right[arm]), **_costs(course, arm)} for arm in params.arms
+    }
     found |= {"images": params.images, "selfies": len(read_index(course.common / "data/selfies"))}
     if "synthetic" in right and "rendered" in right:
-        found |= gap_figures(right["rendered"], right["synthetic"])
+        found |= gain_figures(right["synthetic"], right["rendered"], "gap")
     return found
 
 
@@ -210,15 +178,11 @@ def _curate_and_split(course: Course, arm: Arm) -> Iterator[Step]:
 
 
 def _train_and_judge(course: Course, arm: Arm, seed: int) -> Iterator[Step]:
-    folder = course.open(course.trained(arm, seed), seed=seed)
-    rows = _inside(course.arm(arm), Path("data/train.jsonl"), Path("data/val.jsonl"))
-    outs = (Path("models/checkpoint"), Path("metrics/train.json"), Path("plots/train.csv"))
-    act = partial(gossamer, folder, "train", *rows, course.images(arm), course.policy, *outs)
-    name = f"{arm}-seed-{seed}"
-    yield Step(f"{name}/train", "train", folder, act, _inside(folder, *outs), (f"{arm}/split",))
-    judge = partial(_judge, folder, course.common / "data/selfies")
-    before = (f"{name}/train", "common/selfies")
-    yield Step(f"{name}/judge", "measure", folder, judge, (folder / "predictions.parquet",), before)
+    rows = course.arm(arm) / "data/train.jsonl", course.arm(arm) / "data/val.jsonl"
+    folder, selfies = course.open(course.trained(arm, seed), seed=seed), course.common / "data/selfies"
+    before = (f"{arm}/split", "common/selfies")
+    trial = Trial(f"{arm}-seed-{seed}", folder, rows, course.images(arm), selfies, course.policy, before)
+    yield from train_and_judge(trial)
 
 
 def _merge(course: Course, out: Path) -> None:
@@ -231,19 +195,6 @@ def _merge(course: Course, out: Path) -> None:
 def _encoded(folder: Path, image: Image) -> Encoded:
     kept = ("id", "group", "label", "factors", "width", "height", "fault")
     return Encoded(data=read_bytes(folder, image), **image.model_dump(include=set(kept)))
-
-
-def _judge(folder: Path, selfies: Path) -> None:
-    """Write the checkpoint's answers on the selfies."""
-    subject = Subject(read_reference(folder / "models/checkpoint"), (), selfies, read_index(selfies))
-    check(subject)
-    table, _ = answer(subject, on_this_machine(), threads=1)
-    write_predictions(folder / "predictions.parquet", table)
-
-
-def _right(folder: Path) -> Right:
-    table = read_predictions(folder / "predictions.parquet")
-    return np.asarray(table.decisions(CHECKPOINT) == table.targets, np.bool_)
 
 
 def _costs(course: Course, arm: Arm) -> dict[str, Any]:

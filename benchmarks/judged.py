@@ -1,0 +1,48 @@
+"""What labels a judge sees that curation never hears: the attribute network that judges the embedded model.
+
+It learned from rendered portraits alone (``pipeline.embedded``). Of the helmet policy only: there is a helmet or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.diffusion.source import WEIGHTS
+from pipeline.embedded.attributes import load_attributes, read_attributes
+from pipeline.metrics import wilson_interval
+from pipeline.records import Image
+from pipeline.renderer import HELMETS
+from pipeline.shards import iterate_pixels, read_index
+
+_AT_ONCE = 500
+
+
+def see_labels(folder: Path, images: Sequence[Image], labels: tuple[str, str]) -> list[Image]:
+    """Give images the labels that the judge sees; ``labels``: without a helmet, with one."""
+    judge = load_attributes(WEIGHTS / "judge.safetensors")
+    values = judge.factors["headwear"]
+    seen: list[Image] = []
+    for first in range(0, len(images), _AT_ONCE):
+        part = images[first : first + _AT_ONCE]
+        codes = read_attributes(judge, np.stack(list(iterate_pixels(folder, part))))["headwear"]
+        told = [labels[values[code] in HELMETS] for code in codes]
+        seen += [image.model_copy(update={"label": label}) for image, label in zip(part, told, strict=True)]
+    return seen
+
+
+def disagreements(folder: Path, labels: tuple[str, str]) -> dict[str, bool]:
+    """Image -> whether the judge sees another label than its own."""
+    images = read_index(folder)
+    seen = see_labels(folder, images, labels)
+    return {image.id: image.label != sight.label for image, sight in zip(images, seen, strict=True)}
+
+
+def rate(name: str, wrong: Sequence[bool]) -> dict[str, float | None]:
+    """A share with its 95 % Wilson interval, as NAME, NAME_low and NAME_high; None of no images."""
+    if not wrong:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    low, high = wilson_interval(sum(wrong), len(wrong))
+    return {name: sum(wrong) / len(wrong), f"{name}_low": low, f"{name}_high": high}
