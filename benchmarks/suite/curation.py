@@ -248,7 +248,7 @@ def _plain_cleanlab(features: NDArray[np.float32], targets: NDArray[np.int64]) -
     from sklearn.model_selection import cross_val_predict
 
     told = cross_val_predict(LogisticRegression(max_iter=1000), features, targets, cv=5, method="predict_proba")
-    return np.asarray(find_label_issues(targets, told), np.bool_)
+    return np.asarray(find_label_issues(targets, told, n_jobs=1), np.bool_)
 
 
 def _draw(course: Course, name: str, folder: Path) -> Iterator[Step]:

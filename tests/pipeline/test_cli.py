@@ -125,11 +125,14 @@ def test_a_corrupt_photograph_is_counted_and_the_rest_packed(home: Path) -> None
     assert (metrics["images"], metrics["unreadable_images"]) == (6, 1)
 
 
-def test_fewer_images_than_folds(home: Path) -> None:
+def test_labels_of_fewer_images_than_folds_are_not_judged_and_that_is_said(home: Path) -> None:
     pictures(home / "photos", 1)
     change(home / "params.yaml", "dataset", {"source": "photos", "folder": "photos", "part": [0, 1], "seed": 1})
     assert gossamer("generate").exit_code == 0
-    refused(gossamer("curate"), "params.yaml curate.folds: 3")
+    done = gossamer("curate")
+    assert done.exit_code == 0, done.output
+    assert "only 1 images of" in done.output
+    assert "curate: labels were not judged" in done.output
 
 
 def test_help_is_complete_and_instant(root: Path) -> None:
