@@ -112,7 +112,8 @@ def _shorten(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFo
 
 
 def _rejected_card(folder: Path, image: Image, row: Rejection) -> Card:
-    return Card(_picture(folder, image), (f"{row.label}, score {row.score:.3f}", row.image_id, row.detail))
+    said = row.detail.partition(" (")[0]  # what stands in brackets is for the desk: a cell is narrow
+    return Card(_picture(folder, image), (f"{row.label}, score {row.score:.3f}", row.image_id, said))
 
 
 def _kept_card(folder: Path, image: Image) -> Card:
