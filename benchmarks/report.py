@@ -15,6 +15,8 @@ from typing import Any
 
 import jinja2
 
+from benchmarks import thesis as founding
+from benchmarks import worth as curation
 from benchmarks.charts import interval_bar
 from benchmarks.evidence import ReportInput
 from benchmarks.sections import (
@@ -30,7 +32,8 @@ from benchmarks.sections import (
     unmeasured,
     worst_slice,
 )
-from benchmarks.thesis import TRAITS, gaps, thesis
+from benchmarks.thesis import TRAITS, thesis
+from benchmarks.worth import worth
 from pipeline.params import ReportParams
 from pipeline.records import atomic_write
 
@@ -63,8 +66,9 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "measured": measured,
         "artifacts": measured.get("artifacts", {}),
         "worst": worst_slice(rows),
-        "unmeasured": unmeasured(found) | gaps(found),
+        "unmeasured": unmeasured(found) | founding.gaps(found) | curation.gaps(found),
         "thesis": thesis(found),
+        "worth": worth(found),
     }
     page = {
         "slices": rows,

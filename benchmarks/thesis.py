@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.evidence import ReportInput
+from benchmarks.recorded import bounded, machine_words, section
 
 COMPARE, EMBEDDED = "compare", "embedded"
 ARMS = {"synthetic": "generated images", "rendered": "as many rendered", "mix": "half of each"}
@@ -77,18 +78,18 @@ class Thesis:
 
 def thesis(found: ReportInput) -> Thesis:
     """Gather what the two benchmarks found."""
-    compared, embedded = (_section(found.results, name) for name in (COMPARE, EMBEDDED))
-    arms = [_arm(name, _section(compared, name)) for name in ARMS if name in compared]
-    seeds = next((seeds for name in ARMS if (seeds := _section(compared, name).get("seeds"))), ())
+    compared, embedded = (section(found.results, name) for name in (COMPARE, EMBEDDED))
+    arms = [_arm(name, section(compared, name)) for name in ARMS if name in compared]
+    seeds = next((seeds for name in ARMS if (seeds := section(compared, name).get("seeds"))), ())
     return Thesis(
         arms=arms,
-        gap=_bounded(compared, "gap_points"),
+        gap=bounded(compared, "gap_points"),
         images=compared.get("images"),
         seeds=tuple(seeds) if isinstance(seeds, list | tuple) else (),
         selfies=compared.get("selfies"),
         agreements=_agreements(embedded),
         embedded=embedded,
-        where={name: _machine(_section(found.results, name)) for name in (COMPARE, EMBEDDED)},
+        where={name: machine_words(section(found.results, name)) for name in (COMPARE, EMBEDDED)},
     )
 
 
@@ -103,7 +104,7 @@ def _arm(name: str, figures: Mapping[str, Any]) -> ArmRow:
     return ArmRow(
         name,
         ARMS[name],
-        *_bounded(figures, "accuracy"),
+        *bounded(figures, "accuracy"),
         kept=figures.get("kept_images"),
         generate_seconds=figures.get("generate_seconds"),
         train_seconds=sum(trained) / len(trained) if isinstance(trained, list) and trained else None,
@@ -111,14 +112,14 @@ def _arm(name: str, figures: Mapping[str, Any]) -> ArmRow:
 
 
 def _agreements(figures: Mapping[str, Any]) -> list[Agreement]:
-    bounds = [_section(figures, name) for name in ("agreement", "agreement_low", "agreement_high")]
+    bounds = [section(figures, name) for name in ("agreement", "agreement_low", "agreement_high")]
     rows = [Agreement("as shipped", tuple(_triple(bounds, trait) for trait in TRAITS), shipped=True)]
     rows += [
         _plain(f"{row.get('steps', '?')} steps, guidance {row.get('guidance', '?')}", row)
         for row in figures.get("table", ())
     ]
     if "judge_on_rendered" in figures:
-        rows.append(_plain("by the renderer", _section(figures, "judge_on_rendered")))
+        rows.append(_plain("by the renderer", section(figures, "judge_on_rendered")))
     return rows if figures else []
 
 
@@ -129,18 +130,3 @@ def _plain(setting: str, shares: Mapping[str, Any]) -> Agreement:
 def _triple(bounds: Sequence[Mapping[str, Any]], trait: str) -> tuple[float | None, float | None, float | None]:
     value, low, high = (each.get(trait) for each in bounds)
     return value, low, high
-
-
-def _bounded(figures: Mapping[str, Any], name: str) -> tuple[float | None, float | None, float | None]:
-    return figures.get(name), figures.get(f"{name}_low"), figures.get(f"{name}_high")
-
-
-def _machine(figures: Mapping[str, Any]) -> str:
-    machine = _section(figures, "machine")
-    return ", ".join([str(machine["cpu"]), f"{machine['cores']} cores"]) if {"cpu", "cores"} <= machine.keys() else ""
-
-
-def _section(figures: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A mapping inside figures; empty where there is none, or another thing."""
-    value = figures.get(name)
-    return value if isinstance(value, Mapping) else {}
