@@ -57,8 +57,8 @@ class Params(Section):
         noise: Shares of labels to change.
         slice: The factor and value that clustered changes keep to.
         defects: Of each kind.
-        pays_images: That classifiers learn from.
-        pays_noise: Shares of labels changed before they learn.
+        pays: Where classifiers learn: (share of labels changed before, images they choose from). What few wrong labels
+            cost is seen among many images only.
         pays_seeds: Trainings of each.
         cost_images: Sizes at which curation is timed.
         seed: Of prompts and changes.
@@ -68,8 +68,7 @@ class Params(Section):
     noise: tuple[Share, ...] = (0.05, 0.10, 0.20, 0.40)
     slice: tuple[str, str] = ("light", "night")
     defects: Positive = 100
-    pays_images: Positive = 2000
-    pays_noise: tuple[Share, ...] = (0.0, 0.10)
+    pays: tuple[tuple[Share, Positive], ...] = ((0.0, 6000), (0.10, 2000))
     pays_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (11, 12, 13)
     cost_images: tuple[Positive, ...] = (1000, 10000, 50000)
     seed: Seed = 4711
@@ -110,13 +109,13 @@ class Course:
 
     def grounds(self) -> Iterator[tuple[float, payoff.Ground]]:
         """Where it is tried whether curation pays: (share of labels changed, where)."""
-        for share in self.params.pays_noise:
+        for share, count in self.params.pays:
             yield (
                 share,
                 payoff.Ground(
                     f"pays-{share:.2f}",
                     self.drawn("stable_diffusion"),
-                    partial(self._first, share=share),
+                    partial(self._first, share=share, count=count),
                     partial(see_labels, labels=LABELS),
                     self.work / "selfies/data/selfies",
                     self.policy,
@@ -126,8 +125,8 @@ class Course:
                 ),
             )
 
-    def _first(self, images: Sequence[Image], share: float) -> list[Image]:
-        first = images[: self.params.pays_images]
+    def _first(self, images: Sequence[Image], share: float, count: int) -> list[Image]:
+        first = images[:count]
         return relabel(first, choose(first, share, self.params.seed), LABELS)
 
 

@@ -22,7 +22,7 @@ from pipeline.scenes import draw_prompts
 from pipeline.shards import Encoded, write_images
 
 SMALL = Params(
-    images=60, noise=(0.2,), defects=4, pays_images=60, pays_noise=(0.1,), pays_seeds=(1,), cost_images=(60,)
+    images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,)
 )
 
 
