@@ -1,4 +1,6 @@
-"""Core ML: ``float16``, and ``wi8`` with 8-bit weights, each an .mlpackage that takes an image and names labels.
+"""Core ML: ``float16``, ``wi8`` with 8-bit weights, ``palette6`` and ``palette4`` with weights from a palette.
+
+Each is an .mlpackage that takes an image and names labels.
 
 Reads an ``ExportJob``; writes one package whose bytes depend on the job alone: no date, no random identifiers.
 On macOS Core ML itself runs it; elsewhere ``export.mil`` executes the program, so accuracy is measured and time is not.
@@ -31,6 +33,7 @@ from pipeline.preprocess import Pixels
 SUFFIX = ".mlpackage"
 TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]
+_PALETTE_BITS = {"palette6": 6, "palette4": 4}
 _LABEL = "label"
 _OWN_KEYS = ("author", "license", "version", "description")
 
@@ -38,7 +41,7 @@ _OWN_KEYS = ("author", "license", "version", "description")
 class Params(FormatParams):
     """The section ``convert.coreml``."""
 
-    recipes: Annotated[tuple[Literal["float16", "wi8"], ...], Field(min_length=1)]
+    recipes: Annotated[tuple[Literal["float16", "wi8", "palette6", "palette4"], ...], Field(min_length=1)]
     minimum_deployment_target: Target = "iOS16"
 
 
@@ -60,6 +63,8 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
         model = _convert(job, params.minimum_deployment_target)
         if recipe == "wi8":
             model = _quantise_weights(model)
+        elif recipe in _PALETTE_BITS:
+            model = _palettise_weights(model, _PALETTE_BITS[recipe])
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
         _settle(package, job)
@@ -151,6 +156,14 @@ def _quantise_weights(model: Any) -> Any:  # noqa: ANN401 - coremltools has no t
 
     each = coreml.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
     return coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=each))
+
+
+def _palettise_weights(model: Any, bits: int) -> Any:  # noqa: ANN401 - coremltools has no types
+    """Store weights as indices into a palette of 2**bits values for each tensor, chosen by k-means."""
+    from coremltools.optimize import coreml
+
+    each = coreml.OpPalettizerConfig(mode="kmeans", nbits=bits)
+    return coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=each))
 
 
 def _settle(package: Path, job: ExportJob) -> None:

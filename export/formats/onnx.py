@@ -1,4 +1,4 @@
-"""ONNX, run by ONNX Runtime: ``float32``, and ``static_wi8_ai8`` as a QDQ graph.
+"""ONNX, run by ONNX Runtime: ``float32``, ``float16``, and ``static_wi8_ai8`` as a QDQ graph.
 
 Reads an ``ExportJob``; writes one .onnx file without paths, stack traces or external data.
 8-bit weights use seven bits (``reduce_range``): CPUs without VNNI saturate on the full range, and so decide differently
@@ -31,7 +31,7 @@ TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 class Params(FormatParams):
     """The section ``convert.onnx``; ``calibration_percentile`` of the frames lie inside the 8-bit range whole."""
 
-    recipes: Annotated[tuple[Literal["float32", "static_wi8_ai8"], ...], Field(min_length=1)]
+    recipes: Annotated[tuple[Literal["float32", "float16", "static_wi8_ai8"], ...], Field(min_length=1)]
     opset: Literal[18, 20, 21, 23] = 18
     calibration_percentile: Annotated[float, Field(gt=50, le=100)] = 95.0
 
@@ -42,6 +42,9 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
         model = _convert(job, params.opset)
         if recipe == "float32":
             path.write_bytes(model)
+            return
+        if recipe == "float16":
+            path.write_bytes(_halve(model, job))
             return
         plain, quantised = Path(scratch) / "float32.onnx", Path(scratch) / "quantised.onnx"
         plain.write_bytes(model)
@@ -121,6 +124,18 @@ def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has 
     model.producer_name, model.producer_version = "gossamer", ""
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _halve(model: bytes, job: ExportJob) -> bytes:
+    """Compute in halves, all but the normalisation and the softmax; probabilities stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    plain = onnx.load_from_string(model)
+    halved = OnnxModel(convert_float_to_float16(plain, keep_io_types=True, node_block_list=_float_nodes(plain.graph)))
+    halved.topological_sort()  # the converter puts its casts last
+    return _serialise(halved.model, job)
 
 
 def _quantise(plain: Path, quantised: Path, calibration: NDArray[np.uint8], percentile: float) -> None:

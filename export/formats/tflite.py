@@ -1,5 +1,6 @@
-"""TFLite, run by LiteRT: ``float32``, and ``static_wi8_ai8`` with 8-bit weights and activations.
+"""TFLite, run by LiteRT: ``float32``; ``float16`` with weights in halves; ``dynamic_wi8_afp32`` with 8-bit weights.
 
+``static_wi8_ai8`` has 8-bit weights and activations.
 Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata ride behind the
 flatbuffer as a zip archive, where Android's readers look for a model's associated files
 (https://ai.google.dev/edge/litert/conversion/tensorflow/metadata); it also shows at once when a file is cut short.
@@ -33,13 +34,16 @@ if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory i
 SUFFIX = ".tflite"
 TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 SIGNATURE = "classify"
+Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Params(FormatParams):
     """The section ``convert.tflite``; ``calibration_percentile`` of the frames lie inside the 8-bit range whole."""
 
-    recipes: Annotated[tuple[Literal["float32", "static_wi8_ai8"], ...], Field(min_length=1)]
+    recipes: Annotated[
+        tuple[Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"], ...], Field(min_length=1)
+    ]
     calibration_percentile: Annotated[float, Field(gt=50, le=100)] = 95.0
 
 
@@ -49,6 +53,8 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
         model = _convert(job)
         if recipe == "static_wi8_ai8":
             model = _quantise(model, job.calibration, params.calibration_percentile)
+        elif recipe != "float32":
+            model = _compress_weights(model, recipe)
     path.write_bytes(model)
     files = {"labels.txt": "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
     with zipfile.ZipFile(path, "a") as archive:
@@ -122,6 +128,25 @@ def _named(network: nn.Module) -> nn.Module:
             return {OUTPUT: self.network(image)}
 
     return Named()
+
+
+def _compress_weights(model: bytes, recipe_name: str) -> bytes:
+    """Store weights as halves, or as 8-bit integers; the runtime then rounds activations as they come."""
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+
+    work = quantizer.Quantizer(bytearray(model))
+    if recipe_name == "float16":
+        halves = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+        work.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            op_config=qtyping.OpQuantizationConfig(weight_tensor_config=halves, explicit_dequantize=True),
+            algorithm_key="float_casting",
+        )
+    else:
+        work.load_quantization_recipe(getattr(recipe, recipe_name)())
+    result = work.quantize(enable_progress_report=False, enable_progress_bar=False)
+    return bytes(result.quantized_model)
 
 
 def _quantise(model: bytes, calibration: NDArray[np.uint8], percentile: float) -> bytes:

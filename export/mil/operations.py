@@ -6,6 +6,7 @@ Arguments arrive by their MIL names: activations as tensors, constants as numpy 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from export.mil.values import unpack
 from pipeline.errors import ModelError
 
 Arguments = Mapping[str, Any]
@@ -142,6 +144,23 @@ def _blockwise_shift_scale(arguments: Arguments) -> torch.Tensor:
     return torch.from_numpy((stored - offset) * scale)
 
 
+def _lut_to_dense(arguments: Arguments) -> torch.Tensor:
+    """Weights stored as indices into a palette; up to iOS 17 packed, with their shape, later with palettes by block."""
+    palette = np.asarray(arguments["lut"], np.float32)
+    if "shape" in arguments:
+        shape = _integers(arguments["shape"])
+        bits = (palette.size - 1).bit_length()
+        indices = unpack(np.asarray(arguments["indices"]), bits, math.prod(shape))
+        return torch.from_numpy(palette.reshape(-1)[indices].reshape(shape))
+    indices = np.asarray(arguments["indices"])
+    if palette.shape[-1] != 1:
+        raise ModelError(f"op constexpr_lut_to_dense with vectors of {palette.shape[-1]}; expected single numbers")
+    blocks = [
+        np.arange(size) // (size // number) for size, number in zip(indices.shape, palette.shape[:-2], strict=True)
+    ]
+    return torch.from_numpy(palette[(*np.ix_(*blocks), indices, 0)])
+
+
 def _along(values: Any, shape: list[int]) -> Any:  # noqa: ANN401 - arrays
     values = np.asarray(values, np.float32)
     return values if values.ndim == 0 else values.reshape(shape)
@@ -164,6 +183,7 @@ OPERATIONS: dict[str, Operation] = {
     "clip": _clip,
     "constexpr_affine_dequantize": _affine_dequantize,
     "constexpr_blockwise_shift_scale": _blockwise_shift_scale,
+    "constexpr_lut_to_dense": _lut_to_dense,
     "conv": _conv,
     "linear": _linear,
     "mul": _mul,

@@ -23,7 +23,7 @@ def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint:
     result, folder = convert("onnx")
     written = read_json(folder / ARTIFACT_JSON, Artifacts)
     assert written == result.artifacts
-    assert [artifact.id for artifact in written.artifacts] == ["onnx-float32", "onnx-static_wi8_ai8"]
+    assert [artifact.id for artifact in written.artifacts] == ["onnx-float32", "onnx-float16", "onnx-static_wi8_ai8"]
     for artifact in written.artifacts:
         path = folder / artifact.file
         assert (artifact.sha256, artifact.size_bytes) == (sha256_of(path), size_of(path))
@@ -38,7 +38,7 @@ def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint:
 
 def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
     result, folder = convert("onnx")
-    assert set(result.metrics) == {"float32", "static_wi8_ai8"}
+    assert set(result.metrics) == {"float32", "float16", "static_wi8_ai8"}
     figures = result.metrics["float32"]
     assert figures["agreement"] == 1.0
     assert figures["max_abs_probability_diff"] < 1e-4
@@ -49,7 +49,8 @@ def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
 
 def test_nothing_but_the_artifacts_is_written(convert: Convert) -> None:
     _, folder = convert("onnx")
-    assert {file.name for file in folder.iterdir()} == {"float32.onnx", "static_wi8_ai8.onnx", ARTIFACT_JSON}
+    names = {"float32.onnx", "float16.onnx", "static_wi8_ai8.onnx", ARTIFACT_JSON}
+    assert {file.name for file in folder.iterdir()} == names
     assert [file.name for file in folder.parent.iterdir()] == ["onnx"]
 
 

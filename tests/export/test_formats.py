@@ -66,7 +66,15 @@ def test_an_artifact_decides_as_its_checkpoint_does(
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=2e-3)
     parity = compare(reference, answers)
     # The network is random and calibrated on 16 frames: 8-bit activations cost it more than a trained one.
-    bounds = {"float32": (1.0, 1e-4), "float16": (0.97, 0.02), "wi8": (0.95, 0.2), "static_wi8_ai8": (0.85, 0.45)}
+    bounds = {
+        "float32": (1.0, 1e-4),
+        "float16": (0.97, 0.02),
+        "wi8": (0.95, 0.2),
+        "dynamic_wi8_afp32": (0.92, 0.25),
+        "palette6": (0.85, 0.35),
+        "palette4": (0.6, 0.9),
+        "static_wi8_ai8": (0.85, 0.45),
+    }
     agreement, difference = bounds[recipe]
     assert parity.agreement >= agreement
     assert parity.max_abs_probability_diff <= difference
@@ -138,6 +146,28 @@ def test_an_artifact_cut_short_is_a_model_error(
     largest.write_bytes(largest.read_bytes()[: int(share * largest.stat().st_size)])
     with pytest.raises(ModelError, match=str(target)):
         open_format(name).load(target)
+
+
+@pytest.mark.slow
+def test_later_core_ml_targets_give_the_same_answers(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    job = ExportJob(PortableClassifier(checkpoint.network, SPEC).eval(), SPEC, LABELS, draw_frames(1, 0))
+    frame, answers = draw_frames(1, 3)[0], []
+    for target in ("iOS16", "iOS18"):
+        path = tmp_path / f"{target}.mlpackage"
+        params = CoremlParams(recipes=("palette4",), minimum_deployment_target=target)
+        coreml = open_format("coreml")
+        coreml.export(job, "palette4", params, path)
+        answers.append(coreml.load(path)(frame))
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-2)  # halves, in another order
+
+
+def test_onnx_halves_all_but_the_normalisation_and_the_softmax(convert: Convert) -> None:
+    graph = onnx.load(artifact_of(convert, "onnx", "float16")).graph
+    weights = {each.name: each.data_type for each in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert convolutions
+    assert {weights[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
 
 def test_onnx_quantises_neither_the_normalisation_nor_the_softmax(convert: Convert) -> None:

@@ -12,7 +12,11 @@ from pipeline.preprocess import PreprocessSpec
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")
-RECIPES = {"coreml": ["float16", "wi8"], "onnx": ["float32", "static_wi8_ai8"], "tflite": ["float32", "static_wi8_ai8"]}
+RECIPES = {
+    "coreml": ["float16", "wi8", "palette6", "palette4"],
+    "onnx": ["float32", "float16", "static_wi8_ai8"],
+    "tflite": ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"],
+}
 
 
 def draw_frames(count: int, seed: int) -> NDArray[np.uint8]:

@@ -96,6 +96,25 @@ def test_blockwise_weights_have_a_scale_a_block() -> None:
     assert run("constexpr_blockwise_shift_scale", **given).tolist() == [[0, 1, 20, 30], [8, 10, 120, 140]]
 
 
+def test_a_palette_gives_weights_by_packed_indices_and_their_shape() -> None:
+    palette = np.linspace(-1, 1, 64).astype(np.float16)
+    indices = np.random.default_rng(0).integers(0, 64, 10)
+    bits = (indices[:, None] >> np.arange(6)) & 1
+    packed = np.packbits(bits.reshape(-1).astype(np.uint8), bitorder="little")
+    given = {"indices": packed, "lut": palette, "shape": np.array([2, 5, 1, 1])}
+    expected = palette[indices].astype(np.float32).reshape(2, 5, 1, 1)
+    np.testing.assert_array_equal(run("constexpr_lut_to_dense", **given), expected)
+
+
+def test_each_block_has_its_own_palette() -> None:
+    palettes = np.arange(8, dtype=np.float16).reshape(2, 1, 4, 1)
+    indices = np.array([[0, 3], [1, 2], [0, 3], [2, 2]], np.uint8)
+    weights = run("constexpr_lut_to_dense", indices=indices, lut=palettes)
+    assert weights.tolist() == [[0, 3], [1, 2], [4, 7], [6, 6]]
+    with pytest.raises(ModelError, match="vectors of 2"):
+        run("constexpr_lut_to_dense", indices=indices, lut=np.zeros((1, 1, 4, 2)))
+
+
 def test_a_cast_to_integers_is_refused() -> None:
     assert run("cast", x=X, dtype="fp16") is X
     with pytest.raises(ModelError, match="cast to int32"):
