@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Predict, Runtime, check_frame
+from export.mil.overflow import find_overflow
 from export.mil.program import DATA, open_package, read_spec
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
@@ -35,6 +36,7 @@ TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]
 _PALETTE_BITS = {"palette6": 6, "palette4": 4}
 _LABEL = "label"
+_CHECKED_FRAMES = 8
 _OWN_KEYS = ("author", "license", "version", "description")
 
 
@@ -68,6 +70,7 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
         _settle(package, job)
+        _check_halves(package, job, path)
         if path.exists():
             shutil.rmtree(path)
         shutil.copytree(package, path)
@@ -164,6 +167,22 @@ def _palettise_weights(model: Any, bits: int) -> Any:  # noqa: ANN401 - coremlto
 
     each = coreml.OpPalettizerConfig(mode="kmeans", nbits=bits)
     return coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=each))
+
+
+def _check_halves(package: Path, job: ExportJob, path: Path) -> None:
+    """Refuse a program whose halves overflow on calibration frames: a phone would answer NaN.
+
+    Raises:
+        ModelError: It does; names the op.
+    """
+    frames = job.calibration[:_CHECKED_FRAMES]
+    found = find_overflow(open_package(package), frames)
+    if found is not None:
+        raise ModelError(
+            f"{path.name}: op {found.kind} that gives {found.output!r} overflows float16 on calibration frame "
+            f"{found.frame}: it reaches {found.magnitude:.4g}, a half holds 65504; train again with a greater "
+            "train.weight_decay, or another train.backbone"
+        )
 
 
 def _settle(package: Path, job: ExportJob) -> None:
