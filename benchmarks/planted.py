@@ -20,6 +20,7 @@ import PIL.Image
 import PIL.ImageFilter
 from numpy.typing import NDArray
 
+from benchmarks.repack import repack
 from pipeline.metrics import wilson_interval
 from pipeline.preprocess import Pixels, encode_png
 from pipeline.records import Image
@@ -90,17 +91,17 @@ def spoil(
     """
     count = defects.count
     for image in images:
-        yield "", _encoded(image, read_bytes(folder, image))
+        yield "", repack(image, read_bytes(folder, image))
     rng = np.random.default_rng(defects.seed)
     chosen = [images[row] for row in rng.choice(len(images), 3 * count, replace=False)]
     for row in rng.choice(len(confusing), min(count, len(confusing)), replace=False):
         image = confusing[row]
         changed = image.model_copy(update={"id": f"wrong_content-{image.id}", "label": defects.label})
-        yield "wrong_content", _encoded(changed, read_bytes(folder, image))
+        yield "wrong_content", repack(changed, read_bytes(folder, image))
     for number, image in enumerate(chosen):
         kind = KINDS[1:][number % 3]
         changed = image.model_copy(update={"id": f"{kind}-{image.id}", "group": f"{kind}-{image.group}"})
-        yield kind, _encoded(changed, _spoiled(kind, read_pixels(folder, image), rng))
+        yield kind, repack(changed, _spoiled(kind, read_pixels(folder, image), rng))
 
 
 def _spoiled(kind: str, pixels: Pixels, rng: np.random.Generator) -> bytes:
@@ -113,8 +114,3 @@ def _spoiled(kind: str, pixels: Pixels, rng: np.random.Generator) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
-
-
-def _encoded(image: Image, data: bytes) -> Encoded:
-    kept = ("id", "group", "label", "factors", "width", "height", "fault")
-    return Encoded(data=data, **image.model_dump(include=set(kept)))

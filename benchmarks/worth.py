@@ -44,12 +44,14 @@ class Payoff:
         words: Which.
         images: How many.
         accuracy: (mean over seeds, low, high).
+        seeds: Accuracy of each training, in order.
         gain: Points over learning from everything (mean, low, high); None for everything itself.
     """
 
     words: str
     images: int | None
     accuracy: Bounded
+    seeds: Sequence[float]
     gain: Bounded | None
 
 
@@ -116,7 +118,9 @@ def gaps(found: ReportInput) -> dict[str, str]:
 def _payoff(row: Mapping[str, Any]) -> Payoff:
     arm = str(row.get("arm", ""))
     gain = bounded(row, "gain_points") if "gain_points" in row else None
-    return Payoff(ARMS.get(arm, arm), row.get("images"), bounded(row, "accuracy"), gain)
+    seeds = row.get("accuracies")
+    told = [each for each in seeds if isinstance(each, float)] if isinstance(seeds, list) else []
+    return Payoff(ARMS.get(arm, arm), row.get("images"), bounded(row, "accuracy"), told, gain)
 
 
 def _pair(figures: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -20,13 +20,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
+from benchmarks.repack import repack
 from benchmarks.suite import Tell
 from benchmarks.trials import Trial, accuracy_figures, gain_figures, read_right, train_and_judge
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from pipeline.filters import hash_share
 from pipeline.params import Positive, Section, Seed, load_params
 from pipeline.records import Image, read_metrics, read_rows
-from pipeline.shards import Encoded, read_bytes, read_index, write_images
+from pipeline.shards import read_bytes, read_index, write_images
 
 Arm = Literal["synthetic", "rendered", "mix"]
 DRAWS: Mapping[Arm, tuple[str, ...]] = {
@@ -188,13 +189,8 @@ def _train_and_judge(course: Course, arm: Arm, seed: int) -> Iterator[Step]:
 def _merge(course: Course, out: Path) -> None:
     folders = {generator: course.drawn(generator) / "data/images" for generator in DRAWS["mix"]}
     dealt = mixed({generator: read_index(folder) for generator, folder in folders.items()})
-    encoded = (_encoded(folders[generator], image) for generator, image in dealt)
+    encoded = (repack(image, read_bytes(folders[generator], image)) for generator, image in dealt)
     write_images(out, encoded, load_params(course.arm("mix") / PARAMS).generate.images_per_shard)
-
-
-def _encoded(folder: Path, image: Image) -> Encoded:
-    kept = ("id", "group", "label", "factors", "width", "height", "fault")
-    return Encoded(data=read_bytes(folder, image), **image.model_dump(include=set(kept)))
 
 
 def _costs(course: Course, arm: Arm) -> dict[str, Any]:

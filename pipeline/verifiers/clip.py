@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
 from pipeline.params import Positive, Section
@@ -73,7 +75,8 @@ def create(params: Params, policy: Policy) -> Verify:
     def verify(pictures: Sequence[Pixels]) -> Seen:
         parts = []
         for first in range(0, len(pictures), params.batch_size):
-            seen = processor(images=list(pictures[first : first + params.batch_size]), return_tensors="pt")
+            part = [np.array(picture) for picture in pictures[first : first + params.batch_size]]  # torch wants its own
+            seen = processor(images=part, return_tensors="pt")
             with torch.inference_mode():
                 parts.append(normalize(_tensor(model.get_image_features(**seen.to(device))), dim=-1))
         images = torch.cat(parts)

@@ -31,7 +31,14 @@ def curation() -> dict[str, Any]:
         "pays": {
             "0.10": [
                 {"arm": "everything", "images": 2000, "accuracy": 0.83, "accuracy_low": 0.81, "accuracy_high": 0.85},
-                {"arm": "curated", "images": 1700, "accuracy": 0.86, "gain_points": 3.1, "gain_points_low": 1.2},
+                {
+                    "arm": "curated",
+                    "images": 1700,
+                    "accuracy": 0.86,
+                    "accuracies": [0.851, 0.869],
+                    "gain_points": 3.1,
+                    "gain_points_low": 1.2,
+                },
             ]
         },
         "cost": {"images": [1000], "images_per_second": [180.4], "peak_rss_bytes": [9.1e8]},
@@ -53,6 +60,7 @@ def test_measured_figures_stand_on_the_page(curation: dict[str, Any]) -> None:
     assert "what curation kept" in text
     assert "10 % of the labels changed" in text
     assert "3.1" in text
+    assert "85.1 %, 86.9 %" in text
     assert "Classifiers of 3 seeds" in text
     assert "blank 100.0 %" in text
     assert "1,000 images at 180 a second" in text

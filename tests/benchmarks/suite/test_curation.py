@@ -107,6 +107,9 @@ def test_a_command_is_measured_and_its_failure_told(tmp_path: Path) -> None:
     cost = run_measured(tmp_path, "--help")
     assert cost.seconds > 0
     assert cost.peak_rss_bytes > 10**7
+    held = np.ones(50_000_000)
+    again = run_measured(tmp_path, "--help")
+    assert again.peak_rss_bytes < cost.peak_rss_bytes + held.nbytes / 2, "what this process holds is not counted"
     with pytest.raises(DataError, match="gossamer split nowhere ended with 2"):
         run_measured(tmp_path, "split", "nowhere")
 

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline import curate
 from pipeline.errors import ModelError, ParamsError
+from pipeline.params import CurateParams, load_params
 from pipeline.policy import Policy, load_policy
-from pipeline.preprocess import Pixels
+from pipeline.preprocess import Pixels, encode_png
 from pipeline.records import Prompt
 from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
+from pipeline.shards import Encoded, write_images
 from pipeline.verifiers import attributes, clip, find_telling, find_verifier, verifier_names
 from tests.pipeline.tiny_diffusion import build_tokenizer, text_config
 
@@ -141,6 +144,23 @@ def test_clip_is_asked_in_the_words_of_the_policy(root: Path) -> None:
     coloured = list(clip.sentences(policy, "no_mask", "wearing a {headwear_colour} cap"))
     assert len(coloured) == 4 * len(clip.FRAMES)
     assert "a selfie of a person wearing a red cap" in coloured
+
+
+def test_curation_hears_clip_where_it_knows_better_than_chance(root: Path, tmp_path: Path, tiny_clip: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    prompts = draw_prompts(policy, 24, 1, seed=1)
+    pictures = [
+        Encoded(p.id, p.group, p.label, p.factors, encode_png(pixels), 96, 128)
+        for p, pixels in zip(prompts, drawn(prompts), strict=True)
+    ]
+    images = write_images(tmp_path, pictures, 12)
+    section = {"model": str(tiny_clip), "revision": None, "batch_size": 5, "device": "cpu"}
+    raw = {**load_params().curate.model_dump(), "verifier": "clip", "clip": section, "workers": 1}
+    result = curate.run(CurateParams.model_validate(raw), images, curate.Sources(tmp_path, tmp_path / "work"), policy)
+    assert len(result.kept) + len(result.rejected) == 24
+    opinions = result.metrics["opinions"]
+    assert 0 < opinions["verifier"]["agreement"] < 1
+    assert not opinions["verifier"]["counts"], "random weights know nothing"
 
 
 def test_a_folder_that_is_no_clip_is_refused(root: Path, tmp_path: Path) -> None:
