@@ -110,9 +110,12 @@ def _conv(arguments: Arguments) -> torch.Tensor:
     else:
         raise ModelError(f"op conv with pad_type {kind}; expected valid, same or custom")
     bias = tensor_of(arguments["bias"]) if "bias" in arguments else None
-    padded = functional.pad(x, (left, right, top, bottom))
+    if top == bottom and left == right:
+        padding = top, left
+    else:  # torch pads both sides of an axis alike
+        x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
     groups = int(arguments.get("groups", 1))
-    return functional.conv2d(padded, weight, bias, stride=strides, dilation=dilations, groups=groups)
+    return functional.conv2d(x, weight, bias, stride=strides, padding=padding, dilation=dilations, groups=groups)
 
 
 def _same_padding(
@@ -134,6 +137,31 @@ def _affine_dequantize(arguments: Arguments) -> torch.Tensor:
     shape[int(arguments["axis"])] = -1
     scale, zero = (_along(arguments[name], shape) for name in ("scale", "zero_point"))
     return torch.from_numpy((stored - zero) * scale)
+
+
+def _quantize(arguments: Arguments) -> torch.Tensor:
+    """Activations to integers, held as floats: round(input / scale) + zero point, within the range of their type."""
+    kind = arguments["output_dtype"]
+    if kind not in ("int8", "uint8"):
+        raise ModelError(f"op quantize to {kind}; expected int8 or uint8")
+    scale, zero = _of_axis(arguments, "scale"), _of_axis(arguments, "zero_point")
+    least, greatest = (-128, 127) if kind == "int8" else (0, 255)
+    return torch.clamp(torch.round(tensor_of(arguments["input"]) / scale) + zero, least, greatest)
+
+
+def _dequantize(arguments: Arguments) -> torch.Tensor:
+    """Integers to activations: scale * (input - zero point)."""
+    return (tensor_of(arguments["input"]) - _of_axis(arguments, "zero_point")) * _of_axis(arguments, "scale")
+
+
+def _of_axis(arguments: Arguments, name: str) -> torch.Tensor:
+    """Scale or zero point: one number, or one for each slice along ``axis``; no zero point is zero."""
+    values = tensor_of(arguments.get(name, 0.0))
+    if values.dim() == 0:
+        return values
+    shape = [1] * tensor_of(arguments["input"]).dim()
+    shape[int(arguments["axis"])] = -1
+    return values.reshape(shape)
 
 
 def _blockwise_shift_scale(arguments: Arguments) -> torch.Tensor:
@@ -185,9 +213,11 @@ OPERATIONS: dict[str, Operation] = {
     "constexpr_blockwise_shift_scale": _blockwise_shift_scale,
     "constexpr_lut_to_dense": _lut_to_dense,
     "conv": _conv,
+    "dequantize": _dequantize,
     "linear": _linear,
     "mul": _mul,
     "pad": _pad,
+    "quantize": _quantize,
     "reduce_mean": _reduce_mean,
     "relu": _relu,
     "reshape": _reshape,

@@ -161,11 +161,17 @@ def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step
             arguments[key] = constants[binding.name]
         else:
             names[key] = binding.name
+    # Halves are widened here once, and not again for every frame.
+    arguments = {key: _widen(value) for key, value in arguments.items()}
     return Step(operation.type, arguments, names, output.name, output.type.tensorType.dataType == FLOAT16)
 
 
 def _round(value: torch.Tensor, half: bool) -> torch.Tensor:
     return tensor_of(value).half().float() if half else value
+
+
+def _widen(value: Any) -> Any:  # noqa: ANN401 - array, text or list
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float16 else value
 
 
 def _weights(path: Path) -> Path:

@@ -74,6 +74,7 @@ def test_an_artifact_decides_as_its_checkpoint_does(
         "palette6": (0.85, 0.35),
         "palette4": (0.6, 0.9),
         "static_wi8_ai8": (0.85, 0.45),
+        "wi8_ai8": (0.85, 0.45),
     }
     agreement, difference = bounds[recipe]
     assert parity.agreement >= agreement

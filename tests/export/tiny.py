@@ -13,9 +13,16 @@ from pipeline.preprocess import PreprocessSpec
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")
 RECIPES = {
-    "coreml": ["float16", "wi8", "palette6", "palette4"],
+    "coreml": ["float16", "wi8", "palette6", "palette4", "wi8_ai8"],
     "onnx": ["float32", "float16", "static_wi8_ai8"],
     "tflite": ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"],
+}
+INT8 = {
+    "max_log_odds_error": 0.5,
+    "min_agreement": 0.8,
+    "percentiles": [95.0],
+    "max_float_ops": 0,
+    "sensitivity_images": 4,
 }
 
 
@@ -51,5 +58,5 @@ def build_lively_network(padding: str = "symmetric") -> torch.nn.Module:
 def convert_params(**sections: dict[str, object]) -> ConvertParams:
     every: dict[str, dict[str, object]] = {name: {"recipes": recipes} for name, recipes in RECIPES.items()}
     return ConvertParams.model_validate(
-        {"calibration_images": 16, "parity_images": 24, "seed": 1, **every, **sections},
+        {"calibration_images": 16, "parity_images": 24, "seed": 1, "int8": INT8, **every, **sections},
     )

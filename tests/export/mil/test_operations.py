@@ -119,3 +119,24 @@ def test_a_cast_to_integers_is_refused() -> None:
     assert run("cast", x=X, dtype="fp16") is X
     with pytest.raises(ModelError, match="cast to int32"):
         run("cast", x=X, dtype="int32")
+
+
+def test_quantize_rounds_half_to_even_and_stays_within_its_type() -> None:
+    given = torch.tensor([-300.0, -1.25, 0.25, 0.75, 1.25, 300.0])
+    stored = run("quantize", input=given, scale=np.float16(0.5), zero_point=np.int8(3), output_dtype="int8")
+    assert stored.tolist() == [-128, 1, 3, 5, 5, 127]
+    assert run("quantize", input=given, scale=np.float16(0.5), output_dtype="uint8").tolist() == [0, 0, 0, 2, 2, 255]
+
+
+def test_dequantize_undoes_quantize_within_half_a_step() -> None:
+    scale, zero = np.array([0.1, 0.2, 0.3, 0.4], np.float32), np.array([-3, 0, 5, 2], np.int8)
+    kept = {"scale": scale, "zero_point": zero, "axis": 1}
+    stored = run("quantize", input=X, output_dtype="int8", **kept)
+    error = (run("dequantize", input=stored, **kept) - X).abs().amax(dim=(0, 2, 3)).numpy()
+    assert (error <= scale / 2 + 1e-6).all()
+    assert (error > scale / 4).all()
+
+
+def test_quantize_to_four_bits_is_refused() -> None:
+    with pytest.raises(ModelError, match="quantize to int4; expected int8 or uint8"):
+        run("quantize", input=X, scale=np.float16(1), output_dtype="int4")

@@ -1,0 +1,130 @@
+"""coremltools' activation quantiser, calibrated without a Mac: ranges come from our own executor of the program.
+
+Activations take a scale and a zero point (mode ``linear``): after a ReLU the symmetric mode would leave half of the
+levels unused. Weights are 8-bit already in the program that comes in. Needs Core ML of iOS 17.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.calibration import merge_ranges
+from export.int8.search import Scheme
+from export.mil.program import Program, Step, open_package
+from export.parity import Predict
+
+_KINDS = ("conv", "linear", "add")
+Floats = NDArray[np.float64]
+
+
+# Compared by identity, so that what was made of one can be kept.
+@dataclass(frozen=True, slots=True, eq=False)
+class CoremlQuantiser:
+    """Quantises the activations of one program.
+
+    Attributes:
+        model: coremltools' model, its weights 8-bit.
+        steps: Of its program.
+        low: Least value of what each step gives, (frames, steps).
+        high: Greatest value, (frames, steps).
+    """
+
+    model: Any
+    steps: tuple[Step, ...]
+    low: Floats
+    high: Floats
+
+    @property
+    def ops(self) -> Sequence[str]:
+        """What the quantiser can round the inputs of: convolutions, linear layers and sums of two activations."""
+        return [step.output for step in self.steps if step.kind in _KINDS and {"x"} <= step.names.keys()]
+
+    def quantise(self, scheme: Scheme) -> Any:  # noqa: ANN401 - coremltools has no types
+        """Round the inputs of all ops that can be, but some."""
+        from coremltools.optimize import coreml
+
+        each = coreml.OpLinearQuantizerConfig(mode="linear", dtype="int8")
+        config = coreml.OptimizationConfig(global_config=each, op_name_configs=dict.fromkeys(scheme.float_ops))
+        with _own_ranges(self._ranges(scheme.percentile)):
+            return coreml.linear_quantize_activations(self.model, config, [{}])
+
+    def isolate(self, op: str, percentile: float) -> Predict:
+        """Run a program in which the inputs of ``op`` alone are rounded."""
+        return keep_rounding_of(_quantise_all(self, percentile), op).run
+
+    def open(self, model: Any) -> Predict:  # noqa: ANN401 - coremltools has no types
+        """Run a quantised model in our executor."""
+        return open_saved(model).run
+
+    def _ranges(self, percentile: float) -> dict[str, dict[str, float]]:
+        low, high = merge_ranges(self.low, self.high, percentile)
+        return {
+            step.output: {"rmin": float(low[place]), "rmax": float(high[place])}
+            for place, step in enumerate(self.steps)
+        }
+
+
+def open_quantiser(model: Any, calibration: NDArray[np.uint8]) -> CoremlQuantiser:  # noqa: ANN401
+    """Run calibration frames, uint8 (n, height, width, 3) RGB, through a program with 8-bit weights."""
+    program = open_saved(model)
+    lows, highs = [], []
+    for frame in calibration:
+        values = [value for _, value in program.trace(frame)]
+        lows.append([float(value.min()) for value in values])
+        highs.append([float(value.max()) for value in values])
+    return CoremlQuantiser(model, program.steps, np.array(lows), np.array(highs))
+
+
+def open_saved(model: Any) -> Program:  # noqa: ANN401 - coremltools has no types
+    """Read a model of coremltools' as a phone would: from a package."""
+    with tempfile.TemporaryDirectory() as scratch:
+        package = Path(scratch) / "model.mlpackage"
+        model.save(str(package))
+        return open_package(package)
+
+
+@lru_cache(maxsize=1)
+def _quantise_all(quantiser: CoremlQuantiser, percentile: float) -> Program:
+    """Give the program in which nothing stays in float; kept, because every op's harm is measured in it."""
+    return open_saved(quantiser.quantise(Scheme(percentile)))
+
+
+def keep_rounding_of(program: Program, op: str) -> Program:
+    """Pass activations through as they are, but for those that ``op`` takes."""
+    kept = set(next(step for step in program.steps if step.output == op).names.values())
+    sources: dict[str, str] = {}
+    steps: list[Step] = []
+    for step in program.steps:
+        names = {key: sources.get(name, name) for key, name in step.names.items()}
+        if step.kind == "dequantize" and step.output not in kept:
+            sources[step.output] = _source(steps, step.names["input"])
+        else:
+            steps.append(replace(step, names=names))
+    return replace(program, steps=tuple(steps))
+
+
+def _source(steps: Sequence[Step], quantised: str) -> str:
+    """Name what a quantize op took."""
+    return next(step.names["input"] for step in steps if step.output == quantised)
+
+
+@contextmanager
+def _own_ranges(ranges: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
+    """Let coremltools take these ranges; its own way to them asks for a Mac."""
+    from coremltools.optimize.coreml import _post_training_quantization as quantisation
+
+    theirs = quantisation._get_activation_calibration_stats  # noqa: SLF001 - there is no public way
+    quantisation._get_activation_calibration_stats = lambda *_: ranges  # noqa: SLF001
+    try:
+        yield
+    finally:
+        quantisation._get_activation_calibration_stats = theirs  # noqa: SLF001
