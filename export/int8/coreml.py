@@ -22,7 +22,7 @@ from export.int8.search import Scheme
 from export.mil.program import Program, Step, open_package
 from export.parity import Predict
 
-_KINDS = ("conv", "linear", "add")
+_KINDS = ("conv", "linear")
 Floats = NDArray[np.float64]
 
 
@@ -45,8 +45,8 @@ class CoremlQuantiser:
 
     @property
     def ops(self) -> Sequence[str]:
-        """What the quantiser can round the inputs of: convolutions, linear layers and sums of two activations."""
-        return [step.output for step in self.steps if step.kind in _KINDS and {"x"} <= step.names.keys()]
+        """Convolutions and linear layers. Sums always round: coremltools folds the scales of their inputs into one."""
+        return [step.output for step in self.steps if step.kind in _KINDS]
 
     def quantise(self, scheme: Scheme) -> Any:  # noqa: ANN401 - coremltools has no types
         """Round the inputs of all ops that can be, but some."""
@@ -99,22 +99,27 @@ def _quantise_all(quantiser: CoremlQuantiser, percentile: float) -> Program:
 
 
 def keep_rounding_of(program: Program, op: str) -> Program:
-    """Pass activations through as they are, but for those that ``op`` takes."""
+    """Pass activations through as they are, but for those that ``op`` takes, and those of sums."""
     kept = set(next(step for step in program.steps if step.output == op).names.values())
     sources: dict[str, str] = {}
     steps: list[Step] = []
     for step in program.steps:
-        names = {key: sources.get(name, name) for key, name in step.names.items()}
-        if step.kind == "dequantize" and step.output not in kept:
-            sources[step.output] = _source(steps, step.names["input"])
+        whole = replace(step, names={key: sources.get(name, name) for key, name in step.names.items()})
+        pair = _quantize_of(steps, whole)
+        if pair and step.output not in kept:
+            sources[step.output] = pair.names["input"]
         else:
-            steps.append(replace(step, names=names))
+            steps.append(whole)
     return replace(program, steps=tuple(steps))
 
 
-def _source(steps: Sequence[Step], quantised: str) -> str:
-    """Name what a quantize op took."""
-    return next(step.names["input"] for step in steps if step.output == quantised)
+def _quantize_of(steps: Sequence[Step], step: Step) -> Step | None:
+    """Give the quantize op that a dequantize op undoes; one that scales anew, as for a sum, undoes none."""
+    if step.kind != "dequantize":
+        return None
+    quantize = next(each for each in steps if each.output == step.names["input"])
+    same = np.array_equal(quantize.arguments["scale"], step.arguments["scale"])
+    return quantize if same else None
 
 
 @contextmanager
