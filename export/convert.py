@@ -82,7 +82,7 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
         for recipe in section.recipes:
             console.print(f"convert {format_name} {recipe}: exporting")
             started = time.perf_counter()
-            path = folder / f"{recipe}{chosen.SUFFIX}"
+            path = folder / f"{recipe}{chosen.suffix(recipe)}"
             try:
                 quantisation = chosen.export(job, recipe, section, path)
             except (RuntimeError, ValueError) as error:

@@ -14,6 +14,8 @@ from pipeline.preprocess import Pixels
 
 Predict = Callable[[Pixels], NDArray[np.float32]]
 """An open artifact: uint8 (height, width, 3) RGB -> float32 (labels,) probabilities."""
+Trace = Callable[[Pixels], Iterable[tuple[str, NDArray[np.float32]]]]
+"""An open artifact that shows its insides: the same frame -> every float tensor by name, in execution order."""
 _CERTAIN = 1e-3
 
 

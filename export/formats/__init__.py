@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from export.parity import Judge, Predict
-from pipeline.errors import DataError, ParamsError
+from export.parity import Judge, Predict, Trace
+from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.params import Int8Params, Section
 from pipeline.preprocess import Pixels, PreprocessSpec
 from pipeline.records import Quantisation
@@ -91,9 +91,11 @@ class Runtime:
 class Format(Protocol):
     """A module of this folder."""
 
-    SUFFIX: str
     TOOLS: tuple[str, ...]
     Params: type[FormatParams]
+
+    def suffix(self, recipe: str) -> str:
+        """Name the file's ending, with its dot."""
 
     def export(self, job: ExportJob, recipe: str, params: Any, path: Path) -> Quantisation | None:  # noqa: ANN401
         """Write one artifact; the same job gives the same bytes. Says how activations were quantised, if they were."""
@@ -103,6 +105,13 @@ class Format(Protocol):
 
         Raises:
             ModelError: The artifact is missing, truncated or not of this format.
+        """
+
+    def trace(self, path: Path) -> Trace:
+        """Open an artifact so that it shows every float tensor on the way.
+
+        Raises:
+            ModelError: As ``load``, or this form cannot show them.
         """
 
     def describe(self, path: Path) -> Interface:
@@ -126,6 +135,19 @@ def open_format(name: str) -> Format:
     if name not in format_names():
         raise ParamsError(f"format {name!r}; expected {' or '.join(format_names())}")
     return cast("Format", importlib.import_module(f"{__name__}.{name}"))
+
+
+def format_of(path: Path) -> Format:
+    """Import the format of an artifact, which lies in a folder of its name: artifacts/FORMAT/, or a bundle's.
+
+    Raises:
+        ModelError: The folder has another name.
+    """
+    name = path.resolve().parent.name
+    if name not in format_names():
+        expected = " or ".join(format_names())
+        raise ModelError(f"{path}: lies in a folder named {name!r}; expected an artifact in one named {expected}")
+    return open_format(name)
 
 
 def tool_versions(artifact_format: Format) -> dict[str, str]:

@@ -23,18 +23,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
-from export.int8.coreml import open_quantiser
+from export.int8.coreml import open_quantiser, open_trace
 from export.int8.search import search
 from export.mil.overflow import find_overflow
 from export.mil.program import DATA, open_package, read_spec
-from export.parity import Predict
+from export.parity import Predict, Trace
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.model import PortableClassifier
 from pipeline.preprocess import Pixels
 from pipeline.records import Quantisation
 
-SUFFIX = ".mlpackage"
 TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]
 _PALETTE_BITS = {"palette6": 6, "palette4": 4}
@@ -60,6 +59,11 @@ class _ImageClassifier(torch.nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         normalised = (image - self.classifier.mean) / self.classifier.std
         return torch.softmax(self.classifier.network(normalised), dim=1)
+
+
+def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
+    """Name the file's ending."""
+    return ".mlpackage"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
@@ -95,6 +99,11 @@ def load(path: Path, threads: int = 1) -> Predict:  # noqa: ARG001 - neither Cor
         return program.run(frame)
 
     return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    return open_trace(open_package(path))
 
 
 def describe(path: Path) -> Interface:

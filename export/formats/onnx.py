@@ -1,11 +1,13 @@
 """ONNX, run by ONNX Runtime: ``float32``, ``float16``, and ``static_wi8_ai8`` as a QDQ graph.
 
+``float32_ort`` and ``static_wi8_ai8_ort`` are the same in the form that ONNX Runtime Mobile's small builds read.
 Reads an ``ExportJob``; writes one .onnx file without paths, stack traces or external data.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,23 +17,29 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
-from export.int8.onnx import float_nodes, open_quantiser, open_session
+from export.int8.onnx import float_nodes, open_quantiser, open_session, open_trace
 from export.int8.search import search
-from export.parity import Predict
+from export.parity import Predict, Trace
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.preprocess import Pixels
 from pipeline.records import Quantisation
 
-SUFFIX = ".onnx"
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
+Recipe = Literal["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"]
+_ORT = "_ort"
 
 
 class Params(FormatParams):
     """The section ``convert.onnx``."""
 
-    recipes: Annotated[tuple[Literal["float32", "float16", "static_wi8_ai8"], ...], Field(min_length=1)]
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)]
     opset: Literal[18, 20, 21, 23] = 18
+
+
+def suffix(recipe: str) -> str:
+    """Name the file's ending: by it runtimes tell the two forms apart."""
+    return ".ort" if recipe.endswith(_ORT) else ".onnx"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
@@ -41,12 +49,9 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
         model = _convert(job, params.opset)
         if recipe == "float16":
             model = _halve(model, job)
-    if recipe == "static_wi8_ai8":
-        import onnx
-
-        quantised, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
-        model = _serialise(onnx.load_from_string(quantised), job)
-    path.write_bytes(model)
+    if recipe.startswith("static_wi8_ai8"):
+        model, chosen = _quantise(job, params.opset)
+    path.write_bytes(_optimise_for_mobile(model) if recipe.endswith(_ORT) else model)
     return chosen
 
 
@@ -60,6 +65,14 @@ def load(path: Path, threads: int = 1) -> Predict:
         return np.asarray(session.run([OUTPUT], {INPUT: frame[None]})[0][0], np.float32)
 
     return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    _session(path, 1)
+    if path.suffix == suffix(_ORT):
+        raise ModelError(f"{path}: this form does not show its insides; compare the .onnx file beside it")
+    return open_trace(path.read_bytes())
 
 
 def describe(path: Path) -> Interface:
@@ -103,6 +116,37 @@ def _convert(job: ExportJob, opset: int) -> bytes:
     if program is None:
         raise ModelError("torch.onnx.export gave no program; expected one; another opset may help: convert.onnx.opset")
     return _serialise(program.model_proto, job)
+
+
+@lru_cache(maxsize=1)
+def _quantise(job: ExportJob, opset: int) -> tuple[bytes, Quantisation]:
+    """Search for 8 bits; kept, because both forms hold the same."""
+    import onnx
+
+    prepare = partial(open_quantiser, _convert(job, opset), job.calibration)
+    quantised, chosen = search(prepare, job.judge, job.int8, job.tell)
+    return _serialise(onnx.load_from_string(quantised), job), chosen
+
+
+def _optimise_for_mobile(model: bytes) -> bytes:
+    """Optimise a graph once and for all, and write it as ONNX Runtime Mobile reads it; for any CPU, ARM's above all.
+
+    (https://onnxruntime.ai/docs/performance/model-optimizations/ort-format-models.html)
+    """
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as scratch:
+        optimised = Path(scratch) / "model.ort"
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry("session.save_model_format", "ORT")
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
+        # Its blocked layout is one processor's own.
+        onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+        )
+        return optimised.read_bytes()
 
 
 def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has no types

@@ -21,8 +21,8 @@ from pydantic import Field
 
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
 from export.int8.search import search
-from export.int8.tflite import open_quantiser
-from export.parity import Predict
+from export.int8.tflite import open_quantiser, open_trace
+from export.parity import Predict, Trace
 from export.quiet import quiet_output, quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.preprocess import Pixels
@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory i
     import torch
     from torch import nn
 
-SUFFIX = ".tflite"
 TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 SIGNATURE = "classify"
 Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
@@ -45,6 +44,11 @@ class Params(FormatParams):
     recipes: Annotated[
         tuple[Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"], ...], Field(min_length=1)
     ]
+
+
+def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
+    """Name the file's ending."""
+    return ".tflite"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:  # noqa: ARG001
@@ -77,6 +81,13 @@ def load(path: Path, threads: int = 1) -> Predict:
         return np.asarray(interpreter.get_tensor(output_details["index"])[0], np.float32)
 
     return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    _labels(path)
+    with quiet_output():
+        return open_trace(path.read_bytes())
 
 
 def describe(path: Path) -> Interface:

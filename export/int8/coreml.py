@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import merge_ranges
+from export.calibration import Ranges, take_ranges
 from export.int8.search import Scheme
 from export.mil.program import Program, Step, open_package
-from export.parity import Predict
+from export.parity import Predict, Trace
+from pipeline.preprocess import Pixels
 
 _KINDS = ("conv", "linear")
-Floats = NDArray[np.float64]
 
 
 # Compared by identity, so that what was made of one can be kept.
@@ -34,14 +34,12 @@ class CoremlQuantiser:
     Attributes:
         model: coremltools' model, its weights 8-bit.
         steps: Of its program.
-        low: Least value of what each step gives, (frames, steps).
-        high: Greatest value, (frames, steps).
+        ranges: Of what they give.
     """
 
     model: Any
     steps: tuple[Step, ...]
-    low: Floats
-    high: Floats
+    ranges: Ranges
 
     @property
     def ops(self) -> Sequence[str]:
@@ -54,7 +52,7 @@ class CoremlQuantiser:
 
         each = coreml.OpLinearQuantizerConfig(mode="linear", dtype="int8")
         config = coreml.OptimizationConfig(global_config=each, op_name_configs=dict.fromkeys(scheme.float_ops))
-        with _own_ranges(self._ranges(scheme.percentile)):
+        with own_ranges(self._ranges(scheme.percentile)):
             return coreml.linear_quantize_activations(self.model, config, [{}])
 
     def isolate(self, op: str, percentile: float) -> Predict:
@@ -66,22 +64,24 @@ class CoremlQuantiser:
         return open_saved(model).run
 
     def _ranges(self, percentile: float) -> dict[str, dict[str, float]]:
-        low, high = merge_ranges(self.low, self.high, percentile)
-        return {
-            step.output: {"rmin": float(low[place]), "rmax": float(high[place])}
-            for place, step in enumerate(self.steps)
-        }
+        ranges = self.ranges.merge(percentile)
+        return {name: {"rmin": low, "rmax": high} for name, (low, high) in ranges.items()}
 
 
 def open_quantiser(model: Any, calibration: NDArray[np.uint8]) -> CoremlQuantiser:  # noqa: ANN401
     """Run calibration frames, uint8 (n, height, width, 3) RGB, through a program with 8-bit weights."""
     program = open_saved(model)
-    lows, highs = [], []
-    for frame in calibration:
-        values = [value for _, value in program.trace(frame)]
-        lows.append([float(value.min()) for value in values])
-        highs.append([float(value.max()) for value in values])
-    return CoremlQuantiser(model, program.steps, np.array(lows), np.array(highs))
+    return CoremlQuantiser(model, program.steps, take_ranges(open_trace(program), calibration))
+
+
+def open_trace(program: Program) -> Trace:
+    """Run a program and show what every op gives, rounded as declared."""
+
+    def trace(frame: Pixels) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for step, value in program.trace(frame):
+            yield step.output, value.numpy()
+
+    return trace
 
 
 def open_saved(model: Any) -> Program:  # noqa: ANN401 - coremltools has no types
@@ -123,7 +123,7 @@ def _quantize_of(steps: Sequence[Step], step: Step) -> Step | None:
 
 
 @contextmanager
-def _own_ranges(ranges: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
+def own_ranges(ranges: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
     """Let coremltools take these ranges; its own way to them asks for a Mac."""
     from coremltools.optimize.coreml import _post_training_quantization as quantisation
 

@@ -7,7 +7,7 @@ the phone (https://onnxruntime.ai/docs/performance/model-optimizations/quantizat
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import merge_ranges
+from export.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.formats import INPUT, OUTPUT
 from export.int8.search import Scheme
-from export.parity import Predict
+from export.parity import Predict, Trace
+from pipeline.preprocess import Pixels
 
 _KINDS = ("Conv", "Gemm", "MatMul", "Add", "Mul")
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,13 @@ class OnnxQuantiser:
 
     Attributes:
         prepared: The graph after ONNX Runtime's own preparation, every node named.
-        names: Float tensors that nodes write.
-        low: Their least value, (frames, tensors).
-        high: Their greatest value, (frames, tensors).
-        pixels: Which of them come before the first convolution, (tensors,).
-        ends: Range of every tensor on a black and a white frame, (2, tensors).
+        ranges: Of its activations.
+        pixels: Of those before the first convolution, exactly.
     """
 
     prepared: bytes
-    names: tuple[str, ...]
-    low: Floats
-    high: Floats
-    pixels: NDArray[np.bool_]
-    ends: Floats
+    ranges: Ranges
+    pixels: Mapping[str, Range]
 
     @property
     def ops(self) -> Sequence[str]:
@@ -91,33 +85,43 @@ class OnnxQuantiser:
             return quantised.read_bytes()
 
     def _ranges(self, percentile: float) -> dict[str, list[dict[str, np.float32]]]:
-        """Range of every float activation; before the first convolution it is what a black and a white frame give.
-
-        A range taken from calibration frames would clip the pixels of brighter ones.
-        """
-        low, high = merge_ranges(self.low, self.high, percentile)
-        low, high = np.where(self.pixels, self.ends[0], low), np.where(self.pixels, self.ends[1], high)
-        ranges = zip(self.names, low.astype(np.float32), high.astype(np.float32), strict=True)
-        return {name: [{"rmin": least, "rmax": greatest}] for name, least, greatest in ranges}
+        ranges = {**self.ranges.merge(percentile), **self.pixels}
+        return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
 
 
 def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> OnnxQuantiser:
     """Prepare a float32 graph and run calibration frames, uint8 (n, height, width, 3) RGB, through it."""
+    prepared = _prepare(model)
+    graph = _read(prepared).graph
+    early = set(float_nodes(graph))
+    written = {name for node in graph.node if node.name in early for name in node.output}
+    trace = open_trace(prepared)
+    pixels = {name: ends for name, ends in range_of_pixels(trace, calibration[0]).items() if name in written}
+    return OnnxQuantiser(prepared, take_ranges(trace, calibration), pixels)
+
+
+def open_trace(model: bytes) -> Trace:
+    """Run a graph and show every float tensor that its nodes write; one that is rounded to 8 bits, as it comes out."""
     import onnx
 
-    prepared = _prepare(model)
-    inferred = onnx.shape_inference.infer_shapes(_read(prepared)).graph
-    floats = {info.name: info for info in inferred.value_info if info.type.tensor_type.elem_type == 1}
-    early = set(float_nodes(inferred))
-    nodes = [(node.name in early, name) for node in inferred.node for name in node.output if name in floats]
-    names = tuple(name for _, name in nodes)
-    probe = _read(prepared)
-    probe.graph.output.extend(floats[name] for name in names)
+    probe = onnx.shape_inference.infer_shapes(_read(model))
+    floats = {info.name: info for info in probe.graph.value_info if info.type.tensor_type.elem_type == 1}
+    taken = {node.output[0]: node.input[0] for node in probe.graph.node if node.op_type == "QuantizeLinear"}
+    rounded = {
+        taken[node.input[0]]: node.output[0]
+        for node in probe.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in taken
+    }
+    written = [name for node in probe.graph.node for name in node.output]
+    names = [name for name in written if name in floats and name not in rounded.values()]
+    shown = [rounded.get(name, name) for name in names]
+    probe.graph.output.extend(floats[name] for name in shown)
     session = open_session(probe.SerializeToString(), 1)
-    low, high = _extremes(session, names, calibration)
-    ends_low, ends_high = _extremes(session, names, [np.full_like(calibration[0], level) for level in (0, 255)])
-    ends = np.stack([ends_low.min(axis=0), ends_high.max(axis=0)])
-    return OnnxQuantiser(prepared, names, low, high, np.array([each for each, _ in nodes]), ends)
+
+    def trace(frame: Pixels) -> Iterable[tuple[str, NDArray[np.float32]]]:
+        return zip(names, session.run(shown, {INPUT: frame[None]}), strict=True)
+
+    return trace
 
 
 def open_session(model: bytes, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -159,16 +163,6 @@ def _prepare(model: bytes) -> bytes:
     for index, node in enumerate(ready.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
     return bytes(ready.SerializeToString())
-
-
-def _extremes(session: Any, names: Sequence[str], frames: Any) -> tuple[Floats, Floats]:  # noqa: ANN401
-    """Least and greatest value of the named tensors on every frame, each (frames, tensors)."""
-    lows, highs = [], []
-    for frame in frames:
-        values = session.run(list(names), {INPUT: frame[None]})
-        lows.append([float(value.min()) for value in values])
-        highs.append([float(value.max()) for value in values])
-    return np.array(lows), np.array(highs)
 
 
 def _input_size(model: bytes) -> tuple[int, int]:

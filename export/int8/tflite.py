@@ -7,22 +7,21 @@ in pieces, and 8-bit probabilities are too coarse to set a threshold on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import merge_ranges
+from export.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.formats import INPUT, OUTPUT
 from export.int8.dead_channels import revive_dead_channels
 from export.int8.search import Scheme
-from export.parity import Predict
+from export.parity import Predict, Trace
 from pipeline.preprocess import Pixels
 
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +31,14 @@ class TfliteQuantiser:
     Attributes:
         model: The flatbuffer.
         outputs: Operator, e.g. "CONV_2D 3" -> the tensor it writes; of those that can stay in float.
-        names: Float tensors that operators write.
-        low: Their least value, (frames, tensors).
-        high: Their greatest value, (frames, tensors).
-        ends: Range of those before the first convolution on a black and a white frame, (2, so many).
+        ranges: Of its activations.
+        pixels: Of those before the first convolution, exactly.
     """
 
     model: bytes
     outputs: Mapping[str, str]
-    names: tuple[str, ...]
-    low: Floats
-    high: Floats
-    ends: Floats
+    ranges: Ranges
+    pixels: Mapping[str, Range]
 
     @property
     def ops(self) -> Sequence[str]:
@@ -90,58 +85,61 @@ class TfliteQuantiser:
         return bytes(result.quantized_model)
 
     def _ranges(self, percentile: float) -> dict[str, dict[str, Any]]:
-        """Range of every float activation; those before the first convolution have exactly the range that pixels have.
-
-        A range taken from calibration frames would clip the pixels of brighter ones.
-        """
-        low, high = merge_ranges(self.low, self.high, percentile)
-        early = self.ends.shape[1]
-        low[:early], high[:early] = self.ends
+        ranges = {**self.ranges.merge(percentile), **self.pixels}
         return {
-            name: {"min": np.array([[low[i]]], np.float32), "max": np.array([[high[i]]], np.float32)}
-            for i, name in enumerate(self.names)
+            name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
+            for name, (low, high) in ranges.items()
         }
 
 
 def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> TfliteQuantiser:
     """Run calibration frames, uint8 (n, height, width, 3) RGB, through a float32 flatbuffer."""
+    outputs: dict[str, str] = {}
+    early: set[str] = set()
+    convolved = False
+    for index, (kind, written) in enumerate(_operators(model)):
+        convolved |= kind == "CONV_2D"
+        if not convolved:
+            early |= set(written)
+        elif kind in _KINDS:
+            outputs[f"{kind} {index}"] = written[0]
+    trace = open_trace(model)
+    pixels = {name: ends for name, ends in range_of_pixels(trace, calibration[0]).items() if name in early}
+    return TfliteQuantiser(model, outputs, take_ranges(trace, calibration), pixels)
+
+
+def open_trace(model: bytes) -> Trace:
+    """Run a flatbuffer and show every tensor that its operators write; integers as the floats they stand for."""
+    interpreter = _interpret(model, keep_all=True)
+    details = {tensor["name"]: tensor for tensor in interpreter.get_tensor_details()}
+    shown = [details[name] for _, written in _operators(model) for name in written if _is_shown(details[name])]
+
+    def trace(frame: Pixels) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frame[None])
+        interpreter.invoke()
+        for tensor in shown:
+            yield tensor["name"], _as_floats(interpreter.get_tensor(tensor["index"]), *tensor["quantization"])
+
+    return trace
+
+
+def _operators(model: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Kind of every operator and the tensors it writes, in execution order."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = schema.ModelT.InitFromPackedBuf(model, 0)
-    tensors = graph.subgraphs[0].tensors
     kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    outputs: dict[str, str] = {}
-    names: list[str] = []
-    early: int | None = None
-    for index, operator in enumerate(graph.subgraphs[0].operators):
-        kind = kinds[graph.operatorCodes[operator.opcodeIndex].builtinCode]
-        if kind == "CONV_2D" and early is None:
-            early = len(names)
-        written = [tensors[place] for place in operator.outputs]
-        floats = [tensor.name.decode() for tensor in written if tensor.type == schema.TensorType.FLOAT32]
-        names += floats
-        if early is not None and kind in _KINDS:
-            outputs[f"{kind} {index}"] = floats[0]
-    low, high = _extremes(model, names, calibration)
-    ends = [np.full_like(calibration[0], level) for level in (0, 255)]
-    ends_low, ends_high = _extremes(model, names[: early or 0], ends)
-    return TfliteQuantiser(
-        model, outputs, tuple(names), low, high, np.stack([ends_low.min(axis=0), ends_high.max(axis=0)])
-    )
+    for operator in graph.subgraphs[0].operators:
+        written = [graph.subgraphs[0].tensors[place].name.decode() for place in operator.outputs]
+        yield kinds[graph.operatorCodes[operator.opcodeIndex].builtinCode], written
 
 
-def _extremes(model: bytes, names: Sequence[str], frames: Iterable[Pixels]) -> tuple[Floats, Floats]:
-    """Least and greatest value of the named tensors on every frame, each (frames, tensors)."""
-    interpreter = _interpret(model, keep_all=True)
-    indices = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
-    lows, highs = [], []
-    for frame in frames:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frame[None])
-        interpreter.invoke()
-        values = [interpreter.get_tensor(indices[name]) for name in names]
-        lows.append([float(value.min()) for value in values])
-        highs.append([float(value.max()) for value in values])
-    return np.array(lows), np.array(highs)
+def _is_shown(tensor: Mapping[str, Any]) -> bool:
+    return bool(tensor["dtype"] == np.float32 or tensor["quantization"][0] > 0)
+
+
+def _as_floats(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[np.float32]:
+    return np.asarray((values.astype(np.float32) - zero_point) * scale if scale else values, np.float32)
 
 
 def _interpret(model: bytes, *, keep_all: bool) -> Any:  # noqa: ANN401 - the runtime has no types

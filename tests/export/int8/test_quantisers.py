@@ -10,7 +10,7 @@ import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from export.formats import ExportJob, coreml, tflite
+from export.formats import coreml, tflite
 from export.formats import onnx as onnx_format
 from export.int8 import coreml as coreml_int8
 from export.int8 import onnx as onnx_int8
@@ -19,9 +19,8 @@ from export.int8.search import Quantiser, Scheme
 from export.mil.program import Program
 from export.parity import Judge
 from export.quiet import quiet_toolkits
-from pipeline.model import Checkpoint, PortableClassifier, predict
-from pipeline.params import Int8Params
-from tests.export.tiny import INT8, LABELS, SPEC, draw_frames
+from pipeline.model import PortableClassifier
+from tests.export.tiny import draw_frames, job_of
 
 FORMATS = ("coreml", "onnx", "tflite")
 every_format = pytest.mark.parametrize("name", FORMATS)
@@ -30,14 +29,13 @@ Open = Any
 
 
 @pytest.fixture(scope="module")
-def judge(checkpoint: Checkpoint) -> Judge:
-    frames = draw_frames(24, 3)
-    return Judge(frames, predict(checkpoint, frames), 0.5)
+def judge(classifier: PortableClassifier) -> Judge:
+    return job_of(classifier, draw_frames(1, 8)).judge
 
 
 @pytest.fixture(scope="module")
-def quantiser_of(classifier: PortableClassifier, judge: Judge) -> Open:
-    job = ExportJob(classifier, SPEC, LABELS, draw_frames(16, 8), judge, Int8Params.model_validate(INT8))
+def quantiser_of(classifier: PortableClassifier) -> Open:
+    job = job_of(classifier, draw_frames(16, 8))
 
     @functools.cache
     def once(name: str) -> Quantiser[Any]:

@@ -14,7 +14,7 @@ from export.mil.program import open_package
 from pipeline.errors import ModelError
 from pipeline.model import PortableClassifier
 from tests.export.conftest import Convert
-from tests.export.tiny import LABELS, SPEC, draw_frames
+from tests.export.tiny import SPEC, draw_frames, job_of
 
 
 class Loud(torch.nn.Module):
@@ -36,7 +36,7 @@ class Loud(torch.nn.Module):
 
 def job(gain: float) -> ExportJob:
     torch.manual_seed(3)
-    return ExportJob(PortableClassifier(Loud(gain).eval(), SPEC).eval(), SPEC, LABELS, draw_frames(4, 2))
+    return job_of(PortableClassifier(Loud(gain).eval(), SPEC).eval(), draw_frames(4, 2))
 
 
 def test_a_sound_program_has_none(convert: Convert) -> None:
