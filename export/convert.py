@@ -104,9 +104,16 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
 
 def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, tell: Callable[[str], None]) -> ExportJob:
     spec = checkpoint.config.preprocess
-    frames = load_batch(rows.images, choose_rows(rows.calibration, params.calibration_images, params.seed), spec)
-    if not len(frames):
+    chosen = choose_rows(rows.calibration, params.calibration_images, params.seed)
+    if not chosen:
         raise DataError("no image to calibrate on; expected training rows; run dvc repro split")
+    if {row.label for row in chosen} != set(checkpoint.config.labels):
+        found = " and ".join(sorted({row.label for row in chosen}))
+        raise DataError(
+            f"{len(chosen)} images to calibrate on, all {found}; expected some of each of "
+            f"{', '.join(checkpoint.config.labels)}: raise params.yaml convert.calibration_images, or train anew"
+        )
+    frames = load_batch(rows.images, chosen, spec)
     metadata = {
         "author": "Gossamer",
         "license": "Apache-2.0",

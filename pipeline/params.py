@@ -165,14 +165,10 @@ class SelfiesParams(Section):
 
 
 class Int8Params(Section):
-    """How near 8-bit artifacts must answer, and how they may get there.
+    """How near 8-bit artifacts must answer on validation frames, and how they may get there.
 
-    Attributes:
-        max_log_odds_error: Root mean square of the difference in log-odds, on validation frames.
-        min_agreement: Share of equal decisions there.
-        percentiles: Shares of calibration frames, in percent, that lie within each activation's range; tried in order.
-        max_float_ops: Ops that may stay in float; 0 keeps every op in 8 bits.
-        sensitivity_images: Frames on which each op's own harm is measured.
+    ``max_log_odds_error`` is the root mean square of the difference in log-odds; ``percentiles`` are shares of
+    calibration frames, in percent, within each activation's range, tried in order; ``max_float_ops`` of 0 leaves none.
     """
 
     max_log_odds_error: Annotated[float, Field(gt=0)]

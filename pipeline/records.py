@@ -142,13 +142,9 @@ class QuantisationTrial(Record):
 
 
 class Quantisation(Record):
-    """How an artifact's 8 bits were chosen.
+    """How an artifact's 8 bits were chosen: the way taken, all ways tried, and what was found to do harm.
 
-    Attributes:
-        percentile: Share of calibration frames within each activation's range.
-        float_ops: Names of the ops that stay in float.
-        trials: Everything that was tried, in order.
-        sensitivity: How far log-odds stray where an op alone has 8 bits, the worst first; empty where never asked.
+    ``sensitivity`` says how far log-odds stray where an op alone has 8 bits, the worst first; empty where never asked.
     """
 
     percentile: float

@@ -162,6 +162,7 @@ def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has 
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.helper.set_model_props(model, {"labels": json.dumps(job.labels), **job.metadata})
     model.producer_name, model.producer_version = "gossamer", ""
+    model.doc_string = job.metadata.get("description", "")
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 

@@ -75,13 +75,21 @@ def open_quantiser(model: Any, calibration: NDArray[np.uint8]) -> CoremlQuantise
 
 
 def open_trace(program: Program) -> Trace:
-    """Run a program and show what every op gives, rounded as declared."""
+    """Run a program and show what every op gives, rounded as declared; but not a sum that has a scale of its own."""
+    scaled = {step.output for step in program.steps if _is_scaled(program.steps, step)}
+    hidden = {step.output for step in program.steps if step.kind == "quantize" or scaled & set(step.names.values())}
 
     def trace(frame: Pixels) -> Iterator[tuple[str, NDArray[np.float32]]]:
         for step, value in program.trace(frame):
-            yield step.output, value.numpy()
+            if step.output not in scaled | hidden:
+                yield step.output, value.numpy()
 
     return trace
+
+
+def _is_scaled(steps: Sequence[Step], step: Step) -> bool:
+    """Whether a dequantize op gives something else than its quantize op took."""
+    return step.kind == "dequantize" and _quantize_of(steps, step) is None
 
 
 def open_saved(model: Any) -> Program:  # noqa: ANN401 - coremltools has no types

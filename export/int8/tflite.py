@@ -7,6 +7,7 @@ in pieces, and 8-bit probabilities are too coarse to set a threshold on.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,7 +146,10 @@ def _as_floats(values: NDArray[Any], scale: float, zero_point: int) -> NDArray[n
 def _interpret(model: bytes, *, keep_all: bool) -> Any:  # noqa: ANN401 - the runtime has no types
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=keep_all)
+    with warnings.catch_warnings():
+        # To see all tensors is what is wanted here; that it takes memory is known.
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+        interpreter = Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=keep_all)
     interpreter.allocate_tensors()
     return interpreter
 
