@@ -81,10 +81,15 @@ def _plain_onnx(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> 
 
 
 def _plain_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """AI Edge Quantizer's static recipe with its own calibration: a moving average of minimum and maximum."""
-    from ai_edge_quantizer import quantizer, recipe
+    """AI Edge Quantizer's static recipe with its own calibration: a moving average of minimum and maximum.
+
+    The graph itself turns its 256 levels of probability back into floats, as whoever reads them would.
+    """
+    from ai_edge_quantizer import qtyping, quantizer, recipe
 
     work = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
+    output = qtyping.TFLOperationName.OUTPUT
+    work.update_quantization_recipe(regex=".*", operation_name=output, algorithm_key="no_quantize")
     ranges = work.calibrate({"classify": [{INPUT: frame[None]} for frame in frames]})
     path.write_bytes(bytes(work.quantize(ranges).quantized_model))
     with zipfile.ZipFile(source) as labels, zipfile.ZipFile(path, "a") as archive:
