@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ PARAMS = "params.yaml"
 POLICIES = "policies"
 _CODE = ("pipeline/", "export/", "benchmarks/")
 _TOLD_LINES = 12
+_ITEM = re.compile(r"\$\{item\.\w+\}")
 
 
 class Done(Record):
@@ -48,6 +50,7 @@ class Step:
         act: Does the work.
         outs: What it leaves; a step with a missing one is done again.
         before: Names of the steps whose outcome goes into this one.
+        item: What stands for ``${item...}`` in dvc.yaml, where the stage is one of a matrix.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Step:
     act: Callable[[], object]
     outs: tuple[Path, ...]
     before: tuple[str, ...] = ()
+    item: str = ""
 
     @property
     def mark(self) -> Path:
@@ -121,10 +125,11 @@ def step_key(step: Step, before: Sequence[str]) -> str:
     """Hash what a step depends on: earlier steps, and its stage's params, policy and code as dvc.yaml names them."""
     values = yaml.safe_load((step.folder / PARAMS).read_text(encoding="utf-8"))
     declared = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
-    params = {str(name): _look_up(values, str(name)) for name in declared.get("params", ())}
+    names = [_ITEM.sub(step.item, str(name)) for name in declared.get("params", ())]
+    params = {name: _look_up(values, name) for name in names}
     digest = hashlib.sha256(json.dumps([step.name, list(before), params], sort_keys=True, default=str).encode())
     for dep in declared["deps"]:
-        place = dep.replace("${policy}", values["policy"])
+        place = _ITEM.sub(step.item, dep.replace("${policy}", values["policy"]))
         for path in _files(step.folder if place.startswith(POLICIES) else ROOT, place):
             digest.update(path.name.encode())
             digest.update(path.read_bytes())

@@ -199,7 +199,7 @@ def _write_golden(bundle: Path, artifacts: tuple[Artifact, ...], frames: NDArray
             runtime=chosen.runtime().name,
             inputs=inputs,
             probabilities=tuple(tuple(float(value) for value in row) for row in rows),
-            tolerance=_TOLERANCES.get(artifact.recipe, _INT8_TOLERANCE),
+            tolerance=_TOLERANCES.get(artifact.recipe.removesuffix("_ort"), _INT8_TOLERANCE),
         )
         write_json(folder / f"{artifact.id}.json", vectors)
 

@@ -1,16 +1,60 @@
-"""Representative rows for static quantisation, and one range from the many that they give; pure and deterministic."""
+"""Representative rows for static quantisation, and the range of every activation on them; pure and deterministic."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.parity import Trace
+from pipeline.preprocess import Pixels
 from pipeline.records import Image
 
 Floats = NDArray[np.floating]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What calibration frames gave.
+
+    Attributes:
+        names: Of the tensors, in execution order.
+        low: Least value, (frames, tensors).
+        high: Greatest value, (frames, tensors).
+    """
+
+    names: tuple[str, ...]
+    low: Floats
+    high: Floats
+
+    def merge(self, percentile: float) -> dict[str, Range]:
+        """Give each tensor one range, in which so many frames (percent) lie whole (``merge_ranges``)."""
+        low, high = merge_ranges(self.low, self.high, percentile)
+        return {name: (float(low[at]), float(high[at])) for at, name in enumerate(self.names)}
+
+
+def take_ranges(trace: Trace, frames: Iterable[Pixels]) -> Ranges:
+    """Run frames, uint8 (height, width, 3) RGB each, and keep the extremes of every tensor on each of them."""
+    names: tuple[str, ...] = ()
+    lows, highs = [], []
+    for frame in frames:
+        given = list(trace(frame))
+        names = tuple(name for name, _ in given)
+        lows.append([float(value.min()) for _, value in given])
+        highs.append([float(value.max()) for _, value in given])
+    return Ranges(names, np.array(lows), np.array(highs))
+
+
+def range_of_pixels(trace: Trace, like: Pixels) -> dict[str, Range]:
+    """Give the range of every tensor on a black and a white frame: exact for what comes before the first convolution.
+
+    A range taken from calibration frames would clip the pixels of brighter ones.
+    """
+    return take_ranges(trace, [np.full_like(like, level) for level in (0, 255)]).merge(100)
 
 
 def choose_rows(rows: Sequence[Image], count: int, seed: int) -> list[Image]:

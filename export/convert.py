@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -22,7 +20,7 @@ from export.atomic import whole_folder
 from export.calibration import choose_rows
 from export.fingerprint import sha256_of, size_of
 from export.formats import ExportJob, Format, Interface, open_format, tool_versions
-from export.parity import Parity, compare, run_artifact
+from export.parity import Judge, Parity, compare, run_artifact
 from pipeline.errors import DataError, ModelError
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 from pipeline.params import ConvertParams, load_section
@@ -59,14 +57,6 @@ class ConvertResult:
     metrics: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    """Frames to compare on, uint8 (n, height, width, 3), and what the checkpoint says of them, (n, labels)."""
-
-    frames: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
-
-
 def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: ConvertRows, out: Path) -> ConvertResult:
     """Export every recipe of one format, reload it in its runtime and compare it with the checkpoint.
 
@@ -84,18 +74,17 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     """
     chosen = open_format(format_name)
     section = load_section(chosen.Params, params.section(format_name), f"convert.{format_name}")
-    job = _job(params, checkpoint, rows)
-    reference = _reference(params, checkpoint, rows)
     console = Console(stderr=True)
+    job = _job(params, checkpoint, rows, lambda words: console.print(f"convert {format_name}: {words}"))
     artifacts: list[Artifact] = []
     metrics: dict[str, Any] = {}
     with whole_folder(out) as folder:
         for recipe in section.recipes:
             console.print(f"convert {format_name} {recipe}: exporting")
             started = time.perf_counter()
-            path = folder / f"{recipe}{chosen.SUFFIX}"
+            path = folder / f"{recipe}{chosen.suffix(recipe)}"
             try:
-                chosen.export(job, recipe, section, path)
+                quantisation = chosen.export(job, recipe, section, path)
             except (RuntimeError, ValueError) as error:
                 # The toolkits' own advice fills pages; the cause's first line says it.
                 reason = str(error.__cause__ or error).strip().partition("\n")[0]
@@ -104,19 +93,27 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
                     "try another train.backbone"
                 ) from error
             seconds = time.perf_counter() - started
-            parity = _check(chosen, path, recipe, reference, checkpoint.config)
-            artifacts.append(_record(chosen, format_name, recipe, path, checkpoint.config))
+            parity = _check(chosen, path, recipe, job.judge, checkpoint.config)
+            artifact = _record(chosen, format_name, recipe, path, checkpoint.config)
+            artifacts.append(artifact.model_copy(update={"quantisation": quantisation}))
             metrics[recipe] = {**asdict(parity), "size_bytes": size_of(path), "seconds": round(seconds, 2)}
         result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics)
         write_json(folder / ARTIFACT_JSON, result.artifacts)
     return result
 
 
-def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> ExportJob:
+def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, tell: Callable[[str], None]) -> ExportJob:
     spec = checkpoint.config.preprocess
-    frames = load_batch(rows.images, choose_rows(rows.calibration, params.calibration_images, params.seed), spec)
-    if not len(frames):
+    chosen = choose_rows(rows.calibration, params.calibration_images, params.seed)
+    if not chosen:
         raise DataError("no image to calibrate on; expected training rows; run dvc repro split")
+    if {row.label for row in chosen} != set(checkpoint.config.labels):
+        found = " and ".join(sorted({row.label for row in chosen}))
+        raise DataError(
+            f"{len(chosen)} images to calibrate on, all {found}; expected some of each of "
+            f"{', '.join(checkpoint.config.labels)}: raise params.yaml convert.calibration_images, or train anew"
+        )
+    frames = load_batch(rows.images, chosen, spec)
     metadata = {
         "author": "Gossamer",
         "license": "Apache-2.0",
@@ -125,24 +122,25 @@ def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> Ex
         "checkpoint_id": checkpoint.config.checkpoint_id,
     }
     network = PortableClassifier(checkpoint.network, spec).eval()
-    return ExportJob(network, spec, checkpoint.config.labels, frames, metadata)
+    judge = _judge(params, checkpoint, rows)
+    return ExportJob(network, spec, checkpoint.config.labels, frames, judge, params.int8, metadata, tell)
 
 
-def _reference(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> _Reference:
+def _judge(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> Judge:
     chosen = choose_rows(rows.parity, params.parity_images, params.seed)
     if not chosen:
         raise DataError("no image to compare on; expected validation rows; run dvc repro split")
     frames = load_batch(rows.images, chosen, checkpoint.config.preprocess)
-    return _Reference(frames, predict(checkpoint, frames))
+    return Judge(frames, predict(checkpoint, frames), checkpoint.config.threshold)
 
 
-def _check(chosen: Format, path: Path, recipe: str, reference: _Reference, config: CheckpointConfig) -> Parity:
+def _check(chosen: Format, path: Path, recipe: str, judge: Judge, config: CheckpointConfig) -> Parity:
     """Reload an artifact in its runtime and compare; a float32 one has no excuse to differ."""
     interface = chosen.describe(path)
     if interface.labels != config.labels or (interface.height, interface.width) != config.preprocess.input_size:
         raise ModelError(f"{path.name}: reads back as {interface}; expected {config.labels}, {config.preprocess}")
-    frames = track(reference.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
-    parity = compare(reference.probabilities, run_artifact(chosen.load(path), frames), config.threshold)
+    frames = track(judge.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
+    parity = compare(judge.answers, run_artifact(chosen.load(path), frames), judge.threshold)
     differs = parity.agreement < MIN_FLOAT_AGREEMENT or parity.max_abs_probability_diff > MAX_FLOAT_DIFFERENCE
     if recipe == "float32" and differs:
         raise ModelError(

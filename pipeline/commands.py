@@ -79,6 +79,24 @@ def verify(bundle: In) -> None:
 
 
 @app.command()
+def parity(
+    reference: In,
+    artifact: In,
+    images: In = Path("data/selfies"),
+    count: Annotated[int, typer.Option(help="images to compare on")] = 64,
+    layers: Annotated[bool, typer.Option("--layers", help="each tensor's signal-to-noise; one format only")] = False,
+) -> None:
+    """Compare two artifacts on the same images, so that a loss of precision has an address.
+
+    Example: gossamer parity artifacts/onnx/float32.onnx
+    artifacts/onnx/static_wi8_ai8.onnx --layers
+    """
+    from export.comparison import compare_artifacts, show
+
+    show(compare_artifacts(reference, artifact, images, count, layers=layers))
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine can do."""
     from pipeline.doctor import examine, show

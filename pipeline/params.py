@@ -164,14 +164,29 @@ class SelfiesParams(Section):
     images_per_shard: Positive
 
 
+class Int8Params(Section):
+    """How near 8-bit artifacts must answer on validation frames, and how they may get there.
+
+    ``max_log_odds_error`` is the root mean square of the difference in log-odds; ``percentiles`` are shares of
+    calibration frames, in percent, within each activation's range, tried in order; ``max_float_ops`` of 0 leaves none.
+    """
+
+    max_log_odds_error: Annotated[float, Field(gt=0)]
+    min_agreement: Share
+    percentiles: Annotated[tuple[Annotated[float, Field(gt=50, le=100)], ...], Field(min_length=1)]
+    max_float_ops: Annotated[int, Field(ge=0)]
+    sensitivity_images: Positive
+
+
 class ConvertParams(PlugInSection):
-    """How many rows to calibrate and to compare on."""
+    """How many rows to calibrate and to compare on, and how near 8-bit artifacts must answer."""
 
     plug_ins = ROOT / "export" / "formats"
 
     calibration_images: Positive
     parity_images: Positive
     seed: Seed
+    int8: Int8Params
 
 
 class MeasureParams(Section):

@@ -132,6 +132,27 @@ class Tensor(Record):
     meaning: str
 
 
+class QuantisationTrial(Record):
+    """One way to quantise: share of calibration frames within each range, ops left in float, and how it answered."""
+
+    percentile: float
+    float_ops: int
+    agreement: float
+    log_odds_error: float
+
+
+class Quantisation(Record):
+    """How an artifact's 8 bits were chosen: the way taken, all ways tried, and what was found to do harm.
+
+    ``sensitivity`` says how far log-odds stray where an op alone has 8 bits, the worst first; empty where never asked.
+    """
+
+    percentile: float
+    float_ops: tuple[str, ...]
+    trials: tuple[QuantisationTrial, ...]
+    sensitivity: dict[str, float]
+
+
 class Artifact(Record):
     """One exported model file of one format and recipe (file: relative to its artifact.json)."""
 
@@ -150,6 +171,7 @@ class Artifact(Record):
     tools: dict[str, str]
     checkpoint_id: str
     dataset_id: str
+    quantisation: Quantisation | None = None
 
 
 class Artifacts(Record):

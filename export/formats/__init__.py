@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import Section
+from export.parity import Judge, Predict, Trace
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.params import Int8Params, Section
 from pipeline.preprocess import Pixels, PreprocessSpec
+from pipeline.records import Quantisation
 
 if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
     from pipeline.model import PortableClassifier
 
 INPUT = "image"
 OUTPUT = "probs"
-Predict = Callable[[Pixels], NDArray[np.float32]]
 
 
 class FormatParams(Section):
@@ -45,14 +46,20 @@ class ExportJob:
         spec: Gives the input size; normalisation is inside ``network`` already.
         labels: In the order of the outputs.
         calibration: uint8 (n, height, width, 3) RGB frames for static quantisation.
+        judge: What 8-bit recipes are held against.
+        int8: How near they must answer.
         metadata: What the file says about itself, e.g. author, license, version.
+        tell: Is told what is being done.
     """
 
     network: PortableClassifier
     spec: PreprocessSpec
     labels: tuple[str, ...]
     calibration: NDArray[np.uint8]
+    judge: Judge
+    int8: Int8Params
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tell: Callable[[str], None] = print
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +91,27 @@ class Runtime:
 class Format(Protocol):
     """A module of this folder."""
 
-    SUFFIX: str
     TOOLS: tuple[str, ...]
     Params: type[FormatParams]
 
-    def export(self, job: ExportJob, recipe: str, params: Any, path: Path) -> None:  # noqa: ANN401 - its own Params
-        """Write one artifact; the same job gives the same bytes."""
+    def suffix(self, recipe: str) -> str:
+        """Name the file's ending, with its dot."""
+
+    def export(self, job: ExportJob, recipe: str, params: Any, path: Path) -> Quantisation | None:  # noqa: ANN401
+        """Write one artifact; the same job gives the same bytes. Says how activations were quantised, if they were."""
 
     def load(self, path: Path, threads: int = 1) -> Predict:
         """Open an artifact in its runtime: uint8 (height, width, 3) RGB -> float32 (labels,) probabilities.
 
         Raises:
             ModelError: The artifact is missing, truncated or not of this format.
+        """
+
+    def trace(self, path: Path) -> Trace:
+        """Open an artifact so that it shows every float tensor on the way.
+
+        Raises:
+            ModelError: As ``load``, or this form cannot show them.
         """
 
     def describe(self, path: Path) -> Interface:
@@ -119,6 +135,19 @@ def open_format(name: str) -> Format:
     if name not in format_names():
         raise ParamsError(f"format {name!r}; expected {' or '.join(format_names())}")
     return cast("Format", importlib.import_module(f"{__name__}.{name}"))
+
+
+def format_of(path: Path) -> Format:
+    """Import the format of an artifact, which lies in a folder of its name: artifacts/FORMAT/, or a bundle's.
+
+    Raises:
+        ModelError: The folder has another name.
+    """
+    name = path.resolve().parent.name
+    if name not in format_names():
+        expected = " or ".join(format_names())
+        raise ModelError(f"{path}: lies in a folder named {name!r}; expected an artifact in one named {expected}")
+    return open_format(name)
 
 
 def tool_versions(artifact_format: Format) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""Core ML: ``float16``, and ``wi8`` with 8-bit weights, each an .mlpackage that takes an image and names labels.
+"""Core ML: ``float16``, ``wi8`` with 8-bit weights, ``palette6`` and ``palette4`` with weights from a palette.
 
+``wi8_ai8`` has 8-bit weights and activations. Each is an .mlpackage that takes an image and names labels.
 Reads an ``ExportJob``; writes one package whose bytes depend on the job alone: no date, no random identifiers.
 On macOS Core ML itself runs it; elsewhere ``export.mil`` executes the program, so accuracy is measured and time is not.
 """
@@ -11,7 +12,7 @@ import json
 import platform
 import shutil
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,24 +22,30 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Predict, Runtime, check_frame
+from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.int8.coreml import open_quantiser, open_trace
+from export.int8.search import search
+from export.mil.overflow import find_overflow
 from export.mil.program import DATA, open_package, read_spec
+from export.parity import Predict, Trace
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.model import PortableClassifier
 from pipeline.preprocess import Pixels
+from pipeline.records import Quantisation
 
-SUFFIX = ".mlpackage"
 TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]
+_PALETTE_BITS = {"palette6": 6, "palette4": 4}
 _LABEL = "label"
+_CHECKED_FRAMES = 8
 _OWN_KEYS = ("author", "license", "version", "description")
 
 
 class Params(FormatParams):
     """The section ``convert.coreml``."""
 
-    recipes: Annotated[tuple[Literal["float16", "wi8"], ...], Field(min_length=1)]
+    recipes: Annotated[tuple[Literal["float16", "wi8", "palette6", "palette4", "wi8_ai8"], ...], Field(min_length=1)]
     minimum_deployment_target: Target = "iOS16"
 
 
@@ -54,18 +61,31 @@ class _ImageClassifier(torch.nn.Module):
         return torch.softmax(self.classifier.network(normalised), dim=1)
 
 
-def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
+def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
+    """Name the file's ending."""
+    return ".mlpackage"
+
+
+def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
     """Write the package ``path``; deterministic."""
-    with quiet_toolkits(), tempfile.TemporaryDirectory() as scratch:
-        model = _convert(job, params.minimum_deployment_target)
-        if recipe == "wi8":
+    chosen = None
+    with quiet_toolkits():
+        model = _convert(job, _target(recipe, params))
+        if recipe in ("wi8", "wi8_ai8"):
             model = _quantise_weights(model)
+        elif recipe in _PALETTE_BITS:
+            model = _palettise_weights(model, _PALETTE_BITS[recipe])
+    if recipe == "wi8_ai8":
+        model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
+    with quiet_toolkits(), tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
         _settle(package, job)
+        _check_halves(package, job, path)
         if path.exists():
             shutil.rmtree(path)
         shutil.copytree(package, path)
+    return chosen
 
 
 def load(path: Path, threads: int = 1) -> Predict:  # noqa: ARG001 - neither Core ML nor the executor takes a number
@@ -79,6 +99,11 @@ def load(path: Path, threads: int = 1) -> Predict:  # noqa: ARG001 - neither Cor
         return program.run(frame)
 
     return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    return open_trace(open_package(path))
 
 
 def describe(path: Path) -> Interface:
@@ -116,7 +141,16 @@ def _load_on_mac(path: Path, size: tuple[int, int], labels: tuple[str, ...]) -> 
     return predict
 
 
-@lru_cache(maxsize=1)
+def _target(recipe: str, params: Params) -> Target:
+    """Give what params say; ops that round activations came with iOS 17."""
+    return (
+        "iOS17"
+        if recipe == "wi8_ai8" and params.minimum_deployment_target == "iOS16"
+        else params.minimum_deployment_target
+    )
+
+
+@lru_cache(maxsize=2)
 def _convert(job: ExportJob, target: Target) -> Any:  # noqa: ANN401 - coremltools has no types
     """Convert to a float16 program; kept, because the quantised recipe starts from it.
 
@@ -151,6 +185,30 @@ def _quantise_weights(model: Any) -> Any:  # noqa: ANN401 - coremltools has no t
 
     each = coreml.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
     return coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=each))
+
+
+def _palettise_weights(model: Any, bits: int) -> Any:  # noqa: ANN401 - coremltools has no types
+    """Store weights as indices into a palette of 2**bits values for each tensor, chosen by k-means."""
+    from coremltools.optimize import coreml
+
+    each = coreml.OpPalettizerConfig(mode="kmeans", nbits=bits)
+    return coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=each))
+
+
+def _check_halves(package: Path, job: ExportJob, path: Path) -> None:
+    """Refuse a program whose halves overflow on calibration frames: a phone would answer NaN.
+
+    Raises:
+        ModelError: It does; names the op.
+    """
+    frames = job.calibration[:_CHECKED_FRAMES]
+    found = find_overflow(open_package(package), frames)
+    if found is not None:
+        raise ModelError(
+            f"{path.name}: op {found.kind} that gives {found.output!r} overflows float16 on calibration frame "
+            f"{found.frame}: it reaches {found.magnitude:.4g}, a half holds 65504; train again with a greater "
+            "train.weight_decay, or another train.backbone"
+        )
 
 
 def _settle(package: Path, job: ExportJob) -> None:

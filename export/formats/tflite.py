@@ -1,5 +1,6 @@
-"""TFLite, run by LiteRT: ``float32``, and ``static_wi8_ai8`` with 8-bit weights and activations.
+"""TFLite, run by LiteRT: ``float32``; ``float16`` with weights in halves; ``dynamic_wi8_afp32`` with 8-bit weights.
 
+``static_wi8_ai8`` has 8-bit weights and activations.
 Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata ride behind the
 flatbuffer as a zip archive, where Android's readers look for a model's associated files
 (https://ai.google.dev/edge/litert/conversion/tensorflow/metadata); it also shows at once when a file is cut short.
@@ -10,8 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,41 +19,53 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from export.calibration import merge_ranges
-from export.dead_channels import revive_dead_channels
-from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Predict, Runtime, check_frame
+from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.int8.search import search
+from export.int8.tflite import open_quantiser, open_trace
+from export.parity import Predict, Trace
 from export.quiet import quiet_output, quiet_toolkits
 from pipeline.errors import ModelError
 from pipeline.preprocess import Pixels
+from pipeline.records import Quantisation
 
 if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory is measured
     import torch
     from torch import nn
 
-SUFFIX = ".tflite"
 TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 SIGNATURE = "classify"
+Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Params(FormatParams):
-    """The section ``convert.tflite``; ``calibration_percentile`` of the frames lie inside the 8-bit range whole."""
+    """The section ``convert.tflite``."""
 
-    recipes: Annotated[tuple[Literal["float32", "static_wi8_ai8"], ...], Field(min_length=1)]
-    calibration_percentile: Annotated[float, Field(gt=50, le=100)] = 95.0
+    recipes: Annotated[
+        tuple[Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"], ...], Field(min_length=1)
+    ]
 
 
-def export(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
+def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
+    """Name the file's ending."""
+    return ".tflite"
+
+
+def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:  # noqa: ARG001
     """Write ``path``; deterministic."""
+    chosen = None
     with quiet_toolkits():
         model = _convert(job)
-        if recipe == "static_wi8_ai8":
-            model = _quantise(model, job.calibration, params.calibration_percentile)
+        if recipe in ("float16", "dynamic_wi8_afp32"):
+            model = _compress_weights(model, recipe)
+    if recipe == "static_wi8_ai8":
+        model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
     path.write_bytes(model)
     files = {"labels.txt": "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
+    return chosen
 
 
 def load(path: Path, threads: int = 1) -> Predict:
@@ -69,6 +81,13 @@ def load(path: Path, threads: int = 1) -> Predict:
         return np.asarray(interpreter.get_tensor(output_details["index"])[0], np.float32)
 
     return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    _labels(path)
+    with quiet_output():
+        return open_trace(path.read_bytes())
 
 
 def describe(path: Path) -> Interface:
@@ -124,74 +143,23 @@ def _named(network: nn.Module) -> nn.Module:
     return Named()
 
 
-def _quantise(model: bytes, calibration: NDArray[np.uint8], percentile: float) -> bytes:
-    """Quantise weights and activations; hard-swish and softmax stay float.
-
-    An 8-bit hard-swish halves MobileNetV3's speed in XNNPACK, which then runs the graph in pieces, and 8-bit
-    probabilities are too coarse to set a threshold on.
-    """
+def _compress_weights(model: bytes, recipe_name: str) -> bytes:
+    """Store weights as halves, or as 8-bit integers; the runtime then rounds activations as they come."""
     from ai_edge_quantizer import qtyping, quantizer, recipe
 
-    ranges = _ranges(model, calibration, percentile)
-    steps = {name: float((ends["max"] - ends["min"]).item()) / 255 for name, ends in ranges.items()}
-    work = quantizer.Quantizer(bytearray(revive_dead_channels(model, steps)))
-    work.load_quantization_recipe(recipe.static_wi8_ai8())
-    names = qtyping.TFLOperationName
-    for operation in (names.SOFTMAX, names.OUTPUT, names.HARD_SWISH):
-        work.update_quantization_recipe(regex=".*", operation_name=operation, algorithm_key="no_quantize")
-    result = work.quantize(ranges, enable_progress_report=False, enable_progress_bar=False)
+    work = quantizer.Quantizer(bytearray(model))
+    if recipe_name == "float16":
+        halves = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+        work.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            op_config=qtyping.OpQuantizationConfig(weight_tensor_config=halves, explicit_dequantize=True),
+            algorithm_key="float_casting",
+        )
+    else:
+        work.load_quantization_recipe(getattr(recipe, recipe_name)())
+    result = work.quantize(enable_progress_report=False, enable_progress_bar=False)
     return bytes(result.quantized_model)
-
-
-def _ranges(model: bytes, calibration: NDArray[np.uint8], percentile: float) -> dict[str, dict[str, Any]]:
-    """Range of every float activation; those before the first convolution have exactly the range that pixels have.
-
-    A range taken from calibration frames would clip the pixels of brighter ones, so a black and a white frame give it.
-    """
-    names, pixel_tensors = _activations(model)
-    low, high = merge_ranges(*_extremes(model, names, calibration), percentile)
-    ends = [np.full_like(calibration[0], level) for level in (0, 255)]
-    ends_low, ends_high = _extremes(model, names[:pixel_tensors], ends)
-    low[:pixel_tensors], high[:pixel_tensors] = ends_low.min(axis=0), ends_high.max(axis=0)
-    return {
-        name: {"min": np.array([[low[i]]], np.float32), "max": np.array([[high[i]]], np.float32)}
-        for i, name in enumerate(names)
-    }
-
-
-def _extremes(
-    model: bytes, names: list[str], frames: Iterable[Pixels]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest value of the named tensors on every frame, each (frames, tensors)."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=True)
-    interpreter.allocate_tensors()
-    indices = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
-    lows, highs = [], []
-    for frame in frames:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frame[None])
-        interpreter.invoke()
-        values = [interpreter.get_tensor(indices[name]) for name in names]
-        lows.append([float(value.min()) for value in values])
-        highs.append([float(value.max()) for value in values])
-    return np.array(lows), np.array(highs)
-
-
-def _activations(model: bytes) -> tuple[list[str], int]:
-    """Names of the float tensors that operators write, in order, and how many come before the first convolution."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = schema.ModelT.InitFromPackedBuf(model, 0)
-    tensors = graph.subgraphs[0].tensors
-    names: list[str] = []
-    pixel_tensors: int | None = None
-    for operator in graph.subgraphs[0].operators:
-        if graph.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.CONV_2D:
-            pixel_tensors = len(names) if pixel_tensors is None else pixel_tensors
-        written = [tensors[index] for index in operator.outputs]
-        names += [tensor.name.decode() for tensor in written if tensor.type == schema.TensorType.FLOAT32]
-    return names, pixel_tensors or 0
 
 
 def _labels(path: Path) -> tuple[str, ...]:

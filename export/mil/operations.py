@@ -6,6 +6,7 @@ Arguments arrive by their MIL names: activations as tensors, constants as numpy 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from export.mil.values import unpack
 from pipeline.errors import ModelError
 
 Arguments = Mapping[str, Any]
@@ -108,9 +110,12 @@ def _conv(arguments: Arguments) -> torch.Tensor:
     else:
         raise ModelError(f"op conv with pad_type {kind}; expected valid, same or custom")
     bias = tensor_of(arguments["bias"]) if "bias" in arguments else None
-    padded = functional.pad(x, (left, right, top, bottom))
+    if top == bottom and left == right:
+        padding = top, left
+    else:  # torch pads both sides of an axis alike
+        x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
     groups = int(arguments.get("groups", 1))
-    return functional.conv2d(padded, weight, bias, stride=strides, dilation=dilations, groups=groups)
+    return functional.conv2d(x, weight, bias, stride=strides, padding=padding, dilation=dilations, groups=groups)
 
 
 def _same_padding(
@@ -134,12 +139,54 @@ def _affine_dequantize(arguments: Arguments) -> torch.Tensor:
     return torch.from_numpy((stored - zero) * scale)
 
 
+def _quantize(arguments: Arguments) -> torch.Tensor:
+    """Activations to integers, held as floats: round(input / scale) + zero point, within the range of their type."""
+    kind = arguments["output_dtype"]
+    if kind not in ("int8", "uint8"):
+        raise ModelError(f"op quantize to {kind}; expected int8 or uint8")
+    scale, zero = _of_axis(arguments, "scale"), _of_axis(arguments, "zero_point")
+    least, greatest = (-128, 127) if kind == "int8" else (0, 255)
+    return torch.clamp(torch.round(tensor_of(arguments["input"]) / scale) + zero, least, greatest)
+
+
+def _dequantize(arguments: Arguments) -> torch.Tensor:
+    """Integers to activations: scale * (input - zero point)."""
+    return (tensor_of(arguments["input"]) - _of_axis(arguments, "zero_point")) * _of_axis(arguments, "scale")
+
+
+def _of_axis(arguments: Arguments, name: str) -> torch.Tensor:
+    """Scale or zero point: one number, or one for each slice along ``axis``; no zero point is zero."""
+    values = tensor_of(arguments.get(name, 0.0))
+    if values.dim() == 0:
+        return values
+    shape = [1] * tensor_of(arguments["input"]).dim()
+    shape[int(arguments["axis"])] = -1
+    return values.reshape(shape)
+
+
 def _blockwise_shift_scale(arguments: Arguments) -> torch.Tensor:
     """Weights stored as integers: scale * (stored - offset), a scale for each block."""
     stored = np.asarray(arguments["data"], np.float32)
     scale = _spread(arguments["scale"], stored.shape)
     offset = _spread(arguments["offset"], stored.shape) if "offset" in arguments else np.float32(0)
     return torch.from_numpy((stored - offset) * scale)
+
+
+def _lut_to_dense(arguments: Arguments) -> torch.Tensor:
+    """Weights stored as indices into a palette; up to iOS 17 packed, with their shape, later with palettes by block."""
+    palette = np.asarray(arguments["lut"], np.float32)
+    if "shape" in arguments:
+        shape = _integers(arguments["shape"])
+        bits = (palette.size - 1).bit_length()
+        indices = unpack(np.asarray(arguments["indices"]), bits, math.prod(shape))
+        return torch.from_numpy(palette.reshape(-1)[indices].reshape(shape))
+    indices = np.asarray(arguments["indices"])
+    if palette.shape[-1] != 1:
+        raise ModelError(f"op constexpr_lut_to_dense with vectors of {palette.shape[-1]}; expected single numbers")
+    blocks = [
+        np.arange(size) // (size // number) for size, number in zip(indices.shape, palette.shape[:-2], strict=True)
+    ]
+    return torch.from_numpy(palette[(*np.ix_(*blocks), indices, 0)])
 
 
 def _along(values: Any, shape: list[int]) -> Any:  # noqa: ANN401 - arrays
@@ -164,10 +211,13 @@ OPERATIONS: dict[str, Operation] = {
     "clip": _clip,
     "constexpr_affine_dequantize": _affine_dequantize,
     "constexpr_blockwise_shift_scale": _blockwise_shift_scale,
+    "constexpr_lut_to_dense": _lut_to_dense,
     "conv": _conv,
+    "dequantize": _dequantize,
     "linear": _linear,
     "mul": _mul,
     "pad": _pad,
+    "quantize": _quantize,
     "reduce_mean": _reduce_mean,
     "relu": _relu,
     "reshape": _reshape,

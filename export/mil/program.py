@@ -7,7 +7,7 @@ on hardware that computes each op exactly and stores halves; "float32" never rou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,14 +61,19 @@ class Program:
 
     def run(self, frame: Pixels, mode: Mode = "declared") -> NDArray[np.float32]:
         """Classify one frame: uint8 (height, width, 3) RGB in 0..255 -> float32 (labels,)."""
+        values = {step.output: value for step, value in self.trace(frame, mode)}
+        return np.asarray(values[self.probabilities].reshape(-1).numpy(), np.float32)
+
+    def trace(self, frame: Pixels, mode: Mode = "declared") -> Iterator[tuple[Step, torch.Tensor]]:
+        """Yield what every op gives, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255."""
         pixels = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None], np.float32))
         values: dict[str, torch.Tensor] = {self.input_name: pixels}
-        with torch.inference_mode():
-            for step in self.steps:
-                arguments = {**step.arguments, **{key: values[name] for key, name in step.names.items()}}
+        for step in self.steps:
+            arguments = {**step.arguments, **{key: values[name] for key, name in step.names.items()}}
+            with torch.inference_mode():
                 value = OPERATIONS[step.kind](arguments)
                 values[step.output] = value.half().float() if step.half and mode == "declared" else value
-        return np.asarray(values[self.probabilities].reshape(-1).numpy(), np.float32)
+            yield step, values[step.output]
 
 
 def open_package(path: Path) -> Program:
@@ -156,11 +161,17 @@ def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step
             arguments[key] = constants[binding.name]
         else:
             names[key] = binding.name
+    # Halves are widened here once, and not again for every frame.
+    arguments = {key: _widen(value) for key, value in arguments.items()}
     return Step(operation.type, arguments, names, output.name, output.type.tensorType.dataType == FLOAT16)
 
 
 def _round(value: torch.Tensor, half: bool) -> torch.Tensor:
     return tensor_of(value).half().float() if half else value
+
+
+def _widen(value: Any) -> Any:  # noqa: ANN401 - array, text or list
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float16 else value
 
 
 def _weights(path: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ModelError
 
@@ -22,6 +23,8 @@ _STRING = 2
 _BOOL = 1
 _DTYPES = {_BOOL: np.bool_, FLOAT16: np.float16, FLOAT32: np.float32, 21: np.int8, 22: np.int16, 23: np.int32}
 _DTYPES |= {24: np.int64, 31: np.uint8, 32: np.uint16, 33: np.uint32}
+_PACKED = {35: 4, 36: 2, 37: 1, 38: 6, 39: 3}
+"""Unsigned integers of so many bits, packed from the lowest bit of each byte on."""
 _SENTINEL = 0xDEADBEEF
 _METADATA = struct.Struct("<IIQQ")
 
@@ -40,6 +43,10 @@ def read_value(value: Any, weights: Path) -> Any:  # noqa: ANN401 - protobuf in;
     shape = tuple(int(side.constant.size) for side in value.type.tensorType.dimensions)
     if kind == _STRING:
         return str(value.immediateValue.tensor.strings.values[0])
+    if kind in _PACKED:
+        count, bits = math.prod(shape), _PACKED[kind]
+        packed = _read_blob(weights, int(value.blobFileValue.offset), np.dtype(np.uint8), (-(-count * bits // 8),))
+        return unpack(packed, bits, count).reshape(shape)
     if kind not in _DTYPES:
         raise ModelError(f"{weights.parent}: constant of MIL type {kind}; expected one of {sorted(_DTYPES)}")
     if value.WhichOneof("value") == "blobFileValue":
@@ -49,6 +56,12 @@ def read_value(value: Any, weights: Path) -> Any:  # noqa: ANN401 - protobuf in;
     if isinstance(stored, bytes):
         return np.frombuffer(stored, _DTYPES[kind]).reshape(shape)
     return np.array(list(stored)).astype(_DTYPES[kind]).reshape(shape)
+
+
+def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
+    """Take ``count`` integers of ``bits`` bits each out of bytes."""
+    single = np.unpackbits(packed, bitorder="little")[: count * bits].reshape(count, bits)
+    return np.packbits(single, axis=1, bitorder="little")[:, 0]
 
 
 def _read_blob(weights: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:  # noqa: ANN401

@@ -224,8 +224,9 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     import torch
     from torch import nn
 
-    from export.formats import ExportJob, open_format
+    from export.formats import open_format
     from pipeline.model import CheckpointConfig, PortableClassifier, build_network, load_checkpoint, save_checkpoint
+    from tests.export.tiny import job_of
 
     torch.manual_seed(0)
     spec = PreprocessSpec(input_size=(64, 48))
@@ -242,7 +243,7 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     config = save_checkpoint(tmp_path / "checkpoint", network, config)
     onnx = open_format("onnx")
     portable = PortableClassifier(load_checkpoint(tmp_path / "checkpoint").network, spec).eval()
-    job = ExportJob(portable, spec, config.labels, np.zeros((1, 64, 48, 3), np.uint8))
+    job = job_of(portable, np.zeros((1, 64, 48, 3), np.uint8))
     onnx.export(job, "float32", onnx.Params(recipes=("float32",)), tmp_path / "model.onnx")
     update = {"checkpoint_id": config.checkpoint_id, "preprocess": spec.model_dump(mode="json")}
     record = artifact("onnx", "float32").model_copy(update=update)

@@ -16,14 +16,14 @@ from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import Checkpoint
 from pipeline.records import Artifacts, read_json
 from tests.export.conftest import Convert
-from tests.export.tiny import LABELS, SPEC, convert_params
+from tests.export.tiny import LABELS, RECIPES, SPEC, convert_params
 
 
 def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint: Checkpoint) -> None:
     result, folder = convert("onnx")
     written = read_json(folder / ARTIFACT_JSON, Artifacts)
     assert written == result.artifacts
-    assert [artifact.id for artifact in written.artifacts] == ["onnx-float32", "onnx-static_wi8_ai8"]
+    assert [artifact.id for artifact in written.artifacts] == [f"onnx-{recipe}" for recipe in RECIPES["onnx"]]
     for artifact in written.artifacts:
         path = folder / artifact.file
         assert (artifact.sha256, artifact.size_bytes) == (sha256_of(path), size_of(path))
@@ -36,9 +36,21 @@ def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint:
         assert "onnxruntime" in artifact.tools
 
 
+def test_artifact_json_says_how_8_bits_were_chosen(convert: Convert) -> None:
+    records = {artifact.recipe: artifact.quantisation for artifact in convert("onnx")[0].artifacts.artifacts}
+    assert records["float32"] is None
+    assert records["float16"] is None
+    searched = records["static_wi8_ai8"]
+    assert searched is not None
+    assert searched == records["static_wi8_ai8_ort"]
+    assert (searched.percentile, searched.float_ops) == (95.0, ())
+    assert len(searched.trials) == 1
+    assert 0 < searched.trials[0].log_odds_error < 2
+
+
 def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
     result, folder = convert("onnx")
-    assert set(result.metrics) == {"float32", "static_wi8_ai8"}
+    assert set(result.metrics) == set(RECIPES["onnx"])
     figures = result.metrics["float32"]
     assert figures["agreement"] == 1.0
     assert figures["max_abs_probability_diff"] < 1e-4
@@ -49,7 +61,9 @@ def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
 
 def test_nothing_but_the_artifacts_is_written(convert: Convert) -> None:
     _, folder = convert("onnx")
-    assert {file.name for file in folder.iterdir()} == {"float32.onnx", "static_wi8_ai8.onnx", ARTIFACT_JSON}
+    models = {"float32.onnx", "float16.onnx", "static_wi8_ai8.onnx", "float32_ort.ort", "static_wi8_ai8_ort.ort"}
+    names = {*models, ARTIFACT_JSON}
+    assert {file.name for file in folder.iterdir()} == names
     assert [file.name for file in folder.parent.iterdir()] == ["onnx"]
 
 
@@ -107,6 +121,9 @@ def test_wrong_params_and_missing_rows_are_said_before_anything_is_converted(
         run(convert_params(tflite={"recipes": []}), "tflite", checkpoint, rows, tmp_path / "tflite")
     with pytest.raises(DataError, match="no image to calibrate on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, [], rows.parity), tmp_path / "onnx")
+    helmets = [row for row in rows.calibration if row.label == "helmet"]
+    with pytest.raises(DataError, match=r"12 images to calibrate on, all helmet; expected some of each of no_helm"):
+        run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, helmets, rows.parity), tmp_path / "onnx")
     with pytest.raises(DataError, match="no image to compare on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, rows.calibration, []), tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []

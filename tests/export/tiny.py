@@ -6,13 +6,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.model import build_network
-from pipeline.params import ConvertParams
+from export.formats import ExportJob
+from export.parity import Judge
+from pipeline.model import PortableClassifier, build_network
+from pipeline.params import ConvertParams, Int8Params
 from pipeline.preprocess import PreprocessSpec
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")
-RECIPES = {"coreml": ["float16", "wi8"], "onnx": ["float32", "static_wi8_ai8"], "tflite": ["float32", "static_wi8_ai8"]}
+RECIPES = {
+    "coreml": ["float16", "wi8", "palette6", "palette4", "wi8_ai8"],
+    "onnx": ["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"],
+    "tflite": ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"],
+}
+INT8 = {
+    "max_log_odds_error": 0.5,
+    "min_agreement": 0.8,
+    "percentiles": [95.0],
+    "max_float_ops": 0,
+    "sensitivity_images": 4,
+}
 
 
 def draw_frames(count: int, seed: int) -> NDArray[np.uint8]:
@@ -47,5 +60,13 @@ def build_lively_network(padding: str = "symmetric") -> torch.nn.Module:
 def convert_params(**sections: dict[str, object]) -> ConvertParams:
     every: dict[str, dict[str, object]] = {name: {"recipes": recipes} for name, recipes in RECIPES.items()}
     return ConvertParams.model_validate(
-        {"calibration_images": 16, "parity_images": 24, "seed": 1, **every, **sections},
+        {"calibration_images": 16, "parity_images": 24, "seed": 1, "int8": INT8, **every, **sections},
     )
+
+
+def job_of(classifier: PortableClassifier, calibration: NDArray[np.uint8]) -> ExportJob:
+    """An export's job whose 8-bit recipes are held against the classifier itself."""
+    frames = draw_frames(24, 3)
+    answers = classifier(torch.from_numpy(frames)).detach().numpy()
+    judge = Judge(frames, answers, 0.5)
+    return ExportJob(classifier, SPEC, LABELS, calibration, judge, Int8Params.model_validate(INT8))

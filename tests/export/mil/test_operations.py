@@ -96,7 +96,47 @@ def test_blockwise_weights_have_a_scale_a_block() -> None:
     assert run("constexpr_blockwise_shift_scale", **given).tolist() == [[0, 1, 20, 30], [8, 10, 120, 140]]
 
 
+def test_a_palette_gives_weights_by_packed_indices_and_their_shape() -> None:
+    palette = np.linspace(-1, 1, 64).astype(np.float16)
+    indices = np.random.default_rng(0).integers(0, 64, 10)
+    bits = (indices[:, None] >> np.arange(6)) & 1
+    packed = np.packbits(bits.reshape(-1).astype(np.uint8), bitorder="little")
+    given = {"indices": packed, "lut": palette, "shape": np.array([2, 5, 1, 1])}
+    expected = palette[indices].astype(np.float32).reshape(2, 5, 1, 1)
+    np.testing.assert_array_equal(run("constexpr_lut_to_dense", **given), expected)
+
+
+def test_each_block_has_its_own_palette() -> None:
+    palettes = np.arange(8, dtype=np.float16).reshape(2, 1, 4, 1)
+    indices = np.array([[0, 3], [1, 2], [0, 3], [2, 2]], np.uint8)
+    weights = run("constexpr_lut_to_dense", indices=indices, lut=palettes)
+    assert weights.tolist() == [[0, 3], [1, 2], [4, 7], [6, 6]]
+    with pytest.raises(ModelError, match="vectors of 2"):
+        run("constexpr_lut_to_dense", indices=indices, lut=np.zeros((1, 1, 4, 2)))
+
+
 def test_a_cast_to_integers_is_refused() -> None:
     assert run("cast", x=X, dtype="fp16") is X
     with pytest.raises(ModelError, match="cast to int32"):
         run("cast", x=X, dtype="int32")
+
+
+def test_quantize_rounds_half_to_even_and_stays_within_its_type() -> None:
+    given = torch.tensor([-300.0, -1.25, 0.25, 0.75, 1.25, 300.0])
+    stored = run("quantize", input=given, scale=np.float16(0.5), zero_point=np.int8(3), output_dtype="int8")
+    assert stored.tolist() == [-128, 1, 3, 5, 5, 127]
+    assert run("quantize", input=given, scale=np.float16(0.5), output_dtype="uint8").tolist() == [0, 0, 0, 2, 2, 255]
+
+
+def test_dequantize_undoes_quantize_within_half_a_step() -> None:
+    scale, zero = np.array([0.1, 0.2, 0.3, 0.4], np.float32), np.array([-3, 0, 5, 2], np.int8)
+    kept = {"scale": scale, "zero_point": zero, "axis": 1}
+    stored = run("quantize", input=X, output_dtype="int8", **kept)
+    error = (run("dequantize", input=stored, **kept) - X).abs().amax(dim=(0, 2, 3)).numpy()
+    assert (error <= scale / 2 + 1e-6).all()
+    assert (error > scale / 4).all()
+
+
+def test_quantize_to_four_bits_is_refused() -> None:
+    with pytest.raises(ModelError, match="quantize to int4; expected int8 or uint8"):
+        run("quantize", input=X, scale=np.float16(1), output_dtype="int4")

@@ -50,7 +50,8 @@ def test_the_program_knows_its_image_and_its_labels(package: Path) -> None:
     assert program.labels == LABELS
 
 
-def test_compressed_weights_are_unpacked_as_coremltools_does(convert: Convert, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["wi8", "palette6", "palette4"])
+def test_compressed_weights_are_unpacked_as_coremltools_does(convert: Convert, tmp_path: Path, recipe: str) -> None:
     import warnings
 
     with warnings.catch_warnings():
@@ -58,10 +59,10 @@ def test_compressed_weights_are_unpacked_as_coremltools_does(convert: Convert, t
         import coremltools
         from coremltools.optimize.coreml import decompress_weights
 
-        path = Path(shutil.copytree(convert("coreml")[1] / "wi8.mlpackage", tmp_path / "wi8.mlpackage"))
+        path = Path(shutil.copytree(convert("coreml")[1] / f"{recipe}.mlpackage", tmp_path / "copy.mlpackage"))
         plain = decompress_weights(coremltools.models.MLModel(str(path), skip_model_load=True))
         unpacked = open_package(Path(plain.package_path))
-    assert sha256_of(path) == sha256_of(convert("coreml")[1] / "wi8.mlpackage"), "coremltools rewrote the package"
+    assert sha256_of(path) == sha256_of(convert("coreml")[1] / f"{recipe}.mlpackage"), "coremltools rewrote the package"
     frame = draw_frames(1, 6)[0]
     np.testing.assert_array_equal(open_package(path).run(frame), unpacked.run(frame))
 

@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export.dead_channels import raise_weights, revive_dead_channels
+from export.int8.dead_channels import raise_weights, revive_dead_channels
 from tests.export.conftest import Convert
 
 

@@ -1,0 +1,113 @@
+"""Artifacts as plain use of each toolkit gives them: defaults everywhere, on the same float32 weights and images.
+
+What stands beside Gossamer's own recipes, so that what calibration and search are worth can be seen. Reads artifacts
+of one folder, writes others beside a record of each.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.calibration import take_ranges
+from export.fingerprint import sha256_of, size_of
+from export.formats import INPUT
+from export.int8.coreml import open_saved, open_trace, own_ranges
+from export.quiet import quiet_toolkits
+from pipeline.errors import DataError
+from pipeline.records import Artifact, Artifacts, read_json
+
+SUFFIX = "_plain"
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    "onnx": {"static_wi8_ai8": "float32.onnx"},
+    "tflite": {"static_wi8_ai8": "float32.tflite"},
+    "coreml": {"wi8": "float16.mlpackage", "wi8_ai8": "float16.mlpackage"},
+}
+"""Format -> recipe -> the float artifact that plain use starts from."""
+
+
+def write_plain(folder: Path, frames: NDArray[np.uint8], out: Path) -> list[tuple[Path, Artifact]]:
+    """Quantise the float artifact in artifacts/FORMAT with the toolkit's defaults.
+
+    Args:
+        folder: artifacts/FORMAT, with its artifact.json.
+        frames: Calibration frames, uint8 (n, height, width, 3) RGB.
+        out: Folder to write.
+
+    Returns:
+        (model, its record) of each; the recipe ends in ``_plain``.
+
+    Raises:
+        DataError: artifact.json is missing, or names no float artifact to start from.
+    """
+    listed = read_json(folder / "artifact.json", Artifacts)
+    records = {artifact.recipe: artifact for artifact in listed.artifacts}
+    made = []
+    out.mkdir(parents=True, exist_ok=True)
+    for recipe, source in SOURCES[listed.format].items():
+        record = records.get(Path(source).stem)
+        if record is None:
+            raise DataError(f"{folder}: no {source}; expected it among params.yaml convert.{listed.format}.recipes")
+        path = out / f"{recipe}{SUFFIX}{Path(source).suffix}"
+        with quiet_toolkits():
+            _QUANTISE[listed.format](folder / source, recipe, frames, path)
+        changes = {"recipe": f"{recipe}{SUFFIX}", "id": f"{listed.format}-{recipe}{SUFFIX}"}
+        sizes = {"file": path.name, "sha256": sha256_of(path), "size_bytes": size_of(path)}
+        made.append((path, record.model_copy(update={**changes, **sizes})))
+    return made
+
+
+def _plain_onnx(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
+    """ONNX Runtime's quantize_static: min-max ranges, signed 8 bits, a scale a tensor."""
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+    class Frames(CalibrationDataReader):  # type: ignore[misc]
+        """Hands over one frame after the other."""
+
+        def __init__(self) -> None:
+            self.frames: Iterator[NDArray[np.uint8]] = iter(frames)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            """Give the next frame; None at the end."""
+            frame = next(self.frames, None)
+            return None if frame is None else {INPUT: frame[None]}
+
+    quantize_static(str(source), str(path), Frames())
+
+
+def _plain_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
+    """AI Edge Quantizer's static recipe with its own calibration: a moving average of minimum and maximum.
+
+    The graph itself turns its 256 levels of probability back into floats, as whoever reads them would.
+    """
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+
+    work = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
+    output = qtyping.TFLOperationName.OUTPUT
+    work.update_quantization_recipe(regex=".*", operation_name=output, algorithm_key="no_quantize")
+    ranges = work.calibrate({"classify": [{INPUT: frame[None]} for frame in frames]})
+    path.write_bytes(bytes(work.quantize(ranges).quantized_model))
+    with zipfile.ZipFile(source) as labels, zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", labels.read("labels.txt"))
+
+
+def _plain_coreml(source: Path, recipe: str, frames: NDArray[np.uint8], path: Path) -> None:
+    """Quantise linearly and symmetrically with coremltools; our executor finds the extremes, its own asks for a Mac."""
+    import coremltools
+    from coremltools.optimize import coreml
+
+    config = coreml.OptimizationConfig(global_config=coreml.OpLinearQuantizerConfig())
+    model: Any = coremltools.models.MLModel(str(source), skip_model_load=True)
+    if recipe == "wi8_ai8":
+        extremes = take_ranges(open_trace(open_saved(model)), frames).merge(100)
+        with own_ranges({name: {"rmin": low, "rmax": high} for name, (low, high) in extremes.items()}):
+            model = coreml.linear_quantize_activations(model, config, [{}])
+    coreml.linear_quantize_weights(model, config).save(str(path))
+
+
+_QUANTISE = {"onnx": _plain_onnx, "tflite": _plain_tflite, "coreml": _plain_coreml}

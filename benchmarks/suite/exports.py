@@ -1,0 +1,199 @@
+"""Exports: what does each recipe cost in decisions, for each backbone, and what would plain use of the toolkits cost?
+
+Every backbone learns from the same curated images, is exported in every recipe of params.yaml, and answers the same
+rendered selfies in each format's own runtime (Core ML in our executor). Beside each 8-bit recipe stands what the
+toolkit's defaults make of the same weights and the same calibration images.
+
+Reads params.yaml, policies/ and the code; leaves its work in the work area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field
+
+from benchmarks.answers import Subject, answer, check, on_this_machine, read_artifacts, read_reference
+from benchmarks.plain import write_plain
+from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
+from benchmarks.suite import Tell
+from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
+from export.calibration import choose_rows
+from pipeline.metrics import wilson_interval
+from pipeline.params import Positive, Section, Seed, Share, load_params
+from pipeline.records import Image, Record, read_json, read_rows, write_json
+from pipeline.shards import INDEX, load_batch, read_index
+
+FORMATS = ("coreml", "onnx", "tflite")
+CHECKPOINT_FOLDER, ARTIFACTS = Path("models/checkpoint"), Path("artifacts")
+IMAGES, KEPT = Path("data/images"), Path("data/kept.jsonl")
+ROWS = Path("data/train.jsonl"), Path("data/val.jsonl")
+PREDICTIONS = "predictions.parquet"
+
+
+class Params(Section):
+    """What is trained and exported.
+
+    Attributes:
+        backbones: Names of timm.
+        images: Prompts that the generator draws.
+        generator: Who draws them.
+        selfies: That every artifact answers.
+        sure: Decisions count as sure where the checkpoint's probability lies further from the threshold than this.
+        seed: Of prompts.
+    """
+
+    backbones: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "mobilenetv3_small_100",
+        "mobilenetv2_100",
+        "mobilenetv4_conv_small",
+        "tf_efficientnet_lite0",
+    )
+    images: Positive = 6400
+    generator: Literal["stable_diffusion", "rendered"] = "stable_diffusion"
+    selfies: Positive = 2000
+    sure: Share = 0.1
+    seed: Seed = 2312
+
+
+class Sizes(Record):
+    """Artifact -> bytes, of those that toolkits' defaults made as well."""
+
+    size_bytes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The benchmark's work area, and what its steps need to know."""
+
+    work: Path
+    values: Mapping[str, Any]
+    params: Params
+
+    @property
+    def policy(self) -> str:
+        """The policy's file, as commands are told it."""
+        return f"{POLICIES}/{self.values['policy']}.yaml"
+
+    def open(self, name: str, backbone: str = "") -> Path:
+        """Make a folder to run commands in."""
+        changes: dict[str, dict[str, Any]] = {
+            "dataset": {"source": "generated"},
+            "prompts": {"count": self.params.images, "seed": self.params.seed, "top_up": {}},
+            "generate": {"generator": self.params.generator},
+            "selfies": {"source": "rendered", "count": self.params.selfies},
+            "train": {"backbone": backbone, "pretrained": "none"} if backbone else {},
+        }
+        return open_folder(self.work / name, derive(self.values, changes), Path(POLICIES))
+
+
+def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
+    """Draw, curate, train, export and answer; what is done already is not done again.
+
+    Raises:
+        ParamsError: The checkout's params.yaml is missing or wrong.
+        DataError: A command failed.
+    """
+    load_params()
+    course = Course(workspace, yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")), params)
+    carry_out(list(plan(course)), tell)
+    return {backbone: figures(course.work / backbone, params.sure) for backbone in params.backbones}
+
+
+def plan(course: Course) -> Iterator[Step]:
+    """Every step: images, selfies, and for each backbone its training, exports and answers."""
+    data = course.open("data")
+    act = partial(gossamer, data, "selfies", course.policy, "data/selfies")
+    yield Step("data/selfies", "selfies", data, act, (data / "data/selfies" / INDEX,))
+    outs: tuple[Path, ...] = (data / "data/prompts.jsonl", data / "metrics/prompts.json")
+    yield Step("data/prompts", "prompts", data, partial(gossamer, data, "prompts", course.policy, *outs), outs)
+    act = partial(gossamer, data, "generate", outs[0], course.policy, IMAGES, "metrics/generate.json")
+    yield Step("data/generate", "generate", data, act, (data / IMAGES / INDEX,), ("data/prompts",))
+    curated = KEPT, Path("data/rejected.jsonl"), Path("metrics/curate.json"), Path("report/curation")
+    act = partial(gossamer, data, "curate", IMAGES, course.policy, *curated)
+    yield Step("data/curate", "curate", data, act, tuple(data / out for out in curated), ("data/generate",))
+    act = partial(gossamer, data, "split", KEPT, *ROWS)
+    yield Step("data/split", "split", data, act, tuple(data / rows for rows in ROWS), ("data/curate",))
+    for backbone in course.params.backbones:
+        yield from _backbone(course, backbone, data)
+
+
+def figures(folder: Path, sure: float) -> dict[str, Any]:
+    """A row for the checkpoint and each artifact of one backbone; what was not answered has no figures."""
+    table = read_predictions(folder / PREDICTIONS)
+    sizes = read_json(folder / "sizes.json", Sizes).size_bytes
+    right = table.decisions(CHECKPOINT) == table.targets
+    low, high = wilson_interval(int(right.sum()), len(right))
+    reference = {"accuracy": float(right.mean()), "accuracy_low": low, "accuracy_high": high, "fnr": _fnr(table)}
+    rows: dict[str, Any] = {CHECKPOINT: reference}
+    for name, size in sizes.items():
+        told = artifact_figures(table, name, sure) if table.is_whole(name) else {}
+        rows[name] = {**told, "size_bytes": size, "arm64_instructions": None}
+    return rows
+
+
+def artifact_figures(table: Predictions, name: str, sure: float) -> dict[str, float]:
+    """How one artifact's answers differ from the checkpoint's on the same selfies.
+
+    ``agreement`` is over all of them, ``agreement_sure`` over those on which the checkpoint's probability of the
+    positive label lies further than ``sure`` from the threshold.
+    """
+    decided, theirs = table.decisions(name), table.decisions(CHECKPOINT)
+    probabilities = table.probabilities[CHECKPOINT]
+    certain = np.abs(probabilities[:, -1] - table.thresholds[CHECKPOINT]) > sure
+    equal = decided == theirs
+    drop = float((theirs == table.targets).mean()) - float((decided == table.targets).mean())
+    return {
+        "accuracy_drop_points": 100 * drop,
+        "agreement": float(equal.mean()),
+        "agreement_sure": float(equal[certain].mean()) if certain.any() else float("nan"),
+        "max_abs_probability_diff": float(np.abs(table.probabilities[name] - probabilities).max()),
+        "fnr": _fnr(table, name),
+    }
+
+
+def _fnr(table: Predictions, column: str = CHECKPOINT) -> float:
+    positive = table.targets == len(table.labels) - 1
+    return float((table.decisions(column)[positive] != table.targets[positive]).mean())
+
+
+def _backbone(course: Course, backbone: str, data: Path) -> Iterator[Step]:
+    folder = course.open(backbone, backbone)
+    rows = tuple(data / each for each in ROWS)
+    outs = CHECKPOINT_FOLDER, Path("metrics/train.json"), Path("plots/train.csv")
+    act = partial(gossamer, folder, "train", *rows, data / IMAGES, course.policy, *outs)
+    trained = f"{backbone}/train"
+    yield Step(trained, "train", folder, act, tuple(folder / out for out in outs), ("data/split",))
+    for name in FORMATS:
+        places = CHECKPOINT_FOLDER, *rows, data / IMAGES, Path(course.policy), ARTIFACTS, Path("metrics")
+        act = partial(gossamer, folder, "convert", name, *places)
+        made = folder / ARTIFACTS / name / "artifact.json"
+        yield Step(f"{backbone}/convert-{name}", "convert", folder, act, (made,), (trained,), name)
+    judge = partial(_judge, course, folder, data)
+    needs = (*(f"{backbone}/convert-{name}" for name in FORMATS), "data/selfies")
+    outcome = folder / PREDICTIONS, folder / "sizes.json"
+    yield Step(f"{backbone}/judge", "measure", folder, judge, outcome, needs)
+
+
+def _judge(course: Course, folder: Path, data: Path) -> None:
+    """Quantise plainly as well, and write everyone's answers on the selfies."""
+    reference = read_reference(folder / CHECKPOINT_FOLDER)
+    section = course.values["convert"]
+    chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
+    frames = load_batch(data / IMAGES, chosen, reference.preprocess)
+    artifacts = read_artifacts(folder / ARTIFACTS)
+    for name in FORMATS:
+        artifacts += write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
+    selfies = data / "data/selfies"
+    subject = Subject(reference, artifacts, selfies, read_index(selfies))
+    check(subject)
+    table, _ = answer(subject, on_this_machine(), threads=1)
+    write_predictions(folder / PREDICTIONS, table)
+    sizes = {f"{record.format}-{record.recipe}": record.size_bytes for _, record in artifacts}
+    write_json(folder / "sizes.json", Sizes(size_bytes=sizes))
