@@ -96,7 +96,8 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
             parity = _check(chosen, path, recipe, job.judge, checkpoint.config)
             artifact = _record(chosen, format_name, recipe, path, checkpoint.config)
             artifacts.append(artifact.model_copy(update={"quantisation": quantisation}))
-            metrics[recipe] = {**asdict(parity), "size_bytes": size_of(path), "seconds": round(seconds, 2)}
+            left = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
+            metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path), "seconds": round(seconds, 2)}
         result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics)
         write_json(folder / ARTIFACT_JSON, result.artifacts)
     return result
