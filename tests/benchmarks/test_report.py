@@ -131,6 +131,13 @@ def test_who_is_put_aside_stands_in_the_report_those_who_lose_too_much_first(fou
     assert "losing_slices.light=night" in text
 
 
+def test_ops_that_stay_in_float_stand_beside_the_artifact_s_name(found: ReportInput) -> None:
+    searched = {"float32": {"agreement": 1.0}, "static_wi8_ai8": {"agreement": 0.99, "float_ops": 5}}
+    text = Page(report.run(PARAMS, replace(found, metrics={**found.metrics, "convert-tflite": searched})).html).text
+    assert text.count("5 ops stay in float") == 1
+    assert "ops stay in float" not in Page(report.run(PARAMS, found).html).text
+
+
 def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
     made = report.run(PARAMS, found)
     row = re.search(r'<td class="name">coreml-float16</td>.*?</tr>', made.html, re.DOTALL)
