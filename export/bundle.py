@@ -142,7 +142,9 @@ def build(content: BundleContent, release: Path) -> Path:
         _write_golden(bundle, artifacts, content.frames[:GOLDEN_IMAGES])
         (bundle / CARD).write_text(write_card(contract, content.metrics), encoding="utf-8")
         (bundle / SNIPPETS).mkdir()
-        for file, text in write_snippets(artifacts).items():
+        measured = content.metrics.get("measure", {}).get("artifacts", {})
+        agreement = {name: row.get("agreement") or 0.0 for name, row in measured.items()}
+        for file, text in write_snippets(artifacts, agreement).items():
             (bundle / SNIPPETS / file).write_text(text, encoding="utf-8")
         sums = [f"{sha256_of(file)}  {file.relative_to(bundle).as_posix()}\n" for file in files_of(bundle)]
         (bundle / SUMS).write_text("".join(sums), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Template
 
 from pipeline.records import Artifact
@@ -72,16 +72,26 @@ class Classifier(model: ByteBuffer) : AutoCloseable {
     }
 }
 """)
+_FAITHFUL = 0.99
 _FILES = {"coreml": ("Classifier.swift", _SWIFT), "tflite": ("Classifier.kt", _KOTLIN)}
 
 
-def write_snippets(artifacts: Sequence[Artifact]) -> dict[str, str]:
-    """File name -> source text, for the smallest artifact of each format that has a snippet."""
+def write_snippets(artifacts: Sequence[Artifact], agreement: Mapping[str, float]) -> dict[str, str]:
+    """File name -> source text, of each format that has a snippet, for the artifact that is best shipped.
+
+    That is the smallest of those that decide as the checkpoint does in 99 of 100 selfies; where none is known to, the
+    smallest of all.
+
+    Args:
+        artifacts: Of all formats.
+        agreement: Artifact id -> share of selfies, where it was measured.
+    """
     texts: dict[str, str] = {}
     for name, (file, template) in _FILES.items():
         own = [artifact for artifact in artifacts if artifact.format == name]
+        faithful = [artifact for artifact in own if agreement.get(artifact.id, 0.0) >= _FAITHFUL]
         if own:
-            texts[file] = _fill(template, min(own, key=lambda artifact: artifact.size_bytes))
+            texts[file] = _fill(template, min(faithful or own, key=lambda artifact: artifact.size_bytes))
     return texts
 
 

@@ -15,6 +15,7 @@ from export.bundle import BundleContent, build, gather, verify
 from export.convert import ConvertRows
 from export.fingerprint import files_of
 from export.formats import format_names
+from export.snippets import write_snippets
 from pipeline.errors import DataError, ModelError
 from pipeline.preprocess import decode
 from pipeline.records import write_json
@@ -186,6 +187,16 @@ def test_the_card_prints_what_was_measured_and_admits_what_was_not(built: Path) 
     assert card.index("light: night") < card.index("light: day")
     assert "**Verdict of the gate**: pass" in card
     assert "48 x 64 pixels (portrait)" in card
+
+
+def test_snippets_are_for_the_smallest_artifact_known_to_decide_as_the_checkpoint_does(
+    convert: Convert,
+) -> None:
+    artifacts = convert("tflite")[0].artifacts.artifacts
+    by_size = sorted(artifacts, key=lambda artifact: artifact.size_bytes)
+    agreement = {artifact.id: 0.995 for artifact in by_size[1:]} | {by_size[0].id: 0.98}
+    assert f"Put {by_size[1].file} into" in write_snippets(artifacts, agreement)["Classifier.kt"]
+    assert f"Put {by_size[0].file} into" in write_snippets(artifacts, {})["Classifier.kt"]
 
 
 def test_snippets_name_this_model_s_input_labels_and_output(built: Path) -> None:

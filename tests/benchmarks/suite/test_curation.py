@@ -21,9 +21,7 @@ from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
 from pipeline.shards import Encoded, write_images
 
-SMALL = Params(
-    images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,)
-)
+SMALL = Params(images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,))
 
 
 @pytest.fixture
