@@ -19,13 +19,13 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from benchmarks.answers import Subject, answer, check, on_this_machine, read_artifacts, read_reference
+from benchmarks.answers import Subject, answer, artifact_name, check, on_this_machine, read_artifacts, read_reference
 from benchmarks.plain import write_plain
 from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.suite import Tell
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from export.calibration import choose_rows
-from pipeline.metrics import wilson_interval
+from pipeline.metrics import false_negative_rate, wilson_interval
 from pipeline.params import Positive, Section, Seed, Share, load_params
 from pipeline.records import Image, Record, read_json, read_rows, write_json
 from pipeline.shards import INDEX, load_batch, read_index
@@ -159,8 +159,7 @@ def artifact_figures(table: Predictions, name: str, sure: float) -> dict[str, fl
 
 
 def _fnr(table: Predictions, column: str = CHECKPOINT) -> float:
-    positive = table.targets == len(table.labels) - 1
-    return float((table.decisions(column)[positive] != table.targets[positive]).mean())
+    return false_negative_rate(table.decisions(column), table.targets, len(table.labels) - 1)
 
 
 def _backbone(course: Course, backbone: str, data: Path) -> Iterator[Step]:
@@ -195,5 +194,5 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
     check(subject)
     table, _ = answer(subject, on_this_machine(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
-    sizes = {f"{record.format}-{record.recipe}": record.size_bytes for _, record in artifacts}
+    sizes = {artifact_name(record): record.size_bytes for _, record in artifacts}
     write_json(folder / "sizes.json", Sizes(size_bytes=sizes))
