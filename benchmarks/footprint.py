@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.params import ROOT
+from pipeline.sections import ROOT
 
 _BETWEEN = """
 import json, os, subprocess, sys, time

@@ -22,8 +22,8 @@ from typing import Any
 import yaml
 
 from pipeline.errors import DataError
-from pipeline.params import ROOT
 from pipeline.records import Record, atomic_write, read_json, write_json
+from pipeline.sections import ROOT
 
 PARAMS = "params.yaml"
 POLICIES = "policies"

@@ -23,8 +23,9 @@ from export.formats import ExportJob, Format, Interface, open_format, tool_versi
 from export.parity import Judge, Parity, compare, run_artifact
 from pipeline.errors import DataError, ModelError
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
-from pipeline.params import ConvertParams, load_section
+from pipeline.params import ConvertParams
 from pipeline.records import Artifact, Artifacts, Image, Tensor, write_json
+from pipeline.sections import load_section
 from pipeline.shards import load_batch
 
 ARTIFACT_JSON = "artifact.json"

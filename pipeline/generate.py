@@ -30,10 +30,11 @@ from pipeline.dataset_card import dataset_card
 from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
 from pipeline.generators import Description, Draw, Picture, find_generator
-from pipeline.params import DatasetParams, GenerateParams, load_section
+from pipeline.params import DatasetParams, GenerateParams
 from pipeline.photographs import read_photographs
 from pipeline.preprocess import encode_png
 from pipeline.records import Fault, Image, Prompt, Rejection, read_rows, write_rows
+from pipeline.sections import load_section
 from pipeline.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
 
 BLACK = 8  # a picture with no brighter pixel than this, of 255, is a blank: a failed decode, or nothing drawn at all

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
 from pipeline.filters import MEASURES, fingerprint, measure_quality
-from pipeline.params import CurateParams, load_section
+from pipeline.params import CurateParams
 from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, decode
 from pipeline.records import Image, atomic_write
+from pipeline.sections import load_section
 from pipeline.shards import read_bytes
 from pipeline.verifiers import Verify, find_verifier
 

@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipeline.errors import PolicyError
-from pipeline.params import Section, explain
+from pipeline.sections import Section, explain
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

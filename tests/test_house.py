@@ -13,7 +13,7 @@ from pipeline.cli import app
 from pipeline.params import Params
 from tests.house import ROOF, ROOMS, ROOT, STAGES, code_needed, dvc_stages, imports, modules
 
-FOUNDATION = {f"pipeline.{name}" for name in ("errors", "records", "params", "preprocess", "shards")}
+FOUNDATION = {f"pipeline.{name}" for name in ("errors", "records", "params", "preprocess", "sections", "shards")}
 STAGE_MODULES = {f"{room}.{stage}" for stage, room in STAGES.items()}
 PLUG_INS = ("pipeline.generators", "pipeline.engines", "pipeline.verifiers", "export.formats", "benchmarks.suite")
 

@@ -26,8 +26,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from benchmarks.machine import machine, versions
 from pipeline.errors import ParamsError
-from pipeline.params import Section, explain
 from pipeline.records import write_json
+from pipeline.sections import Section, explain
 
 Tell = Callable[[int, int, str], None]
 """Says how far a benchmark is: (done, total, what it does now)."""

@@ -25,8 +25,9 @@ from benchmarks.suite import Tell
 from benchmarks.trials import Trial, accuracy_figures, gain_figures, read_right, train_and_judge
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from pipeline.filters import hash_share
-from pipeline.params import Positive, Section, Seed, load_params
+from pipeline.params import load_params
 from pipeline.records import Image, read_metrics, read_rows
+from pipeline.sections import Positive, Section, Seed
 from pipeline.shards import read_bytes, read_index, write_images
 
 Arm = Literal["synthetic", "rendered", "mix"]

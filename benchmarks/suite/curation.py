@@ -37,9 +37,10 @@ from pipeline.looks import Store, find_witness, look
 from pipeline.metrics import wilson_interval
 from pipeline.opinions import Labelled, Recipe, judge_labels
 from pipeline.params import Params as AllParams
-from pipeline.params import Positive, Section, Seed, Share, load_params
+from pipeline.params import load_params
 from pipeline.policy import load_policy
 from pipeline.records import Image, Rejection, read_metrics, read_rows, write_json
+from pipeline.sections import Positive, Section, Seed, Share
 from pipeline.shards import INDEX, read_index, write_images
 
 GENERATORS = ("rendered", "stable_diffusion")

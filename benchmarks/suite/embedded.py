@@ -32,8 +32,9 @@ from pipeline.embedded.agreement import Agreement, measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, load_attributes, pooled_features
 from pipeline.embedded.recipe import load_recipe
 from pipeline.embedded.world import world_prompts
-from pipeline.params import Positive, Section, Seed, load_params
+from pipeline.params import load_params
 from pipeline.records import Prompt, read_metrics, read_rows, write_json, write_rows
+from pipeline.sections import Positive, Section, Seed
 from pipeline.shards import iterate_pixels, read_index
 
 GENERATOR = "stable_diffusion"

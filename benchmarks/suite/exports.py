@@ -26,8 +26,9 @@ from benchmarks.suite import Tell
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from export.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
-from pipeline.params import Positive, Section, Seed, Share, load_params
+from pipeline.params import load_params
 from pipeline.records import Image, Record, read_json, read_rows, write_json
+from pipeline.sections import Positive, Section, Seed, Share
 from pipeline.shards import INDEX, load_batch, read_index
 
 FORMATS = ("coreml", "onnx", "tflite")

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from export.parity import Judge, Predict, Trace
 from pipeline.errors import DataError, ModelError, ParamsError
-from pipeline.params import Int8Params, Section
+from pipeline.params import Int8Params
 from pipeline.preprocess import Pixels, PreprocessSpec
 from pipeline.records import Quantisation
+from pipeline.sections import Section
 
 if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
     from pipeline.model import PortableClassifier

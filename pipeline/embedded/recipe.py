@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipeline.errors import ParamsError
-from pipeline.params import Positive, Section, Seed, Share, Threads
+from pipeline.sections import Positive, Section, Seed, Share, Threads
 
 Rate = Annotated[float, Field(gt=0)]
 Widths = tuple[Positive, ...]

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import PolicyError
 from pipeline.generators import Description, Draw, Picture
-from pipeline.params import Section, Side
 from pipeline.records import Prompt
 from pipeline.renderer import render
+from pipeline.sections import Section, Side
 
 
 class Params(Section):

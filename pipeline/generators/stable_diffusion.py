@@ -17,8 +17,8 @@ from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import is_small, open_sampler
 from pipeline.diffusion.source import find_source, read_licence, require_acknowledged
 from pipeline.generators import Description, Draw, Picture
-from pipeline.params import Section
 from pipeline.records import Prompt
+from pipeline.sections import Section
 
 
 class Params(Section):

@@ -14,9 +14,9 @@ import numpy as np
 
 from pipeline.diffusion.source import WEIGHTS
 from pipeline.errors import ModelError
-from pipeline.params import Section
 from pipeline.policy import Policy
 from pipeline.preprocess import Pixels, PreprocessSpec, fit
+from pipeline.sections import Section
 from pipeline.verifiers import Seen, Verify, find_telling, no_opinion
 
 EMBEDDED = "embedded"

@@ -17,9 +17,9 @@ import numpy as np
 
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
-from pipeline.params import Positive, Section
 from pipeline.policy import Factor, Policy
 from pipeline.preprocess import Pixels
+from pipeline.sections import Positive, Section
 from pipeline.verifiers import Seen, Telling, Verify, find_telling, no_opinion
 
 FRAMES = (

@@ -25,7 +25,7 @@ from export.parity import compare, run_artifact
 from export.quiet import quiet_toolkits
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import Checkpoint, PortableClassifier, predict
-from pipeline.params import load_section
+from pipeline.sections import load_section
 from tests.export.conftest import Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, build_lively_network, convert_params, draw_frames, job_of
 

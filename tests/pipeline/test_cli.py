@@ -17,7 +17,8 @@ from typer.testing import CliRunner, Result
 from export.formats import open_format
 from pipeline.cli import app
 from pipeline.errors import ParamsError
-from pipeline.params import load_params, load_section
+from pipeline.params import load_params
+from pipeline.sections import load_section
 from tests.house import STAGES
 
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError
-from pipeline.params import Section, load_params, load_section
+from pipeline.params import load_params
+from pipeline.sections import Section, load_section
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from benchmarks import suite
 from benchmarks.machine import _cpu, machine, versions
 from pipeline.cli import app
 from pipeline.errors import ParamsError
-from pipeline.params import Section
+from pipeline.sections import Section
 
 
 class Params(Section):

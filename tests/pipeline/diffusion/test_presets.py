@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ParamsError
 from pipeline.generators.stable_diffusion import Params
-from pipeline.params import load_section
+from pipeline.sections import load_section
 from tests.pipeline.tiny_diffusion import tiny_preset
 
 
