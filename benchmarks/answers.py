@@ -167,6 +167,7 @@ def answer(subject: Subject, instruments: Instruments, threads: int) -> tuple[Pr
         labels=reference.labels,
         thresholds={CHECKPOINT: reference.threshold, **{name: thresholds[name] for name in opened}},
         probabilities={name: np.concatenate(parts).astype(np.float32) for name, parts in answers.items()},
+        factors=tuple(row.factors for row in subject.rows),
     )
     for name in (name for name in opened if not table.is_whole(name)):
         count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())

@@ -2,7 +2,10 @@
 
     benchmarks/baseline/measure.json         metrics/measure.json as it was accepted
     benchmarks/baseline/predictions.parquet  its answers, selfie by selfie, for paired tests
-    benchmarks/baseline/accepted.json        SHA-256 of both: a changed or half-copied baseline is refused
+    benchmarks/baseline/accepted.json        SHA-256 of both and of every artifact, and the git revision they come from:
+                                             a changed or half-copied baseline is refused
+
+The artifacts themselves stay where DVC has them; ``benchmarks.releases`` fetches them to be timed.
 
 Each file is written atomically and accepted.json last, so that a crash in between leaves a baseline that is refused.
 """
@@ -23,13 +26,30 @@ PREDICTIONS = "predictions.parquet"
 ACCEPTED = "accepted.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Where artifacts come from: a name that people know (a tag, say) and the commit it meant; empty: nowhere."""
+
+    name: str = ""
+    revision: str = ""
+
+
 class Accepted(Record):
-    """What was accepted: checksums of the two files, and the ids behind them."""
+    """What was accepted: checksums of the two files, and the ids behind them.
+
+    Attributes:
+        release: What the revision is called, e.g. v1.2.0.
+        revision: The git commit whose dvc.lock names the artifacts; empty where they cannot be fetched again.
+        artifacts: Artifact -> its SHA-256.
+    """
 
     measure_sha256: str
     predictions_sha256: str
     selfies_dataset_id: str
     checkpoint_id: str
+    release: str = ""
+    revision: str = ""
+    artifacts: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +62,8 @@ class Baseline:
 
     def name(self) -> str:
         """Say which baseline it is, in a few words."""
-        return f"checkpoint {self.accepted.checkpoint_id[:12]} on {len(self.predictions.ids)} selfies"
+        release = f"{self.accepted.release}: " if self.accepted.release else ""
+        return f"{release}checkpoint {self.accepted.checkpoint_id[:12]} on {len(self.predictions.ids)} selfies"
 
 
 def read_baseline(folder: Path) -> Baseline | None:
@@ -67,26 +88,29 @@ def read_baseline(folder: Path) -> Baseline | None:
     return Baseline(read_metrics(paths[1]), read_predictions(paths[2]), accepted)
 
 
-def write_baseline(folder: Path, measured: Path, predictions: Path) -> Baseline:
+def write_baseline(folder: Path, measured: Path, predictions: Path, release: Release = Release()) -> Baseline:  # noqa: B008 - frozen
     """Copy measurements and predictions into the baseline's folder.
 
     Raises:
         DataError: One of them is missing or damaged.
     """
-    table = read_predictions(predictions)
-    checkpoint = read_metrics(measured).get("checkpoint", {}).get("id", "")
+    table, figures = read_predictions(predictions), read_metrics(measured)
+    hashes = {name: each.get("sha256") for name, each in figures.get("artifacts", {}).items()}
     accepted = Accepted(
         measure_sha256=_sha256(measured),
         predictions_sha256=_sha256(predictions),
         selfies_dataset_id=table.dataset_id(),
-        checkpoint_id=checkpoint,
+        checkpoint_id=figures.get("checkpoint", {}).get("id", ""),
+        release=release.name,
+        revision=release.revision,
+        artifacts={name: digest for name, digest in hashes.items() if isinstance(digest, str)},
     )
     (folder / ACCEPTED).unlink(missing_ok=True)
     for source, name in ((measured, MEASURED), (predictions, PREDICTIONS)):
         with atomic_write(folder / name) as file:
             file.write(source.read_bytes())
     write_json(folder / ACCEPTED, accepted)
-    return Baseline(read_metrics(measured), table, accepted)
+    return Baseline(figures, table, accepted)
 
 
 def _sha256(path: Path) -> str:

@@ -1,8 +1,8 @@
 """The predictions table: what every artifact answered on every selfie; the gate pairs two of them row by row.
 
-Reads and writes one Parquet file, data/predictions.parquet: ``id``, ``sha256`` and ``label`` (the true one), then
-a column of probabilities (a fixed list of float32, in the order of the labels) for the checkpoint and each artifact.
-Labels and thresholds stand in the schema's metadata. The same values give the same bytes.
+Reads and writes one Parquet file, data/predictions.parquet: ``id``, ``sha256``, ``label`` (the true one) and
+``factors`` (a JSON object; the column is left out where no selfie has any), then a column of probabilities (a fixed
+list of float32, in the order of the labels) for the checkpoint and each artifact. Labels and thresholds stand in the schema's metadata. The same values give the same bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pipeline.records import atomic_write
 
 CHECKPOINT = "checkpoint"
 _KEYS = ("id", "sha256", "label")
+_FACTORS = "factors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Predictions:
         labels: In the order of the probabilities; the last is the positive one.
         thresholds: Column -> threshold of the positive label's probability.
         probabilities: Column -> float32 (n, labels); the checkpoint's column is named ``checkpoint``.
+        factors: Factor -> value of every selfie, which slices are made of; empty where none is known.
     """
 
     ids: tuple[str, ...]
@@ -44,6 +46,7 @@ class Predictions:
     labels: tuple[str, ...]
     thresholds: Mapping[str, float]
     probabilities: Mapping[str, NDArray[np.float32]]
+    factors: Sequence[Mapping[str, str]] = ()
 
     def decisions(self, column: str) -> NDArray[np.int64]:
         """Decided label indices (n,) of the checkpoint or an artifact."""
@@ -69,6 +72,8 @@ def write_predictions(path: Path, table: Predictions) -> None:
         "sha256": pa.array(table.sha256, pa.string()),
         "label": pa.array([table.labels[target] for target in table.targets], pa.string()),
     }
+    if any(table.factors):
+        columns[_FACTORS] = pa.array([json.dumps(dict(row), sort_keys=True) for row in table.factors], pa.string())
     for name, values in table.probabilities.items():
         flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, len(table.labels))
@@ -97,16 +102,18 @@ def read_predictions(path: Path) -> Predictions:
         thresholds = json.loads(facts[b"thresholds"])
         ids, sha256, names = (table.column(key).to_pylist() for key in _KEYS)
         targets = np.array([labels.index(name) for name in names], np.int64)
+        told = table.column(_FACTORS).to_pylist() if _FACTORS in table.column_names else []
+        factors = tuple(dict(json.loads(row)) for row in told)
         probabilities = {
             name: _matrix(table.column(name).combine_chunks(), len(labels))
             for name in table.column_names
-            if name not in _KEYS
+            if name not in (*_KEYS, _FACTORS)
         }
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a predictions table ({error}); run dvc repro measure") from error
     if set(thresholds) != set(probabilities) or any(len(values) != len(ids) for values in probabilities.values()):
         raise DataError(f"{path}: its thresholds and columns do not belong together; run dvc repro measure")
-    return Predictions(tuple(ids), tuple(sha256), targets, labels, thresholds, probabilities)
+    return Predictions(tuple(ids), tuple(sha256), targets, labels, thresholds, probabilities, factors)
 
 
 def _matrix(column: object, labels: int) -> NDArray[np.float32]:

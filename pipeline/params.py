@@ -16,6 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.errors import ParamsError
 from pipeline.sections import (
     ROOT,
+    Growth,
+    Margin,
     Natural,
     Part,
     PlugInSection,
@@ -159,16 +161,49 @@ class MeasureParams(Section):
     seed: Seed
 
 
+class PairedLatencyParams(Section):
+    """Slowdowns to warn of and to fail for, and how candidate and baseline are timed side by side."""
+
+    warn: Growth
+    fail: Growth
+    processes: Positive
+    pairs: Positive
+    warmup: Natural
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.warn > self.fail:
+            raise ValueError(f"warn: {self.warn}; expected no more than fail, which is {self.fail}")
+        return self
+
+
 class GateParams(Section):
-    """Floors, margins and the formats that must pass."""
+    """Floors, margins and the formats that must pass; docs/decisions/011 says how they are tested.
+
+    ``power`` is that of the number of selfies a check asks for; ``max_instruction_growth`` goes by format.
+    """
 
     min_accuracy: Share
+    min_share_of_checkpoint: Share
     min_agreement: Share
+    min_camera_accuracy: Share | None
     max_size_bytes: Positive
-    alpha: Annotated[float, Field(gt=0, lt=0.5)]
-    non_inferiority_margin: Annotated[float, Field(gt=0, lt=1)]
-    max_size_growth: Annotated[float, Field(ge=0)]
     required: tuple[str, ...]
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    power: Annotated[float, Field(ge=0.5, lt=1)]
+    non_inferiority_margin: Margin
+    max_error_ratio: Annotated[float, Field(ge=1)]
+    error_slack: Annotated[float, Field(ge=0, lt=1)]
+    min_slice_selfies: Positive
+    slice_margin: Margin
+    max_slice_fall: Margin
+    slice_pairs: tuple[tuple[str, str], ...]
+    max_camera_fall: Share
+    max_size_growth: Growth
+    max_memory_growth: Growth
+    max_instruction_growth: dict[str, Growth]
+    latency: PairedLatencyParams
 
 
 class ReportParams(Section):

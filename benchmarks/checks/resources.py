@@ -1,0 +1,109 @@
+"""What an artifact costs a phone, beside what its accepted forerunner cost: bytes, memory, instructions, time.
+
+Time is never compared as stored: candidate and baseline are timed again, side by side on this machine (``Bench``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.checks.form import EVERYTHING, UNTIMED, Measured, artifacts_of, figure, limited, unmeasured
+from pipeline.errors import GossamerError
+from pipeline.params import GateParams
+from pipeline.records import Check, Outcome
+
+Timer = Callable[[str], float]
+"""Times an artifact beside its baseline: its name -> median of paired ratios, candidate over baseline."""
+LATENCY = "latency_vs_baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where artifacts are timed in pairs; ``why`` says why nothing can be, and is empty where it can."""
+
+    time: Timer
+    why: str = ""
+
+
+def no_bench(why: str) -> Bench:
+    """A bench that times nothing."""
+
+    def refuse(_: str) -> float:
+        return math.nan
+
+    return Bench(refuse, why)
+
+
+def compare_costs(params: GateParams, new: Measured, old: Measured, name: str) -> Iterator[Check]:
+    """Growth of size, memory and instructions, and the fall under a camera's distortions."""
+    size = _growth(figure(new, name, "size_bytes"), figure(old, name, "size_bytes"))
+    yield limited("size_growth", name, size, params.max_size_growth, at_least=False)
+    limits = {"peak_rss_bytes": ("memory_growth", params.max_memory_growth)}
+    instructions = params.max_instruction_growth.get(name.partition("-")[0])
+    if instructions is not None:
+        limits["arm64_instructions"] = ("instruction_growth", instructions)
+    for key, (check, limit) in limits.items():
+        if figure(old, name, key) is not None:  # what the baseline never had is no question
+            growth = _growth(figure(new, name, key), figure(old, name, key))
+            yield limited(check, name, growth, limit, at_least=False)
+    camera = figure(old, name, "camera_accuracy")
+    if camera is not None:
+        now = figure(new, name, "camera_accuracy")
+        change = None if now is None else now - camera
+        yield limited("camera_vs_baseline", name, change, -params.max_camera_fall, at_least=True)
+
+
+def compare_latency(
+    params: GateParams, new: Measured, old: Measured, names: Sequence[str], bench: Bench
+) -> Iterator[Check]:
+    """A line an artifact that the baseline had a latency of; one for all that cannot be timed off their device."""
+    untimed = []
+    for name in names:
+        if figure(old, name, "latency_p50_ms") is None and figure(new, name, "latency_p50_ms") is None:
+            untimed.append(name)
+        else:
+            yield _latency(params, new, old, name, bench)
+    if untimed:
+        why = _why_untimed(new, untimed[0]) or "neither run could time them"
+        yield unmeasured(UNTIMED, EVERYTHING, f"{', '.join(untimed)}: {why}")
+
+
+def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
+    """Fail above the limit twice; what is above it once, or above the warning, passes and says so."""
+    limit, warn = params.latency.fail, params.latency.warn
+    if _same_file(artifacts_of(new)[name], artifacts_of(old)[name]):
+        return Check(name=LATENCY, artifact=name, value=0.0, limit=limit, verdict="pass", reason="the very same file")
+    if figure(new, name, "latency_p50_ms") is None:
+        return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
+    if bench.why:
+        return unmeasured(LATENCY, name, bench.why, limit)
+    slower: list[float] = []
+    while len(slower) < 2 and (not slower or slower[-1] > limit):
+        try:
+            slower.append(bench.time(name) - 1)
+        except GossamerError as error:
+            return unmeasured(LATENCY, name, str(error), limit)
+        if not math.isfinite(slower[-1]):
+            return unmeasured(LATENCY, name, "the ratio is no number", limit)
+    least = min(slower)
+    verdict: Outcome = "fail" if least > limit else "pass"
+    reason = "median of paired ratios: " + ", then ".join(f"{each:+.1%}" for each in slower)
+    if verdict == "pass" and max(slower) > warn:
+        reason += f"; a warning: slower than {warn:.0%}"
+    return Check(name=LATENCY, artifact=name, value=least, limit=limit, verdict=verdict, reason=reason)
+
+
+def _same_file(new: Mapping[str, object], old: Mapping[str, object]) -> bool:
+    return isinstance(new.get("sha256"), str) and new.get("sha256") == old.get("sha256")
+
+
+def _why_untimed(measured: Measured, name: str) -> str:
+    reasons = measured.get("unmeasured")
+    why = reasons.get(f"artifacts.{name}.latency") if isinstance(reasons, Mapping) else None
+    return str(why) if why else ""
+
+
+def _growth(new: float | None, old: float | None) -> float | None:
+    return new / old - 1 if new is not None and old else None
