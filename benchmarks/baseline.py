@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from benchmarks.predictions import Predictions, read_predictions
 from pipeline.errors import DataError
 from pipeline.records import Record, atomic_write, read_json, read_metrics, write_json
@@ -34,6 +36,9 @@ class Release:
     revision: str = ""
 
 
+NOWHERE = Release()
+
+
 class Accepted(Record):
     """What was accepted: checksums of the two files, and the ids behind them.
 
@@ -49,7 +54,7 @@ class Accepted(Record):
     checkpoint_id: str
     release: str = ""
     revision: str = ""
-    artifacts: dict[str, str] = {}
+    artifacts: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def read_baseline(folder: Path) -> Baseline | None:
     return Baseline(read_metrics(paths[1]), read_predictions(paths[2]), accepted)
 
 
-def write_baseline(folder: Path, measured: Path, predictions: Path, release: Release = Release()) -> Baseline:  # noqa: B008 - frozen
+def write_baseline(folder: Path, measured: Path, predictions: Path, release: Release = NOWHERE) -> Baseline:
     """Copy measurements and predictions into the baseline's folder.
 
     Raises:

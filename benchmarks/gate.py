@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.baseline import Baseline, Release, read_baseline, write_baseline
+from benchmarks.baseline import NOWHERE, Baseline, Release, read_baseline, write_baseline
 from benchmarks.checks.form import COMPARABLE, Measured
 from benchmarks.checks.judge import holding_back, judge
 from benchmarks.checks.resources import Bench, no_bench
@@ -54,7 +54,7 @@ class Candidate:
     measured: Path
     predictions: Path
     bench: Bench = _NO_BENCH
-    release: Release = Release()
+    release: Release = NOWHERE
 
 
 def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:

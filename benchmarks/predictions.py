@@ -1,8 +1,9 @@
 """The predictions table: what every artifact answered on every selfie; the gate pairs two of them row by row.
 
 Reads and writes one Parquet file, data/predictions.parquet: ``id``, ``sha256``, ``label`` (the true one) and
-``factors`` (a JSON object; the column is left out where no selfie has any), then a column of probabilities (a fixed
-list of float32, in the order of the labels) for the checkpoint and each artifact. Labels and thresholds stand in the schema's metadata. The same values give the same bytes.
+``factors`` (a JSON object; no such column where no selfie has any), then a column of probabilities (a fixed list of
+float32, in the order of the labels) for the checkpoint and each artifact. Labels and thresholds stand in the schema's
+metadata. The same values give the same bytes.
 """
 
 from __future__ import annotations

@@ -67,12 +67,16 @@ def fetch(root: Path, accepted: Accepted, out: Path) -> int:
         DataError: The baseline names no revision; DVC cannot get the artifacts; one is missing or not the accepted one.
     """
     if not accepted.revision:
-        raise DataError("benchmarks/baseline/accepted.json: no revision; accept a baseline anew: gossamer baseline accept")
+        raise DataError(
+            "benchmarks/baseline/accepted.json: no revision; accept a baseline anew: gossamer baseline accept"
+        )
     coming = out / f"{ARTIFACTS}.work"
     shutil.rmtree(coming, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(coming.resolve()), ".", ARTIFACTS]
-    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last = done.stderr.strip().splitlines()[:1] or [f"exit {done.returncode}"]
         raise DataError(
@@ -98,7 +102,7 @@ def read_fetched(folder: Path, accepted: Accepted) -> Models | None:
     return check_artifacts(folder / ARTIFACTS, accepted.artifacts, f"accepted with {accepted.release}")
 
 
-def check_artifacts(folder: Path, expected: Mapping[str, str], which: str) -> Models:
+def check_artifacts(folder: Path, expected: Mapping[str, str], which: str, command: str = FETCH) -> Models:
     """Artifacts in a folder, each with the SHA-256 it is expected to have; others that lie there are left out.
 
     Raises:
@@ -107,10 +111,10 @@ def check_artifacts(folder: Path, expected: Mapping[str, str], which: str) -> Mo
     found = {artifact_name(record): (path, record) for path, record in read_artifacts(folder)}
     for name, digest in expected.items():
         if name not in found:
-            raise DataError(f"{folder}: no {name}; expected every artifact {which}; run {FETCH}")
+            raise DataError(f"{folder}: no {name}; expected every artifact {which}; run {command}")
         path = found[name][0]
         if sha256_of(path) != digest:
-            raise DataError(f"{path}: not the file {which}: expected SHA-256 {digest}; remove it and run {FETCH}")
+            raise DataError(f"{path}: not the file {which}: expected SHA-256 {digest}; run {command}")
     return {name: found[name] for name in expected}
 
 

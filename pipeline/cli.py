@@ -197,16 +197,21 @@ def gate(
     predictions: In = Path("data/predictions.parquet"),
     baseline: In = Path("benchmarks/baseline"),
     out: Out = Path("metrics/gate.json"),
+    artifacts: In = Path("artifacts"),
+    selfies: In = Path("data/selfies"),
+    fetched: In = Path("data/baseline"),
 ) -> None:
     """Judge the measurements, against floors and the accepted baseline; `gossamer release` obeys the verdict."""
     from benchmarks import gate as stage
     from benchmarks.baseline import read_baseline
     from benchmarks.predictions import read_predictions
+    from benchmarks.stopwatch import Places, open_bench
     from pipeline.params import load_params
     from pipeline.records import read_metrics, write_json
 
-    params, table = load_params().gate, read_predictions(predictions)
-    write_json(out, stage.run(params, read_metrics(measured), table, read_baseline(baseline)))
+    params, figures, accepted = load_params().gate, read_metrics(measured), read_baseline(baseline)
+    bench = open_bench(params.latency, figures, accepted, Places(artifacts, selfies, fetched))
+    write_json(out, stage.run(params, figures, read_predictions(predictions), accepted, bench))
 
 
 @app.command()

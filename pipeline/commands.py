@@ -37,13 +37,36 @@ def accept_baseline(
     measured: In = Path("metrics/measure.json"),
     predictions: In = Path("data/predictions.parquet"),
     baseline: Out = Path("benchmarks/baseline"),
+    release: Annotated[str, typer.Option(help="tag or commit that has these artifacts in its dvc.lock")] = "HEAD",
 ) -> None:
     """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
     from benchmarks import gate as stage
+    from benchmarks.baseline import read_baseline
+    from benchmarks.releases import find_release
+    from benchmarks.stopwatch import Places, open_bench
     from pipeline.params import load_params
+    from pipeline.records import read_metrics
 
-    verdict = stage.accept(load_params().gate, measured, predictions, baseline)
-    print(f"{baseline}: accepted ({verdict.verdict}); commit it, then: dvc repro")
+    params, source = load_params().gate, find_release(Path.cwd(), release)
+    bench = open_bench(params.latency, read_metrics(measured), read_baseline(baseline), Places())
+    verdict = stage.accept(params, stage.Candidate(measured, predictions, bench, source), baseline)
+    print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then: dvc repro")
+
+
+@baseline_app.command("fetch")
+def fetch_baseline(
+    baseline: In = Path("benchmarks/baseline"),
+    out: Out = Path("data/baseline"),
+) -> None:
+    """Fetch the accepted artifacts from DVC's cache or remote, so that the gate can time them on this machine."""
+    from benchmarks.baseline import read_baseline
+    from benchmarks.releases import fetch
+    from pipeline.errors import DataError
+
+    accepted = read_baseline(baseline)
+    if accepted is None:
+        raise DataError(f"{baseline}: no baseline was accepted yet; run gossamer baseline accept")
+    print(f"{out}: {fetch(Path.cwd(), accepted.accepted, out)} artifacts of {accepted.name()}; then: dvc repro gate")
 
 
 @app.command()

@@ -29,6 +29,7 @@ FINDS = {
     "curate": ("pipeline.verifiers",),
     "convert": ("export.formats",),
     "measure": ("export.formats",),
+    "gate": ("export.formats",),
 }
 
 

@@ -5,17 +5,17 @@ Time is never compared as stored: candidate and baseline are timed again, side b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.checks.form import EVERYTHING, UNTIMED, Measured, artifacts_of, figure, limited, unmeasured
-from pipeline.errors import GossamerError
+from benchmarks.paired import PairedTiming, judge_slowdown
+from pipeline.errors import GossamerError, ModelError
 from pipeline.params import GateParams
-from pipeline.records import Check, Outcome
+from pipeline.records import Check
 
-Timer = Callable[[str], float]
-"""Times an artifact beside its baseline: its name -> median of paired ratios, candidate over baseline."""
+Timer = Callable[[str, int], PairedTiming]
+"""Times an artifact beside its baseline: its name, and which run this is (0, then 1) -> the paired ratios."""
 LATENCY = "latency_vs_baseline"
 
 
@@ -30,8 +30,8 @@ class Bench:
 def no_bench(why: str) -> Bench:
     """A bench that times nothing."""
 
-    def refuse(_: str) -> float:
-        return math.nan
+    def refuse(_: str, __: int) -> PairedTiming:
+        raise ModelError(why)
 
     return Bench(refuse, why)
 
@@ -71,28 +71,26 @@ def compare_latency(
 
 
 def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
-    """Fail above the limit twice; what is above it once, or above the warning, passes and says so."""
-    limit, warn = params.latency.fail, params.latency.warn
+    """By the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs."""
+    limit = 1 + params.latency.fail
     if _same_file(artifacts_of(new)[name], artifacts_of(old)[name]):
-        return Check(name=LATENCY, artifact=name, value=0.0, limit=limit, verdict="pass", reason="the very same file")
+        return Check(name=LATENCY, artifact=name, value=1.0, limit=limit, verdict="pass", reason="the very same file")
     if figure(new, name, "latency_p50_ms") is None:
         return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
     if bench.why:
         return unmeasured(LATENCY, name, bench.why, limit)
-    slower: list[float] = []
-    while len(slower) < 2 and (not slower or slower[-1] > limit):
-        try:
-            slower.append(bench.time(name) - 1)
-        except GossamerError as error:
-            return unmeasured(LATENCY, name, str(error), limit)
-        if not math.isfinite(slower[-1]):
-            return unmeasured(LATENCY, name, "the ratio is no number", limit)
-    least = min(slower)
-    verdict: Outcome = "fail" if least > limit else "pass"
-    reason = "median of paired ratios: " + ", then ".join(f"{each:+.1%}" for each in slower)
-    if verdict == "pass" and max(slower) > warn:
-        reason += f"; a warning: slower than {warn:.0%}"
-    return Check(name=LATENCY, artifact=name, value=least, limit=limit, verdict=verdict, reason=reason)
+    timings: list[PairedTiming] = []
+    try:
+        while True:
+            timings.append(bench.time(name, len(timings)))
+            found = judge_slowdown(timings, params.latency.warn, params.latency.fail)
+            if not found.again:
+                break
+    except GossamerError as error:
+        return unmeasured(LATENCY, name, str(error), limit)
+    return Check(
+        name=LATENCY, artifact=name, value=found.value, limit=limit, verdict=found.verdict, reason=found.reason
+    )
 
 
 def _same_file(new: Mapping[str, object], old: Mapping[str, object]) -> bool:

@@ -57,19 +57,77 @@ def test_a_higher_confidence_widens_the_interval() -> None:
     assert wide_low < low < 0.9 < high < wide_high
 
 
-@pytest.mark.parametrize(("share", "limit"), [(0.95, 0.90), (0.85, 0.90), (0.903, 0.90), (1.0, 0.90)])
-def test_trials_to_exclude_are_just_enough(share: float, limit: float) -> None:
-    enough = metrics.trials_to_exclude(share, limit)
-    assert enough is not None
-    low, high = metrics.wilson_interval(share * enough, enough)
-    assert low >= limit or high < limit
-    low, high = metrics.wilson_interval(share * (enough - 1), enough - 1)
-    assert low < limit <= high
+@pytest.mark.parametrize(("share", "limit"), [(0.95, 0.90), (0.86, 0.90), (0.92, 0.90)])
+def test_a_sample_of_the_size_asked_for_tells_a_share_from_a_limit(share: float, limit: float) -> None:
+    size = metrics.share_sample_size(share, limit, 0.025, 0.9)
+    assert size is not None
+    draws = np.random.default_rng(3).binomial(size, share, 2000)
+    intervals = [metrics.wilson_interval(int(each), size) for each in draws]
+    told = np.mean([low >= limit if share > limit else high < limit for low, high in intervals])
+    assert told == pytest.approx(0.9, abs=0.025)
 
 
 def test_a_share_on_its_limit_is_never_told_from_it() -> None:
-    assert metrics.trials_to_exclude(0.9, 0.9) is None
-    assert metrics.trials_to_exclude(0.9001, 0.9, most=1000) is None
+    assert metrics.share_sample_size(0.9, 0.9, 0.025, 0.9) is None
+    assert metrics.paired_sample_size(-0.01, -0.01, 0.02, 0.05, 0.9) is None
+
+
+def rows(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    """A paired 2 x 2 table as two columns."""
+    one, other = [1, 1, 0, 0], [1, 0, 1, 0]
+    counts = (both, first, second, neither)
+    return np.repeat(np.array(one, bool), counts), np.repeat(np.array(other, bool), counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "ratio", "interval"),
+    [
+        # Fagerland, Lydersen & Laake (2014), tables of Bentur et al. (2009) and Cavo et al. (2012), hybrid Wilson
+        ((1, 1, 7, 12), 2 / 8, (0.068, 0.923)),
+        ((59, 6, 16, 80), 65 / 75, (0.758, 0.991)),
+    ],
+)
+def test_the_paired_ratio_interval_is_the_published_one(
+    counts: tuple[int, int, int, int], ratio: float, interval: tuple[float, float]
+) -> None:
+    one, other = rows(*counts)
+    found = metrics.paired_ratio_interval(other, one)
+    assert found == pytest.approx(interval, abs=5e-4)
+    assert found[0] < ratio < found[1]
+
+
+def test_the_ratio_of_nothing_to_nothing_may_be_anything() -> None:
+    nothing, one = rows(0, 0, 1, 20)
+    assert metrics.paired_ratio_interval(nothing, nothing) == (0.0, math.inf)
+    low, high = metrics.paired_ratio_interval(nothing, one)
+    assert 0 < low < 1
+    assert high == math.inf
+
+
+def test_holms_adjustment_is_worked_out_by_hand() -> None:
+    assert metrics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert metrics.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert metrics.holm([]) == []
+
+
+@pytest.mark.parametrize(
+    ("difference", "limit", "discordance", "size"),
+    [(-0.01, 0.0, 0.02, 1710), (-0.005, 0.0, 0.02, 6848)],  # exact McNemar: some 1,760 and more than 7,000
+)
+def test_the_number_of_pairs_is_close_to_the_exact_test_s(
+    difference: float, limit: float, discordance: float, size: int
+) -> None:
+    assert metrics.paired_sample_size(difference, limit, discordance, 0.05, 0.9) == size
+
+
+def test_as_many_rows_as_asked_for_tell_a_ratio_from_its_limit() -> None:
+    one, other = rows(60, 20, 20, 900)
+    factor = metrics.paired_ratio_growth(one, other, 1.1, 0.05, 0.9)
+    assert factor is not None
+    cells = np.random.default_rng(5).multinomial(round(1000 * factor), [0.06, 0.02, 0.02, 0.9], 400)
+    highs = [metrics.paired_ratio_interval(*rows(*map(int, each)), 0.9)[1] for each in cells]
+    assert np.mean(np.array(highs) <= 1.1) == pytest.approx(0.9, abs=0.05)
+    assert metrics.paired_ratio_growth(*rows(10, 0, 1, 5), 1.1, 0.05, 0.9) is None
 
 
 def test_the_area_under_the_curve_halves_ties() -> None:
