@@ -56,9 +56,7 @@ def ask(errand: Errand, request: Record, kind: type[Answered]) -> Answered:
         command = [sys.executable, "-m", errand.module, str(asked), str(answered)]
         environment = _environment(errand.threads)
         try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, timeout=errand.timeout_s, check=False
-            )
+            done = subprocess.run(command, env=environment, capture_output=True, timeout=errand.timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             raise ModelError(
                 f"{errand.path}: not measured within {errand.timeout_s:g} s; {errand.shorten}: less?"
