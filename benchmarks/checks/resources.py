@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.checks.form import EVERYTHING, UNTIMED, Measured, artifacts_of, figure, limited, unmeasured
-from benchmarks.paired import PairedTiming, judge_slowdown
+from benchmarks.paired import PairedTiming, judge_runs
 from pipeline.errors import GossamerError, ModelError
 from pipeline.params import GateParams
 from pipeline.records import Check
@@ -79,13 +79,8 @@ def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench:
         return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
     if bench.why:
         return unmeasured(LATENCY, name, bench.why, limit)
-    timings: list[PairedTiming] = []
     try:
-        while True:
-            timings.append(bench.time(name, len(timings)))
-            found = judge_slowdown(timings, params.latency.warn, params.latency.fail)
-            if not found.again:
-                break
+        found = judge_runs(lambda run: bench.time(name, run), params.latency.warn, params.latency.fail)
     except GossamerError as error:
         return unmeasured(LATENCY, name, str(error), limit)
     return Check(

@@ -1,0 +1,170 @@
+"""Pairs of a baseline and a candidate whose difference is known, for it was drawn: what the gate should say is known.
+
+Selfies have the factors of a policy's own prompts. The baseline is right on each with a known probability; the
+candidate decides as it does but for what an ``Effect`` takes away or changes. Figures that are no decisions (bytes,
+memory, instructions, time) come with the noise FACTS give them; nothing here runs a model or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.baseline import Accepted, Baseline
+from benchmarks.checks.resources import Bench
+from benchmarks.figures import compare, rate
+from benchmarks.paired import PairedTiming
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline.policy import Policy
+from pipeline.scenes import draw_prompts
+
+ARTIFACT = "tflite-float32"
+CONFIDENCE = 0.95
+_PROCESSES = 9
+_MEMORY_NOISE, _PROCESS_BIAS = 0.01, 0.019
+"""Standard deviations: of memory from run to run, and of a process's ratio between identical artifacts."""
+_ARTIFACT_FLIPS = 0.002
+"""Share of decisions in which a float artifact differs from its checkpoint, at most."""
+Rows = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Selfies without pictures: ids, true labels and factors."""
+
+    ids: tuple[str, ...]
+    targets: NDArray[np.int64]
+    labels: tuple[str, ...]
+    factors: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What is different about the candidate.
+
+    Attributes:
+        discordance: Share of selfies decided otherwise for no reason, half of them for the better: another training.
+        fall: Of accuracy, all over.
+        within: Factor values a slice is made of, and ``slice_fall``, the fall among them.
+        misses: So many times the false negatives.
+        alarms: So many times the false positives.
+        artifact_fall: Of the artifact alone; its checkpoint stays as good as it was.
+        size: Growth; memory, instructions and time likewise.
+        camera_fall: Of the accuracy under a camera's distortions.
+    """
+
+    discordance: float = 0.0
+    fall: float = 0.0
+    within: tuple[tuple[str, str], ...] = ()
+    slice_fall: float = 0.0
+    misses: float = 1.0
+    alarms: float = 1.0
+    artifact_fall: float = 0.0
+    size: float = 0.0
+    memory: float = 0.0
+    instructions: float = 0.0
+    time: float = 0.0
+    camera_fall: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the gate is given."""
+
+    measured: dict[str, Any]
+    predictions: Predictions
+    baseline: Baseline
+    bench: Bench
+
+
+def draw_world(policy: Policy, count: int, seed: int) -> World:
+    """Draw selfies as the policy weighs them."""
+    prompts = draw_prompts(policy, count, 1, seed)
+    labels = tuple(policy.labels)
+    targets = np.array([labels.index(prompt.label) for prompt in prompts], np.int64)
+    return World(
+        tuple(prompt.id for prompt in prompts),
+        targets,
+        labels,
+        tuple(prompt.factors for prompt in prompts),
+    )
+
+
+def simulate(world: World, effect: Effect, accuracy: float, random: np.random.Generator) -> Case:
+    """Draw a baseline of this accuracy, and a candidate that differs from it by an effect."""
+    old = random.random(len(world.ids)) < accuracy
+    new = _change(world, effect, old, random)
+    tables = []
+    for right, fall in ((old, 0.0), (new, effect.artifact_fall)):
+        # an identical candidate is wrong where its baseline is: the artifact's own flips are drawn from one seed
+        flips = np.random.default_rng(0).random(len(right)) < _ARTIFACT_FLIPS
+        artifact = right ^ flips
+        artifact &= ~(random.random(len(right)) < fall / accuracy)
+        tables.append(_table(world, {CHECKPOINT: right, ARTIFACT: artifact}))
+    before, after = (measure(table) for table in tables)
+    memory = 1 + random.normal(0, _MEMORY_NOISE, 2)
+    _figures(before, Effect(), float(memory[0]))
+    _figures(after, effect, float(memory[1]))
+    accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="simulated")
+    return Case(after, tables[1], Baseline(before, tables[0], accepted), _bench(effect.time, random))
+
+
+def measure(table: Predictions) -> dict[str, Any]:
+    """What metrics/measure.json would say of a table's artifacts."""
+    artifacts = {
+        name: {**rate(table, name, CONFIDENCE), **compare(table, name, CHECKPOINT)}
+        for name in table.probabilities
+        if name != CHECKPOINT
+    }
+    return {"confidence": CONFIDENCE, "artifacts": artifacts}
+
+
+def _change(world: World, effect: Effect, old: Rows, random: np.random.Generator) -> Rows:
+    """Which selfies the candidate is right on.
+
+    Falls are shares of all selfies (of all in the slice) and are taken from those that were right; what another
+    training does for no reason is taken and given alike.
+    """
+    share = max(float(old.mean()), 1e-9)
+    lose = np.full(len(old), (effect.fall + effect.discordance / 2) / share)
+    for more, among in ((effect.misses, world.targets == 1), (effect.alarms, world.targets == 0)):
+        rate = float((~old[among]).mean())
+        lose += among * (more - 1) * rate / max(1 - rate, 1e-9)
+    inside = [all(row.get(name) == value for name, value in effect.within) for row in world.factors]
+    lose += np.array(inside) * effect.slice_fall / share if effect.within else 0.0
+    gain = effect.discordance / 2 / max(1 - share, 1e-9)
+    drawn = random.random(len(old))
+    return np.where(old, drawn >= lose, drawn < gain)
+
+
+def _figures(measured: dict[str, Any], effect: Effect, memory: float) -> None:
+    measured["artifacts"][ARTIFACT] |= {
+        "size_bytes": round(3_000_000 * (1 + effect.size)),
+        "peak_rss_bytes": 90e6 * memory * (1 + effect.memory),
+        "arm64_instructions": 27_070_000 * (1 + effect.instructions),
+        "camera_accuracy": 0.85 - effect.camera_fall,
+        "latency_p50_ms": 1.0,
+    }
+
+
+def _bench(slower: float, random: np.random.Generator) -> Bench:
+    def time(_: str, __: int) -> PairedTiming:
+        ratios = (1 + slower) * np.exp(random.normal(0, _PROCESS_BIAS, _PROCESSES))
+        return PairedTiming(ratios=tuple(ratios.tolist()), candidate_p50_ms=1 + slower, baseline_p50_ms=1.0)
+
+    return Bench(time)
+
+
+def _table(world: World, right: Mapping[str, Rows]) -> Predictions:
+    probabilities = {}
+    for column, rows in right.items():
+        decided = np.where(rows, world.targets, 1 - world.targets)
+        positive = np.where(decided == 1, 0.9, 0.2)
+        probabilities[column] = np.stack([1 - positive, positive], axis=1).astype(np.float32)
+    return Predictions(
+        world.ids, world.ids, world.targets, world.labels, dict.fromkeys(right, 0.5), probabilities, world.factors
+    )
