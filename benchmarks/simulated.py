@@ -71,6 +71,31 @@ class Effect:
     camera_fall: float = 0.0
 
 
+QUIET: Mapping[str, Effect] = {
+    "identical": Effect(),
+    "as_good": Effect(discordance=0.02),
+    "as_good_retrained": Effect(discordance=0.06),
+}
+"""Nothing is worse: the same model exported anew, and others that are as good but not the same."""
+DAMAGES: Mapping[str, Effect] = {
+    "accuracy_2_points": Effect(fall=0.02, discordance=0.02),
+    "accuracy_3_points": Effect(fall=0.03, discordance=0.02),
+    "slice_10_points": Effect(within=(("light", "night"),), slice_fall=0.10, discordance=0.02),
+    "slice_5_points": Effect(within=(("light", "night"),), slice_fall=0.05, discordance=0.02),
+    "small_slice_20_points": Effect(within=(("skin_tone", "monk_10"),), slice_fall=0.20, discordance=0.02),
+    "small_pair_half_lost": Effect(within=(("skin_tone", "monk_10"), ("light", "night")), slice_fall=0.5),
+    "false_negatives_half_more": Effect(misses=1.5, discordance=0.02),
+    "false_positives_half_more": Effect(alarms=1.5, discordance=0.02),
+    "quantised_4_points": Effect(artifact_fall=0.04),
+    "camera_5_points": Effect(camera_fall=0.05),
+    "size_5_percent": Effect(size=0.05),
+    "memory_20_percent": Effect(memory=0.20),
+    "instructions_3_percent": Effect(instructions=0.03),
+    "time_10_percent": Effect(time=0.10),
+}
+"""Each above the margin of the check that is for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """What the gate is given."""

@@ -64,7 +64,7 @@ def _of_checkpoint(params: GateParams, predictions: Predictions, name: str) -> C
     lost, gained = int(np.sum(theirs & ~ours)), int(np.sum(~theirs & ours))
     ratio = float(ours.sum() / theirs.sum())
     interval = paired_ratio_interval(theirs, ours, 1 - 2 * params.alpha)
-    found = Interval(ratio, *interval, worse=lost > gained and mcnemar_mid_p(lost, gained) < params.alpha)
+    found = Interval(ratio, *interval, worse=lost > gained and mcnemar_mid_p(lost, gained) / 2 < params.fail_alpha)
     verdict = found.against(limit, at_least=True)
     reason = f"right {ours.sum()} times, the checkpoint {theirs.sum()}: {ratio:.4f} of it; {found.told()}"
     if verdict == "unmeasured":

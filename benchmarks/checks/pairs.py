@@ -92,15 +92,15 @@ def _not_inferior(params: GateParams, pair: Pair, check: str, reference: str = "
     """Test whether a share fell by less than the margin, on the same rows.
 
     Pass where the one-sided interval at ``alpha`` excludes a fall of the margin or more. Fail where it holds nothing
-    else, or where the fall is significant (McNemar's mid-p below ``alpha``) and its estimate beyond the margin.
-    Otherwise unmeasured: the selfies are too few to tell.
+    else, or where the fall is significant (McNemar's mid-p, one-sided, below ``fail_alpha``) and its estimate beyond
+    the margin. Otherwise unmeasured: the selfies are too few to tell.
     """
     margin, found = params.non_inferiority_margin, pair.right(reference)
     if found is None:
         return limited(check, pair.artifact, None, -margin, at_least=True)
     change, mid_p = Change.of(*found), mcnemar_mid_p(*_counts(*found))
     low, high = paired_difference_interval(*found, 1 - 2 * params.alpha)
-    verdict = Interval(change.difference, low, high, mid_p < params.alpha).against(-margin, at_least=True)
+    verdict = Interval(change.difference, low, high, change.fell < params.fail_alpha).against(-margin, at_least=True)
     reason = f"{change.told()}; interval {low:+.4f} to {high:+.4f}; McNemar mid-p {mid_p:.3g}"
     if verdict == "unmeasured":
         total = paired_sample_size(change.difference, -margin, change.discordance, params.alpha, params.power)
@@ -123,7 +123,7 @@ def _not_more_errors(params: GateParams, pair: Pair, check: str, among: Bools) -
     more, fewer = _counts(new, old)
     rows, rise = len(new), (more - fewer) / len(new)
     ratio = float(new.sum() / old.sum()) if old.any() else None
-    worse = rise > params.error_slack and mcnemar_mid_p(more, fewer) < params.alpha
+    worse = rise > params.error_slack and mcnemar_mid_p(more, fewer) / 2 < params.fail_alpha
     estimate = ratio if ratio is not None else (float("inf") if new.any() else 1.0)
     band = Interval(estimate, *paired_ratio_interval(old, new, 1 - 2 * params.alpha), worse)
     verdict, (_, most) = band.against(limit, at_least=False), paired_difference_interval(old, new, 1 - 2 * params.alpha)

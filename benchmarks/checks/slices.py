@@ -1,9 +1,11 @@
 """Slices of the selfies, named before anybody looked: every value of every factor, and the pairs of ``slice_pairs``.
 
-Of slices large enough to be cleared (``min_slice_selfies``) each must not have fallen, an artifact at a time: the
-one-sided p-values are Holm's, the intervals Bonferroni's. Slices that are smaller cannot be cleared, only convicted: a
-family of their own under Holm, so that a disaster among 200 selfies is not missed. Unconvicted they are one line, which
-holds no release back: someone with a rare trait must not make every release impossible, nor be silently forgotten.
+Of slices large enough to be cleared (``min_slice_selfies``) each must be shown not to have fallen, an artifact at a
+time. To call one of many fallen, its p-value is Holm's; to clear them all, each is tested at the full level, for a pass
+claims every one of them (the intersection-union test: Berger, Technometrics 24, 1982). Slices that are smaller cannot
+be cleared, only convicted: a family of their own under Holm, so that a disaster among 200 selfies is not missed.
+Unconvicted they are one line, which holds no release back: a rare trait must neither make every release impossible nor
+be silently forgotten.
 """
 
 from __future__ import annotations
@@ -27,13 +29,18 @@ Rows = NDArray[np.int64]
 
 def find_slices(factors: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, str]]) -> dict[str, Rows]:
     """Name of a slice -> its rows, in the order of names; a slice that is all of the selfies is none."""
-    found: dict[str, list[int]] = {}
-    for row, values in enumerate(factors):
-        names = [f"{name}={value}" for name, value in values.items()]
-        names += [f"{one}={values[one]} {two}={values[two]}" for one, two in pairs if one in values and two in values]
-        for name in names:
-            found.setdefault(name, []).append(row)
-    return {name: np.array(rows) for name, rows in sorted(found.items()) if len(rows) < len(factors)}
+    names = dict.fromkeys(name for row in factors for name in row)
+    keys = [(name,) for name in names] + [pair for pair in pairs if set(pair) <= set(names)]
+    found: dict[str, Rows] = {}
+    for key in keys:
+        rows: dict[tuple[str | None, ...], list[int]] = {}
+        for at, row in enumerate(factors):
+            rows.setdefault(tuple([row.get(name) for name in key]), []).append(at)
+        for values, at_rows in rows.items():
+            if None not in values and len(at_rows) < len(factors):
+                title = " ".join(f"{name}={value}" for name, value in zip(key, values, strict=True))
+                found[title] = np.array(at_rows)
+    return dict(sorted(found.items()))
 
 
 def compare_slices(params: GateParams, pairs: Sequence[Pair]) -> Iterator[Check]:
@@ -84,8 +91,8 @@ def _look(params: GateParams, right: tuple[Bools, Bools], slices: Mapping[str, R
     for (name, rows), change, adjusted in zip(
         slices.items(), changes, holm([each.fell for each in changes]), strict=True
     ):
-        low, _ = paired_difference_interval(old[rows], new[rows], 1 - 2 * params.alpha / len(slices))
-        fallen = adjusted < params.alpha and change.difference < -params.slice_margin
+        low, _ = paired_difference_interval(old[rows], new[rows], 1 - 2 * params.alpha)
+        fallen = adjusted < params.fail_alpha and change.difference < -params.slice_margin
         looks.append(_Look(name, change, adjusted, fallen, cleared=low > -params.max_slice_fall))
     return sorted(looks, key=lambda each: (not each.fallen, each.change.difference))
 
@@ -105,9 +112,9 @@ def _clear(params: GateParams, artifact: str, looks: Sequence[_Look]) -> Check:
 
 def _power(params: GateParams, unclear: Sequence[_Look]) -> str:
     """What the one that needs most needs, among its own."""
-    alpha, limit = params.alpha / len(unclear), -params.max_slice_fall
+    limit = -params.max_slice_fall
     totals = {
-        each: paired_sample_size(each.change.difference, limit, each.change.discordance, alpha, params.power)
+        each: paired_sample_size(each.change.difference, limit, each.change.discordance, params.alpha, params.power)
         for each in unclear
     }
     most = max(unclear, key=lambda each: (totals[each] or math.inf) - each.change.rows)
