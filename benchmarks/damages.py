@@ -64,7 +64,7 @@ class Strengths(Section):
     jitter: Share = 0.15
     flipped: Share = 0.30
     without: tuple[str, str] = ("light", "night")
-    idle: Positive = 4
+    idle: Positive = 16
     calibration: Positive = 128
     seed: Seed = 77
 

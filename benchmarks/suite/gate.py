@@ -212,23 +212,24 @@ def _real(course: Course, name: str) -> dict[str, Any]:
     """Verdicts on one real pair, and how far apart the two are on the whole pool."""
     new, old = (read_predictions(course.work / each / PREDICTIONS) for each in (name, PAIRS[name]))
     stored = tuple(read_metrics(course.work / each / FIGURES) for each in (name, PAIRS[name]))
-    bench = no_bench("not timed here")
+    bench, slower = no_bench("not timed here"), None
     if name == SLOWER:
         runs = read_json(course.work / SLOWER / "timings.json", Runs).timings
-        bench = Bench(lambda _, run: runs[run])
+        bench, slower = Bench(lambda _, run: runs[run]), min(each.median_ratio for each in runs) - 1
         for each, time in zip(stored, (runs[0].candidate_p50_ms, runs[0].baseline_p50_ms), strict=True):
             each["latency_p50_ms"] = time
     limits = course.gate.model_copy(update={"required": ("onnx",), "min_accuracy": 0.0})
     parts = draw_parts(new, old, course.params.selfies[0], course.params.draws, course.params.seed)
     verdicts = [judge_case(limits, as_case(part, (stored[0], stored[1]), bench)) for part in parts]
-    return {"baseline": PAIRS[name], "worse": name not in HARMLESS, **count(verdicts), **_apart(limits, new, old)}
+    told = {"baseline": PAIRS[name], "worse": name not in HARMLESS, "slower": slower}
+    return {**told, **count(verdicts), **_apart(limits, new, old)}
 
 
 def _apart(limits: GateParams, new: Predictions, old: Predictions) -> dict[str, Any]:
     """Points of accuracy lost on the whole pool, overall and in the worst slice that is large enough."""
     right = [table.decisions(REAL_ARTIFACT) == table.targets for table in (old, new)]
-    least = limits.min_slice_selfies * len(new.ids) // 2000
-    slices = {name: rows for name, rows in find_slices(new.factors, limits.slice_pairs).items() if len(rows) >= least}
+    slices = find_slices(new.factors, limits.slice_pairs)
+    slices = {name: rows for name, rows in slices.items() if len(rows) >= limits.min_slice_selfies}
     falls = {name: -100 * Change.of(right[0][rows], right[1][rows]).difference for name, rows in slices.items()}
     worst = max(falls, key=lambda name: falls[name]) if falls else None
     return {
