@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 _TOO_NEAR = 1e-6
+_NORMAL = NormalDist()
 
 
 def decide(probabilities: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
@@ -49,7 +51,7 @@ def wilson_interval(successes: float, total: int, confidence: float = 0.95) -> t
     """Score interval of a proportion (Wilson, JASA 22, 1927); (NaN, NaN) for no trials."""
     if total == 0:
         return math.nan, math.nan
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = _quantile(0.5 + confidence / 2)
     share = successes / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
@@ -126,7 +128,8 @@ def mcnemar_mid_p(first_only: int, second_only: int) -> float:
     if total == 0:
         return 1.0
     low = min(first_only, second_only)
-    tail = float(stats.binom.cdf(low, total, 0.5)) - 0.5 * float(stats.binom.pmf(low, total, 0.5))
+    below = float(special.bdtr(low - 1, total, 0.5)) if low else 0.0
+    tail = (below + float(special.bdtr(low, total, 0.5))) / 2
     return min(1.0, 2 * tail)
 
 
@@ -144,7 +147,7 @@ def paired_difference_interval(
     gained = float(np.sum(~first & second)) + 0.5
     lost = float(np.sum(first & ~second)) + 0.5
     difference = (gained - lost) / total
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = _quantile(0.5 + confidence / 2)
     half = z * math.sqrt(max(0.0, gained + lost - (gained - lost) ** 2 / total)) / total
     return difference - half, difference + half
 
@@ -170,7 +173,7 @@ def paired_ratio_interval(
     discordant = int((first ^ second).sum())
     spread = math.sqrt((discordant + 2) / ((ones + 1) * (others + 1)))
     parts = sum(math.sqrt((1 - (each + 1) / (either + 2)) / (each + 1)) for each in (ones, others))
-    level = 2 * float(stats.norm.cdf(spread / parts * float(stats.norm.ppf(0.5 + confidence / 2)))) - 1
+    level = 2 * _NORMAL.cdf(spread / parts * _quantile(0.5 + confidence / 2)) - 1
     (low_first, high_first), (low, high) = (wilson_interval(each, either, level) for each in (ones, others))
     return low / high_first, high / low_first if low_first > 0 else math.inf
 
@@ -254,7 +257,7 @@ def normalised_mutual_information(first: Ints, second: Ints) -> float:
 
 
 def _quantile(level: float) -> float:
-    return float(stats.norm.ppf(level))
+    return _NORMAL.inv_cdf(level)
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

@@ -161,6 +161,9 @@ class MeasureParams(Section):
     seed: Seed
 
 
+Level = Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class PairedLatencyParams(Section):
     """Slowdowns to warn of and to fail for, and how candidate and baseline are timed side by side."""
 
@@ -181,7 +184,7 @@ class PairedLatencyParams(Section):
 class GateParams(Section):
     """Floors, margins and the formats that must pass; docs/decisions/011 says how they are tested.
 
-    ``power`` is that of the number of selfies a check asks for; ``max_instruction_growth`` goes by format.
+    A pass is tested at ``alpha``, a fail at ``fail_alpha``; ``power`` is that of the number of selfies a check asks for; ``max_instruction_growth`` goes by format.
     """
 
     min_accuracy: Share
@@ -190,7 +193,8 @@ class GateParams(Section):
     min_camera_accuracy: Share | None
     max_size_bytes: Positive
     required: tuple[str, ...]
-    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    alpha: Level
+    fail_alpha: Level
     power: Annotated[float, Field(ge=0.5, lt=1)]
     non_inferiority_margin: Margin
     max_error_ratio: Annotated[float, Field(ge=1)]

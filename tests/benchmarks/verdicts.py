@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,18 @@ def saved(folder: Path, table: Predictions, size_bytes: int = 1_000_000) -> tupl
     write_json(folder / "measure.json", measured(table, size_bytes))
     write_predictions(folder / "predictions.parquet", table)
     return folder / "measure.json", folder / "predictions.parquet"
+
+
+def missing(table: Predictions, rows: range | list[int], column: str = INT8) -> Predictions:
+    """The same answers, but those of a column wrong on these rows, whatever they were."""
+    probabilities = {name: values.copy() for name, values in table.probabilities.items()}
+    for row in rows:
+        positive = 0.2 if table.targets[row] == 1 else 0.9
+        probabilities[column][row] = (1 - positive, positive)
+    return replace(table, probabilities=probabilities)
+
+
+def factored(table: Predictions, **factors: Callable[[int], str]) -> Predictions:
+    """The same answers on selfies with factors, each a function of the row's number."""
+    rows = tuple({name: value(row) for name, value in factors.items()} for row in range(len(table.ids)))
+    return replace(table, factors=rows)

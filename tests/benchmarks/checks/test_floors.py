@@ -1,0 +1,60 @@
+"""Floors: the share of the checkpoint's accuracy, and the camera's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks import gate
+from benchmarks.predictions import CHECKPOINT, Predictions
+from pipeline.params import GateParams
+from tests.benchmarks.verdicts import INT8, check, measured, missing
+
+Table = Callable[..., Predictions]
+
+
+def test_an_artifact_far_below_its_checkpoint_fails_though_it_is_above_the_floor(
+    gate_params: GateParams, table: Table
+) -> None:
+    worse = table(wrong={CHECKPOINT: 20, INT8: 80})
+    verdict = gate.run(gate_params, measured(worse), worse, None)
+    found = check(verdict, "share_of_checkpoint")
+    assert (found.verdict, found.value) == ("fail", pytest.approx(1920 / 1980))
+    assert check(verdict, "accuracy").verdict == "pass"
+    assert check(verdict, "share_of_checkpoint", "onnx-float32").verdict == "pass"
+
+
+def test_a_share_above_the_limit_by_chance_alone_is_not_decided(gate_params: GateParams, table: Table) -> None:
+    few = table(300, wrong={CHECKPOINT: 6, INT8: 11})
+    found = check(gate.run(gate_params, measured(few), few, None), "share_of_checkpoint")
+    assert found.value == pytest.approx(289 / 294)
+    assert found.value > gate_params.min_share_of_checkpoint
+    assert found.verdict == "unmeasured"
+    assert "more selfies" in found.reason
+
+
+def test_an_artifact_better_than_its_checkpoint_passes(gate_params: GateParams, table: Table) -> None:
+    better = table(wrong={CHECKPOINT: 60, INT8: 20})
+    found = check(gate.run(gate_params, measured(better), better, None), "share_of_checkpoint")
+    assert found.verdict == "pass"
+    assert found.value is not None
+    assert found.value > 1
+
+
+def test_a_checkpoint_that_is_right_nowhere_is_no_measure(gate_params: GateParams, table: Table) -> None:
+    hopeless = missing(table(), range(2000), CHECKPOINT)
+    found = check(gate.run(gate_params, measured(hopeless), hopeless, None), "share_of_checkpoint")
+    assert (found.verdict, found.value) == ("unmeasured", None)
+
+
+@pytest.mark.parametrize(("accuracy", "verdict"), [(0.85, "pass"), (0.75, "fail"), (None, "unmeasured")])
+def test_the_camera_s_floor_holds_where_there_is_one(
+    gate_params: GateParams, table: Table, accuracy: float | None, verdict: str
+) -> None:
+    figures = measured(table())
+    figures["artifacts"][INT8]["camera_accuracy"] = accuracy
+    floor = gate_params.model_copy(update={"min_camera_accuracy": 0.8})
+    assert check(gate.run(floor, figures, table(), None), "camera_accuracy").verdict == verdict
+    names = {each.name for each in gate.run(gate_params, figures, table(), None).checks}
+    assert "camera_accuracy" not in names
