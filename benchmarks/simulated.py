@@ -81,7 +81,7 @@ DAMAGES: Mapping[str, Effect] = {
     "accuracy_2_points": Effect(fall=0.02, discordance=0.02),
     "accuracy_3_points": Effect(fall=0.03, discordance=0.02),
     "slice_10_points": Effect(within=(("light", "night"),), slice_fall=0.10, discordance=0.02),
-    "slice_5_points": Effect(within=(("light", "night"),), slice_fall=0.05, discordance=0.02),
+    "slice_7_points": Effect(within=(("light", "night"),), slice_fall=0.07, discordance=0.02),
     "small_slice_20_points": Effect(within=(("skin_tone", "monk_10"),), slice_fall=0.20, discordance=0.02),
     "small_pair_half_lost": Effect(within=(("skin_tone", "monk_10"), ("light", "night")), slice_fall=0.5),
     "false_negatives_half_more": Effect(misses=1.5, discordance=0.02),

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from benchmarks import gate
-from benchmarks.baseline import ACCEPTED, MEASURED, PREDICTIONS, read_baseline, write_baseline
+from benchmarks.baseline import ACCEPTED, MEASURED, PREDICTIONS, Release, read_baseline, write_baseline
 from benchmarks.checks.form import ADVISORY, COMPARABLE, EVERYTHING
 from benchmarks.gate import Candidate
-from benchmarks.predictions import CHECKPOINT, Predictions
+from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
 from pipeline.errors import DataError, ReleaseRefusedError
 from pipeline.params import GateParams
-from pipeline.records import Verdict
+from pipeline.records import Verdict, write_json
 from tests.benchmarks.verdicts import INT8, as_baseline, check, measured, saved
 
 Table = Callable[..., Predictions]
@@ -295,3 +295,39 @@ def test_a_damaged_predictions_table_is_refused(table: Table, tmp_path: Path) ->
     with pytest.raises(DataError, match="not a predictions table"):
         write_baseline(tmp_path / "baseline", *paths)
     assert json.loads(paths[0].read_text())["confidence"] == 0.95
+
+
+def test_a_baseline_remembers_the_release_and_every_artifact(
+    gate_params: GateParams, table: Table, tmp_path: Path
+) -> None:
+    figures = measured(table())
+    for number, each in enumerate(figures["artifacts"].values()):
+        each["sha256"] = f"{number:064x}"
+    write_predictions(tmp_path / "predictions.parquet", table())
+    write_json(tmp_path / "measure.json", figures)
+    release = Release("v1.2.0", "c" * 40)
+    candidate = Candidate(tmp_path / "measure.json", tmp_path / "predictions.parquet", release=release)
+    gate.accept(gate_params, candidate, tmp_path / "baseline")
+    baseline = read_baseline(tmp_path / "baseline")
+    assert baseline is not None
+    assert (baseline.accepted.release, baseline.accepted.revision) == ("v1.2.0", "c" * 40)
+    assert baseline.accepted.artifacts == {name: each["sha256"] for name, each in figures["artifacts"].items()}
+    assert baseline.name().startswith("v1.2.0: checkpoint abc on 2000 selfies")
+
+
+def test_a_baseline_of_before_releases_is_still_read(table: Table, tmp_path: Path) -> None:
+    write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
+    path = tmp_path / "baseline" / ACCEPTED
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key.endswith(("sha256", "_id"))}
+    path.write_text(json.dumps(old))
+    baseline = read_baseline(tmp_path / "baseline")
+    assert baseline is not None
+    assert (baseline.accepted.revision, baseline.accepted.artifacts) == ("", {})
+
+
+def test_advice_alone_is_no_pass(gate_params: GateParams, table: Table) -> None:
+    verdict = gate.run(gate_params, measured(table()), table(), as_baseline(table()))
+    advice = tuple(each for each in verdict.checks if each.name in ADVISORY)
+    assert advice
+    with pytest.raises(ReleaseRefusedError, match="no check stands behind it"):
+        gate.refuse_unless_pass(verdict.model_copy(update={"checks": advice}))

@@ -34,6 +34,18 @@ def test_a_table_survives_the_disk(table: Table, tmp_path: Path) -> None:
         assert after.probabilities[name].dtype == np.float32
 
 
+def test_factors_survive_the_disk_and_are_no_answers(table: Table, tmp_path: Path) -> None:
+    rows = tuple({"light": "night", "skin_tone": f"monk_{row:02}"} for row in range(4))
+    before = replace(table(4), factors=rows)
+    write_predictions(tmp_path / "p", before)
+    after = read_predictions(tmp_path / "p")
+    assert after.factors == rows
+    assert after.probabilities.keys() == before.probabilities.keys()
+    assert after.dataset_id() == table(4).dataset_id(), "factors make no other selfies"
+    write_predictions(tmp_path / "p", replace(table(4), factors=({},) * 4))
+    assert read_predictions(tmp_path / "p").factors == ()
+
+
 def test_the_same_answers_give_the_same_bytes(table: Table, tmp_path: Path) -> None:
     for name in "ab":
         write_predictions(tmp_path / name, table(50))
@@ -83,7 +95,7 @@ def test_a_missing_table_names_the_command(tmp_path: Path) -> None:
         read_predictions(tmp_path / "p")
 
 
-@pytest.mark.parametrize("spoil", ["bytes", "metadata", "label", "thresholds", "width", "nothing"])
+@pytest.mark.parametrize("spoil", ["bytes", "metadata", "label", "thresholds", "width", "factors", "nothing"])
 def test_a_table_that_is_none_is_refused(table: Table, tmp_path: Path, spoil: str) -> None:
     path = tmp_path / "p"
     write_predictions(path, table(6))
@@ -101,6 +113,8 @@ def test_a_table_that_is_none_is_refused(table: Table, tmp_path: Path, spoil: st
         pq.write_table(
             whole.replace_schema_metadata({**facts, b"labels": json.dumps(["no_helmet", "helmet", "third"])}), path
         )
+    elif spoil == "factors":
+        pq.write_table(whole.append_column("factors", pa.array(["no JSON"] * 6)), path)
     else:
         pq.write_table(pa.table({"id": ["a"]}, metadata=facts), path)
     with pytest.raises(DataError, match="run dvc repro measure"):
