@@ -120,6 +120,19 @@ def test_slices_are_values_and_named_pairs_but_never_everything() -> None:
     }
 
 
+def test_a_fall_that_one_slice_in_many_shows_by_chance_is_not_called_one(gate_params: GateParams, table: Table) -> None:
+    many = {f"f{bit}": lambda row, bit=bit: "ab"[row * 2654435761 >> (bit + 8) & 1] for bit in range(12)}
+    verdicts = []
+    for factors in ({}, many):
+        old = missing(factored(table(wrong={INT8: 0}), light=light, **factors), NIGHT[100:105])
+        new = missing(factored(table(wrong={INT8: 0}), light=light, **factors), NIGHT[:20])
+        verdicts.append(check(judged(gate_params, new, old), "slices_vs_baseline"))
+    alone, among = verdicts
+    assert alone.value == among.value == pytest.approx(-15 / 600)
+    assert alone.verdict == "fail"
+    assert among.verdict != "fail"
+
+
 def test_equal_answers_of_many_slices_raise_no_alarm(gate_params: GateParams, table: Table) -> None:
     random = np.random.default_rng(4)
     alarms = 0
