@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.predictions import CHECKPOINT, Predictions
 from pipeline import metrics
+from pipeline.operating_point import asks_again
 
 Figures = dict[str, Any]
 Row = dict[str, Any]
@@ -68,6 +69,16 @@ def compare(table: Predictions, column: str, reference: str) -> Figures:
     difference = np.abs(table.probabilities[column] - table.probabilities[reference])
     same = table.decisions(column) == table.decisions(reference)
     return {"agreement": float(np.mean(same)), "max_abs_probability_diff": finite(float(difference.max()))}
+
+
+def ask_again(table: Predictions, column: str, band: tuple[float, float] | None) -> Figures:
+    """Share of selfies on which an artifact asks for another picture, and its accuracy on the others."""
+    if not table.is_whole(column) or not table.ids:
+        return {"retake_rate": None, "accuracy_outside_band": None}
+    unsure = asks_again(table.probabilities[column], band)
+    right = (table.decisions(column) == table.targets)[~unsure]
+    accuracy = finite(metrics.accuracy(right, np.ones(len(right), np.bool_)))
+    return {"retake_rate": float(unsure.mean()), "accuracy_outside_band": accuracy}
 
 
 def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:

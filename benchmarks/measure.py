@@ -22,6 +22,7 @@ from benchmarks.figures import (
     Figures,
     PolicyFacts,
     Row,
+    ask_again,
     compare,
     confusion_table,
     expected_cost,
@@ -71,6 +72,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         figures[name] = {
             **rate(table, name, params.confidence),
             **compare(table, name, CHECKPOINT),
+            **ask_again(table, name, artifact.retake_band),
             "sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             **timing.figures,

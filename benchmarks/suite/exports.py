@@ -10,7 +10,7 @@ Reads params.yaml, policies/ and the code; leaves its work in the work area.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from benchmarks.answers import Subject, answer, artifact_name, check, on_this_ma
 from benchmarks.plain import write_plain
 from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.suite import Tell
+from benchmarks.trials import EVEN_ODDS
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from export.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
@@ -182,8 +183,11 @@ def _backbone(course: Course, backbone: str, data: Path) -> Iterator[Step]:
 
 
 def _judge(course: Course, folder: Path, data: Path) -> None:
-    """Quantise plainly as well, and write everyone's answers on the selfies."""
-    reference = read_reference(folder / CHECKPOINT_FOLDER)
+    """Quantise plainly as well, and write everyone's answers on the selfies.
+
+    All decide at even odds: what is compared is how near a recipe keeps to the weights, not how its threshold was set.
+    """
+    reference = replace(read_reference(folder / CHECKPOINT_FOLDER), threshold=EVEN_ODDS)
     section = course.values["convert"]
     chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
     frames = load_batch(data / IMAGES, chosen, reference.preprocess)
@@ -191,7 +195,8 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
     for name in FORMATS:
         artifacts += write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
     selfies = data / "data/selfies"
-    subject = Subject(reference, artifacts, selfies, read_index(selfies))
+    even = [(path, record.model_copy(update={"threshold": EVEN_ODDS})) for path, record in artifacts]
+    subject = Subject(reference, even, selfies, read_index(selfies))
     check(subject)
     table, _ = answer(subject, on_this_machine(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
