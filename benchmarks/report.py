@@ -15,10 +15,12 @@ from typing import Any
 
 import jinja2
 
+from benchmarks import recipes as exporting
 from benchmarks import thesis as founding
 from benchmarks import worth as curation
 from benchmarks.charts import interval_bar
 from benchmarks.evidence import ReportInput
+from benchmarks.recipes import recipes
 from benchmarks.sections import (
     Fact,
     charts,
@@ -66,9 +68,10 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "measured": measured,
         "artifacts": measured.get("artifacts", {}),
         "worst": worst_slice(rows),
-        "unmeasured": unmeasured(found) | founding.gaps(found) | curation.gaps(found),
+        "unmeasured": unmeasured(found) | founding.gaps(found) | curation.gaps(found) | exporting.gaps(found),
         "thesis": thesis(found),
         "worth": worth(found),
+        "recipes": recipes(found),
     }
     page = {
         "slices": rows,
