@@ -19,7 +19,7 @@ Filter = Literal["nearest", "bilinear", "area"]
 
 
 def mirror(pixels: Pixels) -> Pixels:
-    """Mirror left and right, as front cameras show and some save a selfie (CameraX's MirrorMode, EXIF orientation 2)."""
+    """Mirror left and right, as front cameras show a selfie and some save it (CameraX's MirrorMode)."""
     return np.ascontiguousarray(pixels[:, ::-1])
 
 
@@ -69,7 +69,7 @@ def stretch(pixels: Pixels, spec: PreprocessSpec) -> Pixels:
 
 
 def rotate(pixels: Pixels, degrees: float) -> Pixels:
-    """Roll the camera by a few degrees, counter-clockwise; what comes into view at the corners mirrors what is there."""
+    """Roll the picture by a few degrees, counter-clockwise; what comes into view mirrors what lies beside it."""
     height, width = pixels.shape[:2]
     margin = min(math.ceil(math.sin(math.radians(abs(degrees))) * max(height, width) / 2) + 2, height - 1, width - 1)
     wide = PIL.Image.fromarray(np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), "reflect"))
@@ -88,9 +88,9 @@ def zoom(pixels: Pixels, times: float) -> Pixels:
 def shrink(pixels: Pixels, times: float, spec: PreprocessSpec, kind: Filter) -> Pixels:
     """Bring a frame ``times`` as large as the input to the input's size with a filter other than training's.
 
-    ``nearest`` takes the pixel at floor(x * times), as OpenCV's INTER_NEAREST; ``bilinear`` weighs the four pixels around
-    the centre without antialiasing, as OpenCV's INTER_LINEAR and Android's createScaledBitmap; ``area`` averages boxes,
-    as INTER_AREA (torch.nn.functional.interpolate has all three). Where the selfie is no larger than the input, as
+    ``nearest`` takes the pixel at floor(x * times), as OpenCV's INTER_NEAREST; ``bilinear`` weighs the four pixels
+    around the centre without antialiasing, as OpenCV's INTER_LINEAR and Android's createScaledBitmap; ``area`` averages
+    boxes, as INTER_AREA (torch.nn.functional.interpolate has all three). Where the selfie is no larger than the input, as
     rendered ones are by default, the large frame is an enlargement: it shows how the filters shift and soften, but has
     no fine detail that could turn into aliasing; photographs have.
 

@@ -1,8 +1,9 @@
 """Pure: RGB <-> NV21, the frames that Android's cameras deliver: brightness for every pixel, colour for every fourth.
 
-Layout (Android's ImageFormat.NV21): a plane of Y, then V and U in turn at half the resolution on both axes (4:2:0). The
-matrix is one of ITU-R BT.601-7 (standard definition, JPEG) and BT.709-6 (high definition); the range is full (0..255, as
-in JFIF, ITU-T T.871) or limited (Y 16..235, colour 16..240). None of this stands in the buffer: an app must know it.
+Layout (Android's ImageFormat.NV21): a plane of Y, then V and U in turn at half the resolution on both axes (4:2:0).
+The matrix is one of ITU-R BT.601-7 (standard definition, JPEG) and BT.709-6 (high definition); the range is full
+(0..255, as in JFIF, ITU-T T.871) or limited (Y 16..235, colour 16..240). None of this stands in the buffer: an app must
+know it.
 """
 
 from __future__ import annotations
