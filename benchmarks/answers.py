@@ -115,12 +115,23 @@ def read_reference(folder: Path) -> Reference:
     )
 
 
+def open_artifact(path: Path, artifact: Artifact, threads: int) -> latency.Predict:
+    """Load an artifact in its format's own runtime.
+
+    Raises:
+        ModelError: It is missing, truncated or not of this format.
+    """
+    from export.formats import open_format
+
+    return open_format(artifact.format).load(path, threads)
+
+
 def on_this_machine() -> Instruments:
     """Each format's own runtime, and fresh processes for time and memory."""
     from export.formats import open_format
 
     return Instruments(
-        open=lambda path, artifact, threads: open_format(artifact.format).load(path, threads),
+        open=open_artifact,
         unmeasured=lambda name: open_format(name).runtime().unmeasured,
         time=latency.measure,
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import latency
+from benchmarks import latency, robustness
 from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
 from benchmarks.figures import (
     Figures,
@@ -79,6 +79,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         }
     metrics = _assemble(params, subject, table, figures)
     metrics["unmeasured"] |= unmeasured
+    metrics = robustness.run(params, subject, instruments).add_to(metrics)
     return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
 
 

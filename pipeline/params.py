@@ -149,6 +149,19 @@ class ConvertParams(PlugInSection):
     int8: Int8Params
 
 
+class CameraParams(Section):
+    """How many selfies are distorted as by a phone's camera (0: none); artifacts see some of them, at one severity.
+
+    ``workers`` are processes that run artifacts beside the checkpoint; with 0 all runs in one.
+    """
+
+    selfies: Natural
+    artifact_selfies: Natural
+    severity: Annotated[int, Field(ge=1, le=5)]
+    workers: Annotated[int, Field(ge=0, le=256)]
+    seed: Seed
+
+
 class MeasureParams(Section):
     """Confidence of the intervals, and how latency is taken."""
 
@@ -158,6 +171,7 @@ class MeasureParams(Section):
     threads: Threads
     min_slice: Positive
     seed: Seed
+    camera: CameraParams
 
 
 class GateParams(Section):

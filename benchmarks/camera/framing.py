@@ -90,9 +90,9 @@ def shrink(pixels: Pixels, times: float, spec: PreprocessSpec, kind: Filter) -> 
 
     ``nearest`` takes the pixel at floor(x * times), as OpenCV's INTER_NEAREST; ``bilinear`` weighs the four pixels
     around the centre without antialiasing, as OpenCV's INTER_LINEAR and Android's createScaledBitmap; ``area`` averages
-    boxes, as INTER_AREA (torch.nn.functional.interpolate has all three). Where the selfie is no larger than the input, as
-    rendered ones are by default, the large frame is an enlargement: it shows how the filters shift and soften, but has
-    no fine detail that could turn into aliasing; photographs have.
+    boxes, as INTER_AREA (torch.nn.functional.interpolate has all three). Where the selfie is no larger than the input,
+    as rendered ones are by default, the large frame is an enlargement: it shows how the filters shift and soften, but
+    has no fine detail that could turn into aliasing; photographs have.
 
     Returns:
         uint8 (input height, input width, 3).

@@ -32,7 +32,8 @@ def gate_params(params: Params) -> GateParams:
 
 @pytest.fixture
 def measure_params(params: Params) -> MeasureParams:
-    return params.measure.model_copy(update={"min_slice": 5, "latency_runs": 10, "latency_warmup": 1})
+    off = params.measure.camera.model_copy(update={"selfies": 0, "workers": 0})
+    return params.measure.model_copy(update={"min_slice": 5, "latency_runs": 10, "latency_warmup": 1, "camera": off})
 
 
 @pytest.fixture
