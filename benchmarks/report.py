@@ -18,6 +18,7 @@ import jinja2
 from benchmarks import recipes as exporting
 from benchmarks import thesis as founding
 from benchmarks import worth as curation
+from benchmarks.camera_section import camera_tables
 from benchmarks.charts import interval_bar
 from benchmarks.evidence import ReportInput
 from benchmarks.recipes import recipes
@@ -84,6 +85,7 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "sheets": sheets(found),
         "stages": _stages(found),
         "traits": TRAITS,
+        "camera": camera_tables(found),
     }
     environment = _environment()
     return Report(

@@ -5,8 +5,8 @@ distortion at every severity and every mistake, on the first ``selfies`` rows of
 sees every distortion at one severity, on the first ``artifact_selfies`` of the same rows; one artifact a format sees
 the mistakes. A picture is made once for all of them. Artifacts run in processes of their own beside the checkpoint's.
 
-What that can tell: of 150 selfies, an accuracy of 90 % has a 95 % interval from 84 to 94 %, one of 50 % from 42 to 58 %
-(Wilson); of 50 selfies, 90 % goes from 79 to 96 %. So one distortion's figure is coarse. ``camera_accuracy``, the mean
+What that can tell: of 120 selfies, an accuracy of 90 % has a 95 % interval from 83 to 94 %, one of 50 % from 41 to 59 %
+(Wilson); of 40 selfies, 90 % goes from 77 to 96 %. So one distortion's figure is coarse. ``camera_accuracy``, the mean
 over the twenty distortions, is finer, and an artifact's difference from the checkpoint, which saw the same pictures,
 much finer: compare it with the checkpoint's ``camera_accuracy``, not with another set of selfies.
 """

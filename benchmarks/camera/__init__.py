@@ -98,11 +98,11 @@ def _matched(matrix: yuv.Matrix, levels: Range) -> Distortion:
     return Distortion(f"NV21 4:2:0, {matrix.upper()[:2]}.{matrix[2:]}, {levels} range", _nv21(coding, coding))
 
 
-def _shrunk(words: str, kind: framing.Filter) -> Distortion:
+def _shrunk(words: str, kind: framing.Filter, values: tuple[float, ...] = (2, 3, 4, 5, 6)) -> Distortion:
     return Distortion(
         words,
         lambda frame, times, shot: framing.shrink(frame, times, shot.spec, kind),
-        (2, 3, 4, 5, 6),
+        values,
         "from a frame {} times the input",
         whole=True,
     )
@@ -126,7 +126,7 @@ DISTORTIONS: Mapping[str, Distortion] = {
     "nv21_bt709_full": _matched("bt709", "full"),
     "nv21_bt709_limited": _matched("bt709", "limited"),
     "resize_nearest": _shrunk("resized by nearest pixel", "nearest"),
-    "resize_bilinear": _shrunk("resized bilinear, no antialias", "bilinear"),
+    "resize_bilinear": _shrunk("resized bilinear, no antialias", "bilinear", (1.5, 2, 2.5, 3, 5)),
     "resize_area": _shrunk("resized by area", "area"),
     "jpeg": Distortion(
         "JPEG", lambda frame, quality, _shot: framing.compress(frame, int(quality)), (95, 80, 65, 45, 30), "quality {}"

@@ -89,23 +89,26 @@ def shrink(pixels: Pixels, times: float, spec: PreprocessSpec, kind: Filter) -> 
     """Bring a frame ``times`` as large as the input to the input's size with a filter other than training's.
 
     ``nearest`` takes the pixel at floor(x * times), as OpenCV's INTER_NEAREST; ``bilinear`` weighs the four pixels
-    around the centre without antialiasing, as OpenCV's INTER_LINEAR and Android's createScaledBitmap; ``area`` averages
-    boxes, as INTER_AREA (torch.nn.functional.interpolate has all three). Where the selfie is no larger than the input,
-    as rendered ones are by default, the large frame is an enlargement: it shows how the filters shift and soften, but
-    has no fine detail that could turn into aliasing; photographs have.
+    around the centre without antialiasing, as OpenCV's INTER_LINEAR and Android's createScaledBitmap, which at an odd
+    multiple is one pixel of each block; ``area`` averages boxes, as INTER_AREA. Where the selfie is no larger than the
+    input, as rendered ones are by default, the large frame is an enlargement: it shows how the filters shift and
+    soften, but has no fine detail that could turn into aliasing; photographs have.
 
     Returns:
         uint8 (input height, input width, 3).
     """
-    import torch
-    from torch.nn import functional
-
     height, width = spec.input_size
-    frame = _resample(pixels, (round(height * times), round(width * times)), spec)
-    planes = torch.from_numpy(frame.transpose(2, 0, 1)[None].astype(np.float32))
-    options = {"align_corners": False} if kind == "bilinear" else {}
-    small = functional.interpolate(planes, (height, width), mode=kind, **options)
-    return np.rint(small[0].numpy().transpose(1, 2, 0)).astype(np.uint8)
+    size = (round(width * times), round(height * times))
+    method = PIL.ImageOps.fit if spec.fit == "crop" else PIL.ImageOps.pad
+    # fit's own filter would soften the frame where it is enlarged
+    frame = method(PIL.Image.fromarray(pixels), size, PIL.Image.Resampling.LANCZOS)
+    if kind == "nearest":
+        rows, columns = (np.arange(short) * long // short for short, long in ((height, size[1]), (width, size[0])))
+        return np.asarray(frame)[rows[:, None], columns]
+    if kind == "area":
+        return np.asarray(frame.resize((width, height), PIL.Image.Resampling.BOX))
+    extent = PIL.Image.Transform.EXTENT
+    return np.asarray(frame.transform((width, height), extent, (0, 0, *size), PIL.Image.Resampling.BILINEAR))
 
 
 def compress(pixels: Pixels, quality: int) -> Pixels:
@@ -123,9 +126,3 @@ def bound(pixels: Pixels, spec: PreprocessSpec, times: float) -> Pixels:
         return pixels
     size = (round(width * share), round(height * share))
     return np.asarray(PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BOX, reducing_gap=2.0))
-
-
-def _resample(pixels: Pixels, size: tuple[int, int], spec: PreprocessSpec) -> Pixels:
-    """Scale as ``fit`` does, to (height, width), by a filter that keeps a frame sharp where it is enlarged."""
-    method = PIL.ImageOps.fit if spec.fit == "crop" else PIL.ImageOps.pad
-    return np.asarray(method(PIL.Image.fromarray(pixels), size[::-1], PIL.Image.Resampling.LANCZOS))
