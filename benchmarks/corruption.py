@@ -104,12 +104,14 @@ def mistakes(found: Decisions) -> Figures:
 
 
 def basis(found: Decisions) -> Figures:
-    """On how many selfies all this stands, and how they fare undistorted."""
+    """On how many selfies all this stands, how they fare undistorted, and on the mean over the distortions."""
     clean = _rate(found, found.checkpoint[CLEAN])
+    shaken = [found.accuracy(found.checkpoint[look]) for look in looks_at(found.severity)]
     return {
         "selfies": clean["count"],
         "artifact_selfies": found.few,
         "severity": found.severity,
+        "mean_accuracy": float(np.mean(shaken)),
         **{f"clean_{name}": clean[name] for name in ("accuracy", "accuracy_low", "accuracy_high")},
     }
 

@@ -49,6 +49,7 @@ from pipeline.shards import read_pixels
 
 Open = Callable[[Path, Artifact, int], Predict]
 Answers = NDArray[np.float32]
+_SHOWABLE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments) -> Ro
     return Robustness(
         {
             "camera": corruption.camera(found),
-            "camera_basis": corruption.basis(found) | {"seed": camera.seed, "example": rows[0].id},
+            "camera_basis": corruption.basis(found) | {"seed": camera.seed, "example": _example(subject, rows)},
             "mistakes": corruption.mistakes(found),
         },
         corruption.checkpoint(found),
@@ -197,6 +198,13 @@ def _ask_checkpoint(subject: Subject, rows: Sequence[Image], seed: int) -> dict[
         frames = _frames(subject, row, (reference.preprocess, looks, seed))
         decided.append(decide(reference.predict(frames), reference.threshold))
     return dict(zip(looks, np.stack(decided, axis=1), strict=True))
+
+
+def _example(subject: Subject, rows: Sequence[Image]) -> str:
+    """The id of a selfie to show people: of the first few the one that is neither dark nor light."""
+    few = rows[:_SHOWABLE]
+    levels = [float(read_pixels(subject.selfies, row).mean()) for row in few]
+    return few[int(np.argmin(np.abs(np.array(levels) - 128)))].id
 
 
 def _decisions(job: Job, answers: Answers) -> dict[Look, Ints]:
