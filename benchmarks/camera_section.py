@@ -114,7 +114,9 @@ def heat(accuracy: object, clean: object) -> float:
 
 def _distorted(name: str, levels: Mapping[str, Any], clean: object) -> Distorted:
     kind = DISTORTIONS.get(name)
-    cells, same, artifacts = [], None, {}
+    cells: list[Cell] = []
+    same: float | None = None
+    artifacts: Mapping[str, Any] = {}
     for severity in sorted(filter(str.isdecimal, levels), key=int)[:SEVERITIES]:
         figures = section(levels, severity)
         accuracy = bounded(figures, "accuracy")

@@ -183,7 +183,7 @@ def _unturned(orientation: int, words: str) -> Distortion:
 
 def _as_bytes(values: NDArray[np.floating]) -> Pixels:
     """Floats cast to the bytes that the input takes: rounded, and saturated as Android's and NumPy's clipped casts."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 _FULL_601, _LIMITED_601 = Coding("bt601", "full"), Coding("bt601", "limited")

@@ -25,7 +25,7 @@ def _srgb_to_linear() -> Light:
 def _linear_to_srgb() -> Pixels:
     light = np.arange(_STEPS + 1) / _STEPS
     code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * code).astype(np.uint8)
+    return np.asarray(np.rint(255 * code), np.uint8)
 
 
 _TO_LIGHT = _srgb_to_linear()

@@ -71,7 +71,7 @@ def _binned(x: NDArray[np.float64], y: NDArray[np.float64], reach: float) -> Ker
         (1, 1, low * right),
     ):
         np.add.at(kernel, (top + dy + half, left + dx + half), weight)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _convolve(pixels: Pixels, kernel: Kernel) -> Pixels:

@@ -42,7 +42,7 @@ def encode(pixels: Pixels, coding: Coding) -> NDArray[np.uint8]:
     difference = np.stack([(rgb[..., 0] - luma) / (2 - 2 * red), (rgb[..., 2] - luma) / (2 - 2 * blue)], axis=-1)
     v_u = difference.reshape(height // 2, 2, width // 2, 2, 2).mean(axis=(1, 3))
     planes = [black + span * luma, (128 + colour_span * v_u).reshape(height // 2, width)]
-    return np.rint(np.clip(np.concatenate(planes), 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(np.concatenate(planes), 0, 255)), np.uint8)
 
 
 def decode(buffer: NDArray[np.uint8], coding: Coding) -> Pixels:
@@ -58,7 +58,7 @@ def decode(buffer: NDArray[np.uint8], coding: Coding) -> Pixels:
     v, u = np.moveaxis(v_u.repeat(2, axis=0).repeat(2, axis=1), -1, 0)
     r, b = luma + (2 - 2 * red) * v, luma + (2 - 2 * blue) * u
     g = (luma - red * r - blue * b) / (1 - red - blue)
-    return np.rint(255 * np.clip(np.stack([r, g, b], axis=-1), 0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.clip(np.stack([r, g, b], axis=-1), 0, 1)), np.uint8)
 
 
 def swap_colours(buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
