@@ -13,10 +13,11 @@ import pytest
 from benchmarks import measure, robustness
 from benchmarks.answers import Instruments, Subject
 from benchmarks.camera import DISTORTIONS, MISTAKES, distort
-from benchmarks.corruption import FIGURES
+from benchmarks.corruption import CLEAN, FIGURES
 from export.calibration import choose_rows
 from pipeline.errors import ModelError, ParamsError
 from pipeline.params import MeasureParams, load_params
+from pipeline.preprocess import fit
 from pipeline.records import Artifact
 from pipeline.shards import read_pixels
 from tests.benchmarks.small_task import NAMES, SPEC, brightness
@@ -64,6 +65,12 @@ def test_figures_are_those_of_the_pictures_themselves(
         section = found.sections["mistakes"] if name in MISTAKES else found.sections["camera"]
         told = section[name] if name in MISTAKES else section[name][str(severity)]
         assert told["accuracy"] == pytest.approx(float(np.mean(right)))
+
+
+def test_undistorted_is_what_every_other_measurement_sees(subject: Subject) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 20, 3), np.uint8)
+    np.testing.assert_array_equal(robustness.see(pixels, CLEAN, SPEC, (1, "a")), fit(pixels, SPEC))
+    assert subject.reference.preprocess == SPEC
 
 
 def test_darkness_costs_this_classifier_its_helmets_and_a_mirror_nothing(
