@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import latency
+from benchmarks.complexity import Complexity, measure_complexity
 from benchmarks.figures import PolicyFacts
 from benchmarks.predictions import CHECKPOINT, Predictions
 from pipeline.errors import DataError, GossamerError, ModelError
@@ -29,13 +30,17 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels)."""
+    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels).
+
+    ``complexity`` is None where it was not counted.
+    """
 
     id: str
     labels: tuple[str, ...]
     threshold: float
     preprocess: PreprocessSpec
     predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    complexity: Complexity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ def read_reference(folder: Path) -> Reference:
         config.threshold,
         config.preprocess,
         lambda pixels: predict(checkpoint, pixels),
+        measure_complexity(checkpoint.network, config.preprocess.input_size),
     )
 
 

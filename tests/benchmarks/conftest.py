@@ -32,7 +32,7 @@ def gate_params(params: Params) -> GateParams:
 
 @pytest.fixture
 def measure_params(params: Params) -> MeasureParams:
-    return params.measure.model_copy(update={"min_slice": 5, "latency_runs": 10, "latency_warmup": 1})
+    return params.measure.model_copy(update={"min_slice": 5})
 
 
 @pytest.fixture
@@ -94,8 +94,14 @@ def instruments() -> Instruments:
             latency_p50_ms=1.0,
             latency_p90_ms=1.5,
             latency_p99_ms=1.9,
-            latency_runs=request.runs,
+            latency_runs=300,
+            latency_profile=request.profile,
+            latency_valid=True,
+            latency_many_p50_ms=0.6,
+            latency_many_p90_ms=0.9,
+            latency_many_valid=True,
             threads=request.threads,
+            threads_many=request.threads_many,
             peak_rss_bytes=10**8,
             baseline_rss_bytes=6 * 10**7,
         )
