@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from benchmarks import latency
 from benchmarks.complexity import Complexity, measure_complexity
 from benchmarks.figures import PolicyFacts
 from benchmarks.predictions import CHECKPOINT, Predictions
+from benchmarks.preprocessing import time_preprocessing
 from pipeline.errors import DataError, GossamerError, ModelError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, Artifacts, Image, read_json
@@ -70,11 +72,13 @@ class Instruments:
         open: Loads an artifact with so many threads.
         unmeasured: Why this machine cannot time a format; empty where it can.
         time: Times one artifact in a process of its own.
+        preprocess: Times how encoded pictures become frames.
     """
 
     open: Callable[[Path, Artifact, int], latency.Predict]
     unmeasured: Callable[[str], str]
     time: Callable[[latency.LatencyRequest], latency.Timing]
+    preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, Any]] = time_preprocessing
 
 
 def artifact_name(artifact: Artifact) -> str:

@@ -32,7 +32,6 @@ from benchmarks.figures import (
     slice_rows,
 )
 from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
-from benchmarks.preprocessing import time_preprocessing
 from pipeline.errors import GossamerError
 from pipeline.params import MeasureParams
 from pipeline.policy import SCENARIO, Policy
@@ -79,6 +78,8 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         }
     metrics = _assemble(params, subject, table, figures)
     metrics["unmeasured"] |= unmeasured
+    pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
+    metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
     return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
 
 
@@ -154,9 +155,6 @@ def _assemble(
         "confidence": params.confidence,
         "threads": params.threads,
         "threads_many": params.threads_many,
-        "preprocess": time_preprocessing(
-            [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]], subject.reference.preprocess
-        ),
         "selfies": {
             "count": len(table.ids),
             "dataset_id": table.dataset_id(),
