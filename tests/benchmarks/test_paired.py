@@ -69,7 +69,7 @@ def test_a_slower_candidate_shows_as_the_ratio_of_the_two(tmp_path: Path) -> Non
 
 
 def test_moods_of_the_machine_cancel_within_a_pair(tmp_path: Path) -> None:
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311
 
     def noisy(cost: int) -> Callable[[int], int]:
         """Three times slower for half of the time, and now and then ten times."""

@@ -20,7 +20,7 @@ class Processes:
 
     def __call__(self, request: PairedRequest, number: int) -> ProcessTiming:
         self.asked += 1
-        chance = random.Random(f"{request.slowdown}/{number}")
+        chance = random.Random(f"{request.slowdown}/{number}")  # noqa: S311
         ratio = 1 + request.slowdown + chance.gauss(0, self.bias)
         return ProcessTiming(ratio=ratio, candidate_p50_ms=ratio, baseline_p50_ms=1.0)
 
