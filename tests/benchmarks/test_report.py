@@ -149,6 +149,35 @@ def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
     assert line.endswith("| unmeasured |")
 
 
+def test_loadgens_word_and_the_settings_stand_beside_a_latency(found: ReportInput) -> None:
+    measured = found.metrics["measure"]
+    rows = measured["artifacts"]
+    spoilt = {**rows["onnx-float32"], "latency_valid": False, "latency_many_valid": False}
+    other = {**measured, "artifacts": {**rows, "onnx-float32": spoilt}}
+    html = report.run(PARAMS, replace(found, metrics={**found.metrics, "measure": other})).html
+    cells = {
+        name: re.sub(r"<[^>]+>", " ", line)
+        for name in NAMES
+        for line in re.findall(rf'<td class="name">{name}.*?</tr>', html, re.DOTALL)
+    }
+    assert "p90 1.50\u00a0ms, p99 1.90\u00a0ms" in cells["tflite-float32"]
+    assert "quick: VALID" in cells["tflite-float32"]
+    assert "2 threads 0.60\u00a0ms" in cells["tflite-float32"]
+    assert "INVALID" not in cells["tflite-float32"] + cells["coreml-float16"]
+    assert "VALID" not in cells["coreml-float16"]
+    assert "quick: INVALID" in cells["onnx-float32"]
+    assert "2 threads 0.60\u00a0ms, INVALID" in cells["onnx-float32"]
+
+
+def test_preprocessing_and_the_network_s_size_are_told(found: ReportInput) -> None:
+    measured = found.metrics["measure"]
+    sized = {**measured, "checkpoint": {**measured["checkpoint"], "parameters": 1_520_000, "macs": 15_400_000}}
+    text = Page(report.run(PARAMS, replace(found, metrics={**found.metrics, "measure": sized})).html).text
+    assert "scaling a JPEG of 960 \u00d7 1280 takes 7.00\u00a0ms (p90 9.00\u00a0ms) here" in text
+    assert "1.52 M parameters, 15.4 M MACs" in text
+    assert "M MACs" not in Page(report.run(PARAMS, found).html).text
+
+
 def test_the_worst_mistakes_are_the_surest_ones(found: ReportInput) -> None:
     html = report.run(PARAMS, found).html
     section = html[html.index('id="mistakes"') : html.index('id="training"')]
