@@ -18,10 +18,10 @@ import jinja2
 from benchmarks import thesis as founding
 from benchmarks import worth as curation
 from benchmarks.charts import interval_bar
+from benchmarks.curves import charts
 from benchmarks.evidence import ReportInput
 from benchmarks.sections import (
     Fact,
-    charts,
     facts,
     mistakes,
     most_lost,
