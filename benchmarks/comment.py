@@ -81,7 +81,8 @@ def comment(found: ReportInput, gaps: Mapping[str, str], worst: tuple[str, str] 
     checks = found.verdict.checks if found.verdict else ()
     changes = deltas(measured, found.predictions, found.baseline, checks)
     rows = [(row, judged(row.name, checks)) for row in changes.rows]
-    rows.sort(key=lambda each: 0 if len(rows) <= _ROWS else "fail" not in each[1])
+    if len(rows) > _ROWS:
+        rows.sort(key=lambda row: "fail" not in row[1])
     against, told_gaps = grouped(checks), _by_reason(gaps)
     before = found.baseline.measured.get("slices", {}) if found.baseline and not changes.why else {}
     return Comment(
