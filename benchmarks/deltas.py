@@ -82,14 +82,22 @@ def deltas(
     figures = {CHECKPOINT: measured.get("checkpoint", {}), **artifacts}
     rows = []
     for name, row in figures.items():
-        shares = {
-            key: _share(row.get(key), key, pairs.change(name, key) if pairs else None, confidence) for key in SHARES
-        }
-        is_new = baseline is not None and name != CHECKPOINT and name not in old
-        size = _grown(row.get("size_bytes"), old.get(name, {}).get("size_bytes"))
-        latency = _timed(row.get("latency_p50_ms"), slower.get(name))
-        interval = _number(row.get("accuracy_low")), _number(row.get("accuracy_high"))
-        rows.append(DeltaRow(name, *interval, **shares, size=size, latency=latency, is_new=is_new))
+        accuracy, fnr, fpr = (
+            _share(row.get(kind), kind, pairs.change(name, kind) if pairs else None, confidence) for kind in SHARES
+        )
+        rows.append(
+            DeltaRow(
+                name=name,
+                low=_number(row.get("accuracy_low")),
+                high=_number(row.get("accuracy_high")),
+                accuracy=accuracy,
+                fnr=fnr,
+                fpr=fpr,
+                size=_grown(row.get("size_bytes"), old.get(name, {}).get("size_bytes")),
+                latency=_timed(row.get("latency_p50_ms"), slower.get(name)),
+                is_new=baseline is not None and name != CHECKPOINT and name not in old,
+            )
+        )
     return Deltas(tuple(rows), tuple(name for name in old if name not in artifacts), why)
 
 

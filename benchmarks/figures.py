@@ -189,8 +189,10 @@ def _coverage_rows(table: Predictions, column: str) -> list[Row]:
     """From all checks answered down to the surest few; the others are asked for another picture."""
     sure = metrics.sureness(table.probabilities[column], table.thresholds[column])
     coverage, accuracy = metrics.coverage_curve(sure, table.decisions(column) == table.targets)
-    wanted = np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS)
-    keep = np.unique(np.minimum(np.searchsorted(coverage, wanted), len(coverage) - 1))[::-1] if len(coverage) else []
+    if not len(coverage):
+        return []
+    wanted = np.searchsorted(coverage, np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS))
+    keep = np.unique(np.minimum(wanted, len(coverage) - 1))[::-1]
     return [
         {"artifact": column, "coverage": round(float(coverage[i]), 6), "accuracy": round(float(accuracy[i]), 6)}
         for i in keep
