@@ -79,11 +79,11 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         }
     metrics = _assemble(params, subject, table, figures)
     metrics["unmeasured"] |= unmeasured
-    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
+    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
-    """Write metrics/measure.json, data/predictions.parquet and confusion, roc, calibration and slices.csv in plots/."""
+    """Write metrics/measure.json, data/predictions.parquet, and a CSV a plot (``figures.plot_rows``)."""
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():

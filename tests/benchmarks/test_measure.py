@@ -169,7 +169,7 @@ def test_the_three_kinds_of_file_are_written(
     assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
     assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in subject.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
-    assert set(tables) == {"confusion", "roc", "calibration", "slices"}
+    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
     assert len(tables["confusion"]) == 40
     assert {row["artifact"] for row in tables["roc"]} == {CHECKPOINT, *NAMES}
     assert {row["slice"] for row in tables["slices"]} >= {"light=night", "scenario=street"}
