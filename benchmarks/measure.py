@@ -23,6 +23,7 @@ from benchmarks.figures import (
     Figures,
     PolicyFacts,
     Row,
+    ask_again,
     compare,
     confusion_table,
     expected_cost,
@@ -72,6 +73,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         figures[name] = {
             **rate(table, name, params.confidence),
             **compare(table, name, CHECKPOINT),
+            **ask_again(table, name, artifact.retake_band),
             "sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             **timing.figures,
@@ -80,11 +82,11 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
     metrics["unmeasured"] |= unmeasured
     pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
     metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
-    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
+    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
-    """Write metrics/measure.json, data/predictions.parquet and confusion, roc, calibration and slices.csv in plots/."""
+    """Write metrics/measure.json, data/predictions.parquet, and a CSV a plot (``figures.plot_rows``)."""
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():

@@ -138,12 +138,13 @@ class Int8Params(Section):
 
 
 class ConvertParams(PlugInSection):
-    """How many rows to calibrate and to compare on, and how near 8-bit artifacts must answer."""
+    """Rows to calibrate and to compare on, what a retake costs, and how near 8-bit artifacts must answer."""
 
     plug_ins = ROOT / "export" / "formats"
 
     calibration_images: Positive
     parity_images: Positive
+    retake_cost: Annotated[float, Field(gt=0)]
     seed: Seed
     int8: Int8Params
 

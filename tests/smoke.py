@@ -21,7 +21,6 @@ ROOT = Path(__file__).parent.parent
 TINY: dict[str, dict[str, Any]] = {
     "prompts": {"count": 240},
     "generate": {"images_per_shard": 60},
-    "curate": {"epochs": 1},
     "train": {"epochs": 2},
     "selfies": {"count": 80},
     "convert": {"calibration_images": 16, "parity_images": 24},

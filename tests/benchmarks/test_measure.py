@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import measure
 from benchmarks.answers import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
-from benchmarks.figures import PolicyFacts, compare, expected_cost, rate
+from benchmarks.figures import PolicyFacts, ask_again, compare, expected_cost, rate
 from benchmarks.latency import LatencyRequest, Timing
 from benchmarks.predictions import CHECKPOINT, read_predictions
 from pipeline.errors import DataError, ModelError
@@ -54,6 +54,21 @@ def test_every_artifact_has_every_figure(
         "no_helmet": {"no_helmet": 18, "helmet": 2},
         "helmet": {"no_helmet": 2, "helmet": 18},
     }
+
+
+def test_an_artifact_with_a_retake_band_says_how_often_it_asks_and_how_well_it_does_on_the_rest(
+    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+) -> None:
+    (path, record), *others = subject.artifacts
+    unsure = (path, record.model_copy(update={"retake_band": (0.5, 0.99999)}))
+    result = measure.run(measure_params, replace(subject, artifacts=[unsure, *others]), instruments)
+    probability = result.predictions.probabilities[NAMES[0]][:, 1]
+    asked = (probability > 0.5) & (probability < 0.99999)
+    right = (probability >= 0.5) == (result.predictions.targets == 1)
+    assert 0 < asked.sum() < len(asked)
+    row, never = (result.metrics["artifacts"][name] for name in NAMES[:2])
+    assert (row["retake_rate"], row["accuracy_outside_band"]) == (asked.mean(), right[~asked].mean())
+    assert (never["retake_rate"], never["accuracy_outside_band"]) == (0, never["accuracy"])
 
 
 def test_what_cannot_be_timed_is_null_and_never_zero(
@@ -158,7 +173,7 @@ def test_the_three_kinds_of_file_are_written(
     assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
     assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in subject.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
-    assert set(tables) == {"confusion", "roc", "calibration", "slices"}
+    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
     assert len(tables["confusion"]) == 40
     assert {row["artifact"] for row in tables["roc"]} == {CHECKPOINT, *NAMES}
     assert {row["slice"] for row in tables["slices"]} >= {"light=night", "scenario=street"}
@@ -217,6 +232,7 @@ def test_figures_of_no_selfies_are_null(
     )
     assert set(rate(empty, CHECKPOINT, 0.95).values()) == {None}
     assert set(compare(empty, CHECKPOINT, CHECKPOINT).values()) == {None}
+    assert set(ask_again(empty, CHECKPOINT, (0.1, 0.9)).values()) == {None}
     assert expected_cost(empty, CHECKPOINT, [], COSTS.costs) == {}
 
 
