@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import ModelError
+from pipeline.errors import GossamerError, ModelError
 
 ProfileName = Literal["quick", "mlperf"]
 _DETAIL = "mlperf_log_detail.txt"
@@ -80,19 +80,25 @@ def single_stream(answer: Callable[[int], object], course: Course, folder: Path)
     """Let LoadGen ask for samples by number, one at a time.
 
     Args:
-        answer: Called with the number of a sample, 0 to ``course.samples`` - 1. It must not raise: LoadGen's threads
-            would outlive the run and take the process down.
+        answer: Called with the number of a sample, 0 to ``course.samples`` - 1.
         course: What LoadGen is to do.
         folder: For its logs; exists.
 
     Raises:
-        ModelError: LoadGen left no result.
+        ModelError: A sample could not be answered, or LoadGen left no result.
     """
     import mlperf_loadgen as loadgen
 
+    failures: list[Exception] = []
+
     def issue(queries: list[Any]) -> None:
+        # An exception that reached LoadGen's threads would take the process down: the rest is waved through instead.
         for query in queries:
-            answer(query.index)
+            try:
+                if not failures:
+                    answer(query.index)
+            except (GossamerError, RuntimeError, ValueError) as error:
+                failures.append(error)
             loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(query.id, 0, 0)])
 
     def nothing(*_: object) -> None:
@@ -113,6 +119,8 @@ def single_stream(answer: Callable[[int], object], course: Course, folder: Path)
     loadgen.StartTestWithLogSettings(system, library, settings, logs, str(folder / "no_overrides.config"))
     loadgen.DestroyQSL(library)
     loadgen.DestroySUT(system)
+    if failures:
+        raise ModelError(f"a frame could not be answered: {failures[0]}") from failures[0]
     return read_detail(folder / _DETAIL)
 
 

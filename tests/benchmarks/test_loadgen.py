@@ -56,6 +56,19 @@ def test_the_same_order_of_samples_is_asked_every_time(tmp_path: Path) -> None:
     assert orders[0] == orders[1]
 
 
+def test_a_frame_that_cannot_be_answered_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(at: int) -> None:
+        asked.append(at)
+        if len(asked) == 5:
+            raise RuntimeError("the delegate is gone")
+
+    with pytest.raises(ModelError, match="could not be answered: the delegate is gone"):
+        single_stream(answer, Course(3, BRISK, 1000), tmp_path)
+    assert len(asked) == 5
+
+
 def test_the_profile_of_mlperf_is_mlperfs() -> None:
     assert PROFILES["mlperf"] == Profile(min_queries=1024, min_duration_ms=60_000)
     assert PROFILES["quick"].min_queries >= 64, "fewer are never VALID"
