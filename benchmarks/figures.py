@@ -21,6 +21,7 @@ from pipeline.operating_point import asks_again
 Figures = dict[str, Any]
 Row = dict[str, Any]
 _ROC_POINTS = 200
+_COVERAGE_POINTS = 100
 _SLICE_COLUMNS = ("count", "accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr")
 
 
@@ -146,8 +147,14 @@ def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]
     }
 
 
-def plot_rows(table: Predictions, slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, list[Row]]:
-    """Rows of plots/confusion.csv, roc.csv, calibration.csv and slices.csv, in the layouts ``dvc plots`` takes."""
+def plot_rows(
+    table: Predictions, slices: Mapping[str, Mapping[str, Figures]], artifacts: Mapping[str, Figures] | None = None
+) -> dict[str, list[Row]]:
+    """Rows of plots/*.csv by name: confusion, roc, calibration, coverage, slices and accuracy_latency.
+
+    They are in the layouts ``dvc plots`` takes. A slice too small to rate and an artifact that was not timed have no
+    row: there is nothing to draw.
+    """
     whole = [name for name in table.probabilities if table.is_whole(name)]
     names = table.labels
     return {
@@ -163,11 +170,14 @@ def plot_rows(table: Predictions, slices: Mapping[str, Mapping[str, Figures]]) -
             for column in whole
             for rows, mean, share in metrics.calibration_bins(table.probabilities[column], table.targets)
         ],
+        "coverage": [row for column in whole for row in _coverage_rows(table, column)],
         "slices": [
             {"slice": f"{factor}={value}", **{key: figures.get(key) for key in _SLICE_COLUMNS}}
             for factor, values in slices.items()
             for value, figures in values.items()
+            if figures.get("accuracy") is not None
         ],
+        "accuracy_latency": _accuracy_latency_rows(artifacts or {}),
     }
 
 
@@ -184,6 +194,26 @@ def _roc_rows(table: Predictions, column: str) -> list[Row]:
         }
         for i in keep
     ]
+
+
+def _coverage_rows(table: Predictions, column: str) -> list[Row]:
+    """From all checks answered down to the surest few; the others are asked for another picture."""
+    sure = metrics.sureness(table.probabilities[column], table.thresholds[column])
+    coverage, accuracy = metrics.coverage_curve(sure, table.decisions(column) == table.targets)
+    if not len(coverage):
+        return []
+    wanted = np.searchsorted(coverage, np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS))
+    keep = np.unique(np.minimum(wanted, len(coverage) - 1))[::-1]
+    return [
+        {"artifact": column, "coverage": round(float(coverage[i]), 6), "accuracy": round(float(accuracy[i]), 6)}
+        for i in keep
+    ]
+
+
+def _accuracy_latency_rows(artifacts: Mapping[str, Figures]) -> list[Row]:
+    columns = ("accuracy", "accuracy_low", "accuracy_high", "latency_p50_ms", "size_bytes")
+    rows = [(name, {key: figures.get(key) for key in columns}) for name, figures in artifacts.items()]
+    return [{"artifact": name, **row} for name, row in rows if None not in row.values()]
 
 
 def _share(right: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:

@@ -1,13 +1,17 @@
-"""Load time, latency and memory of one artifact in its own runtime, each in a fresh process; timings -> percentiles.
+"""Load time, latency and memory of one artifact in its own runtime, in a fresh process; timings -> percentiles.
 
-``measure`` starts ``python -m benchmarks.latency REQUEST TIMING``; the child reads the request and a few frames, loads
-the artifact through its format, runs it, and writes a ``Timing``. A fresh process, because memory that another runtime
-has taken cannot be told apart, and because thread pools keep the settings they were born with.
+``measure`` starts ``python -m benchmarks.latency REQUEST ANSWER``; the child reads the request and a few frames, loads
+the artifact through its format, lets LoadGen run it (``benchmarks.loadgen``), and writes a ``Timing``.
 
-What is timed: one frame at a time, uint8 pixels in and probabilities out, by ``time.perf_counter_ns`` around the call.
-What ``peak_rss_bytes`` holds: everything the process ever had resident, Python and the runtime's libraries included;
-``baseline_rss_bytes`` is what Python, NumPy and this harness had before the runtime was imported. On Linux both are
-VmHWM of /proc/self/status: ``ru_maxrss`` starts from the parent's peak there, because it survives fork and exec.
+What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, Python's own
+loop (some thousandths of a millisecond) inside; by ``time.perf_counter_ns`` around the call for the first inference and
+for loading. Decoding and scaling a picture is not in it (``benchmarks.preprocessing``).
+What ``peak_rss_bytes`` holds: everything the process had resident until LoadGen was imported, Python and the runtime's
+libraries included; ``baseline_rss_bytes`` is what Python, NumPy and this harness had before the runtime was imported.
+On Linux both are VmHWM of /proc/self/status: ``ru_maxrss`` starts from the parent's peak there, because it survives
+fork and exec.
+With more threads the artifact is loaded anew in the same process: runtimes own their threads by the loaded model, and
+those of the first one are gone with it.
 
 Whether the runtime on this machine stands for the format (Core ML's does on a Mac only) is the format's to say: the
 caller asks ``runtime().unmeasured`` first.
@@ -16,9 +20,7 @@ caller asks ``runtime().unmeasured`` first.
 from __future__ import annotations
 
 import math
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,11 +30,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import GossamerError, ModelError
-from pipeline.records import Record, read_json, write_json
+from benchmarks.child import Errand, ask, serve
+from benchmarks.loadgen import PROFILES, Course, ProfileName, Stream, single_stream
+from pipeline.records import Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Load = Callable[[Path, int], Predict]
+Generator = Callable[[Callable[[int], object], Course, Path], Stream]
 TIMEOUT_S = 600
 _RELOADS = 3
 
@@ -44,8 +48,9 @@ class LatencyRequest(Record):
     path: Path
     frames: Path
     threads: int
+    threads_many: int
     warmup: int
-    runs: int
+    profile: ProfileName
 
 
 class Timing(Record):
@@ -55,8 +60,12 @@ class Timing(Record):
         load_ms: Median of loading the artifact again, its runtime already imported.
         cold_load_ms: The first load, the import of the runtime included.
         first_inference_ms: The first frame after the first load.
-        latency_p50_ms: Nearest-rank percentiles of single frames after the warm-up; p90 and p99 likewise.
-        peak_rss_bytes: Most memory the process had resident up to the last timed frame.
+        latency_p50_ms: LoadGen's percentiles of single frames after the warm-up; p90 and p99 likewise.
+        latency_runs: Frames that LoadGen timed.
+        latency_profile: How long it had to.
+        latency_valid: LoadGen's verdict on the run.
+        latency_many_p50_ms: The same with ``threads_many`` threads; ``latency_many_valid`` is LoadGen's verdict on it.
+        peak_rss_bytes: Most memory the process had resident before LoadGen was there.
         baseline_rss_bytes: The same before the runtime was imported.
     """
 
@@ -67,7 +76,13 @@ class Timing(Record):
     latency_p90_ms: float
     latency_p99_ms: float
     latency_runs: int
+    latency_profile: ProfileName
+    latency_valid: bool
+    latency_many_p50_ms: float
+    latency_many_p90_ms: float
+    latency_many_valid: bool
     threads: int
+    threads_many: int
     peak_rss_bytes: int
     baseline_rss_bytes: int
 
@@ -89,25 +104,12 @@ def measure(request: LatencyRequest) -> Timing:
     Raises:
         ModelError: The process could not load or run the artifact, or took longer than ``TIMEOUT_S``.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "request.json", Path(folder) / "timing.json"
-        write_json(asked, request)
-        command = [sys.executable, "-m", "benchmarks.latency", str(asked), str(answered)]
-        try:
-            done = subprocess.run(
-                command, env=_environment(request.threads), capture_output=True, timeout=TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ModelError(
-                f"{request.path}: not measured within {TIMEOUT_S} s; measure.latency_runs: fewer?"
-            ) from error
-        if done.returncode != 0:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {done.returncode}"]
-            raise ModelError(f"{request.path}: cannot be run by {request.format}'s runtime: {last[0]}")
-        return read_json(answered, Timing)
+    shorten = "params.yaml measure.latency.profile"
+    errand = Errand("benchmarks.latency", request.path, request.format, request.threads, TIMEOUT_S, shorten)
+    return ask(errand, request, Timing)
 
 
-def take(request: LatencyRequest, load: Load) -> Timing:
+def take(request: LatencyRequest, load: Load, generate: Generator = single_stream) -> Timing:
     """Load and run an artifact in this process."""
     frames = np.load(request.frames)
     baseline = peak_rss_bytes()
@@ -115,24 +117,32 @@ def take(request: LatencyRequest, load: Load) -> Timing:
     predict = load(request.path, request.threads)
     cold_load = _ms_since(started)
     first = _timed(predict, frames[0])
-    for i in range(request.warmup):
-        predict(frames[i % len(frames)])
-    timings = [_timed(predict, frames[i % len(frames)]) for i in range(request.runs)]
-    peak = peak_rss_bytes()  # before the artifact is loaded again
+    expected_ns = _warm_up(predict, frames, request.warmup)
+    peak = peak_rss_bytes()  # before LoadGen draws up its queries, and before the artifact is loaded again
+    one = _stream(predict, frames, (request.profile, expected_ns), generate)
+    del predict
     loads = []
     for _ in range(_RELOADS):
         started = time.perf_counter_ns()
         load(request.path, request.threads)
         loads.append(_ms_since(started))
+    predict = load(request.path, request.threads_many)
+    many = _stream(predict, frames, (request.profile, _warm_up(predict, frames, request.warmup)), generate)
     return Timing(
         load_ms=percentile(loads, 50),
         cold_load_ms=cold_load,
         first_inference_ms=first,
-        latency_p50_ms=percentile(timings, 50),
-        latency_p90_ms=percentile(timings, 90),
-        latency_p99_ms=percentile(timings, 99),
-        latency_runs=len(timings),
+        latency_p50_ms=one.p50_ms,
+        latency_p90_ms=one.p90_ms,
+        latency_p99_ms=one.p99_ms,
+        latency_runs=one.queries,
+        latency_profile=request.profile,
+        latency_valid=one.valid,
+        latency_many_p50_ms=many.p50_ms,
+        latency_many_p90_ms=many.p90_ms,
+        latency_many_valid=many.valid,
         threads=request.threads,
+        threads_many=request.threads_many,
         peak_rss_bytes=peak,
         baseline_rss_bytes=baseline,
     )
@@ -153,21 +163,22 @@ def main(arguments: Sequence[str]) -> int:
     """Be the child process: measure what the request names and write the timing."""
     from export.formats import open_format
 
-    asked, answered = map(Path, arguments)
-    request = read_json(asked, LatencyRequest)
-    try:
-        write_json(answered, take(request, open_format(request.format).load))
-    except GossamerError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+    return serve(arguments, LatencyRequest, lambda request: take(request, open_format(request.format).load))
 
 
-def _environment(threads: int) -> dict[str, str]:
-    root = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    return {**os.environ, **counts, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _warm_up(predict: Predict, frames: NDArray[np.uint8], count: int) -> int:
+    """Run so many frames, one at least; returns half the shortest time in ns: a latency that LoadGen will not meet."""
+    timings = [_timed(predict, frames[i % len(frames)]) for i in range(max(count, 1))]
+    return int(min(timings) * 1e6 / 2)
+
+
+def _stream(
+    predict: Predict, frames: NDArray[np.uint8], length: tuple[ProfileName, int], generate: Generator
+) -> Stream:
+    profile, expected_ns = length
+    course = Course(len(frames), PROFILES[profile], expected_ns)
+    with tempfile.TemporaryDirectory() as folder:
+        return generate(lambda at: predict(frames[at]), course, Path(folder))
 
 
 def _ms_since(started_ns: int) -> float:

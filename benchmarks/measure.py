@@ -2,8 +2,8 @@
 
 Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/; writes metrics/measure.json, plots/*.csv and
 data/predictions.parquet. Answers come from each format's own runtime on this machine (``benchmarks.answers``); time and
-memory from a fresh process an artifact (``benchmarks.latency``). What could not be measured is null, and ``unmeasured``
-says why.
+memory from a fresh process an artifact (``benchmarks.latency``), and preprocessing apart from both
+(``benchmarks.preprocessing``). What could not be measured is null, and ``unmeasured`` says why.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks import latency, robustness
 from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.complexity import Complexity
 from benchmarks.figures import (
     Figures,
     PolicyFacts,
@@ -37,9 +38,9 @@ from pipeline.params import MeasureParams
 from pipeline.policy import SCENARIO, Policy
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, write_json, write_table
-from pipeline.shards import load_batch
+from pipeline.shards import load_batch, read_bytes
 
-TIMES = tuple(name for name in latency.Timing.model_fields if name != "threads")
+TIMES = tuple(name for name in latency.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32
 
 
@@ -79,12 +80,14 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         }
     metrics = _assemble(params, subject, table, figures)
     metrics["unmeasured"] |= unmeasured
+    pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
+    metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
     metrics = robustness.run(params, subject, instruments).add_to(metrics)
-    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
+    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
-    """Write metrics/measure.json, data/predictions.parquet and confusion, roc, calibration and slices.csv in plots/."""
+    """Write metrics/measure.json, data/predictions.parquet, and a CSV a plot (``figures.plot_rows``)."""
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():
@@ -123,8 +126,9 @@ def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifac
             path=path.resolve(),
             frames=frames,
             threads=params.threads,
-            warmup=params.latency_warmup,
-            runs=params.latency_runs,
+            threads_many=params.threads_many,
+            warmup=params.latency.warmup,
+            profile=params.latency.profile,
         )
         try:
             timing = instruments.time(request)
@@ -148,16 +152,22 @@ def _assemble(
         unmeasured["slices"] = "the selfies carry no factors (photographs do not)"
     if not costs[CHECKPOINT]:
         unmeasured["cost_per_1000"] = "no selfie belongs to a scenario with costs"
+    complexity = subject.reference.complexity
     return {
         "labels": list(table.labels),
         "confidence": params.confidence,
         "threads": params.threads,
+        "threads_many": params.threads_many,
         "selfies": {
             "count": len(table.ids),
             "dataset_id": table.dataset_id(),
             "labels": {name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
         },
-        "checkpoint": {"id": subject.reference.id, **rate(table, CHECKPOINT, params.confidence)},
+        "checkpoint": {
+            "id": subject.reference.id,
+            **rate(table, CHECKPOINT, params.confidence),
+            **(complexity.model_dump() if complexity else dict.fromkeys(Complexity.model_fields)),
+        },
         "artifacts": dict(figures),
         "slices": slices,
         "confusion": confusion_table(table, CHECKPOINT),

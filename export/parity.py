@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.metrics import decide
 from pipeline.preprocess import Pixels
 
 Predict = Callable[[Pixels], NDArray[np.float32]]
@@ -75,6 +74,8 @@ def compare(reference: NDArray[np.float32], artifact: NDArray[np.float32], thres
     """Compare probabilities of the same frames in the same order, each (n, labels); NaN never agrees."""
     if reference.shape != artifact.shape:
         raise DataError(f"probabilities {artifact.shape}; expected {reference.shape}, as the checkpoint gives")
+    from pipeline.metrics import decide  # SciPy stays out of processes that only run an artifact: they are timed
+
     finite = np.isfinite(artifact).all(axis=1)
     equal = finite & (decide(reference, threshold) == decide(artifact, threshold))
     difference = np.where(np.isfinite(artifact), np.abs(reference - artifact), 1.0)

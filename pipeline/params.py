@@ -162,13 +162,20 @@ class CameraParams(Section):
     seed: Seed
 
 
+class LatencyParams(Section):
+    """How long LoadGen times each artifact: "quick", or "mlperf" for MLPerf's 1,024 samples and 60 s; the warm-up."""
+
+    profile: Literal["quick", "mlperf"]
+    warmup: Natural
+
+
 class MeasureParams(Section):
-    """Confidence of the intervals, and how latency is taken."""
+    """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``."""
 
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    latency_warmup: Natural
-    latency_runs: Annotated[int, Field(ge=10)]
+    latency: LatencyParams
     threads: Threads
+    threads_many: Threads
     min_slice: Positive
     seed: Seed
     camera: CameraParams

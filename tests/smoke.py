@@ -24,7 +24,6 @@ TINY: dict[str, dict[str, Any]] = {
     "train": {"epochs": 2},
     "selfies": {"count": 80},
     "convert": {"calibration_images": 16, "parity_images": 24},
-    "measure": {"latency_warmup": 2, "latency_runs": 20},
 }
 FORMATS = ("coreml", "tflite", "onnx")
 

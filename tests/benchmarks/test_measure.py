@@ -42,8 +42,12 @@ def test_every_artifact_has_every_figure(
     assert 0 <= row["ece"] < 0.2
     assert (row["agreement"], row["max_abs_probability_diff"]) == (1.0, 0.0)
     assert (row["size_bytes"], row["latency_p90_ms"], row["load_ms"]) == (1234, 1.5, 2.0)
+    assert (row["latency_valid"], row["latency_profile"], row["latency_many_p50_ms"]) == (True, "quick", 0.6)
+    assert (figures["threads"], figures["threads_many"]) == (1, 2)
+    assert figures["preprocess"]["camera"]["preprocess_p50_ms"] == 7.0
     assert row["sha256"] == "0" * 64
     assert figures["checkpoint"]["accuracy"] == 36 / 40
+    assert (figures["checkpoint"]["macs"], figures["checkpoint"]["parameters"]) == (None, None)
     assert figures["selfies"]["count"] == 40
     assert figures["selfies"]["labels"] == {"no_helmet": 20, "helmet": 20}
     assert figures["confusion"] == {
@@ -169,7 +173,7 @@ def test_the_three_kinds_of_file_are_written(
     assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
     assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in subject.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
-    assert set(tables) == {"confusion", "roc", "calibration", "slices"}
+    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
     assert len(tables["confusion"]) == 40
     assert {row["artifact"] for row in tables["roc"]} == {CHECKPOINT, *NAMES}
     assert {row["slice"] for row in tables["slices"]} >= {"light=night", "scenario=street"}
@@ -272,5 +276,8 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     assert row["max_abs_probability_diff"] < 1e-4
     assert row["accuracy"] == figures["checkpoint"]["accuracy"]
     assert row["latency_p50_ms"] > 0
+    assert figures["checkpoint"]["parameters"] == sum(each.numel() for each in network.parameters())
+    assert figures["checkpoint"]["macs"] > 10**6
+    assert figures["preprocess"]["selfie"]["width"] == 6
     assert row["peak_rss_bytes"] > row["baseline_rss_bytes"]
     assert not math.isnan(row["load_ms"])
