@@ -24,6 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
     "train": {"epochs": 2},
     "selfies": {"count": 80},
     "convert": {"calibration_images": 16, "parity_images": 24},
+    "measure": {"camera": {"selfies": 8, "artifact_selfies": 4, "severity": 3, "workers": 1, "seed": 6}},
 }
 FORMATS = ("coreml", "tflite", "onnx")
 
