@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks import latency, robustness
 from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.arm64.survey import survey
 from benchmarks.complexity import Complexity
 from benchmarks.figures import (
     Figures,
@@ -78,8 +79,11 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
             "size_bytes": artifact.size_bytes,
             **timing.figures,
         }
+    arm = survey(params.arm64, subject, table, params.seed, params.confidence)
+    figures = {name: {**row, **arm.figures[name]} for name, row in figures.items()}
     metrics = _assemble(params, subject, table, figures)
-    metrics["unmeasured"] |= unmeasured
+    metrics["arm64"] = dict(arm.lab)
+    metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
     pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
     metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
     metrics = robustness.run(params, subject, instruments).add_to(metrics)

@@ -169,6 +169,14 @@ class LatencyParams(Section):
     warmup: Natural
 
 
+class Arm64Params(Section):
+    """The ARM lab: whether it is used (auto: where it was set up), where it is, and how many selfies it answers."""
+
+    use: Literal["auto", "required", "never"] = "auto"
+    folder: Path = Path("data/arm64-lab")
+    selfies: Positive = 200
+
+
 class MeasureParams(Section):
     """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``."""
 
@@ -179,6 +187,7 @@ class MeasureParams(Section):
     min_slice: Positive
     seed: Seed
     camera: CameraParams
+    arm64: Arm64Params = Arm64Params()
 
 
 class GateParams(Section):

@@ -12,6 +12,7 @@ nobody else would name: it changes nothing, and whoever watches system calls see
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -89,6 +90,7 @@ def answer(loaded: Loaded, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def count(loaded: Loaded, frame: NDArray[np.uint8], times: int, watched: int) -> None:
     """Run one frame so often, after a warm-up; ``watched`` is an open file that marks are made on."""
+    gc.disable()  # or a collection is counted now and then
     for run in range(WARM_UP + times):
         loaded.place(frame)
         if run < WARM_UP:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import ModelError
 from pipeline.records import atomic_write
 
 
@@ -50,7 +51,13 @@ class Kept:
         return fresh
 
     def key(self, artifact: Path, frames: NDArray[np.uint8], *how: str) -> str:
-        """Name what is asked: the artifact's bytes, the frames, and ``how`` they are run."""
+        """Name what is asked: the artifact's bytes, the frames, and ``how`` they are run.
+
+        Raises:
+            ModelError: There is no such artifact.
+        """
+        if not artifact.is_file():
+            raise ModelError(f"{artifact}: missing; expected a model file; run dvc repro")
         parts = [self.lab, hashlib.sha256(artifact.read_bytes()).hexdigest(), str(frames.shape), *how]
         digest = hashlib.sha256(json.dumps(parts).encode())
         digest.update(np.ascontiguousarray(frames).data)

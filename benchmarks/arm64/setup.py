@@ -17,6 +17,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from benchmarks.arm64 import debian, guest
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses, read_counts
 from benchmarks.arm64.folder import (
@@ -48,9 +50,8 @@ def missing(folder: Path) -> list[str]:
     lacks = []
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         lacks.append(f"{sys.platform} on {platform.machine()}; expected Linux on x86_64 (an ARM machine needs no lab)")
-    for tool in debian.tools():
-        if shutil.which(tool) is None:
-            lacks.append(f"{tool}: not found; expected {debian.ENOUGH}")
+    absent = (tool for tool in debian.tools() if shutil.which(tool) is None)
+    lacks += [f"{tool}: not found; expected {debian.ENOUGH}" for tool in absent]
     if shutil.which("cc") is None:
         lacks.append("cc: not found; install a C compiler: apt-get install gcc libc6-dev")
     if not emulator_version():
@@ -185,7 +186,10 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{folder}: set up already\n" if found.emulated else "an ARM machine: nothing to set up\n")
         return 0
     try:
-        record = set_up(folder, lambda text: print(f"arm64: {text}", file=sys.stderr, flush=True))
+        record = set_up(
+            folder,
+            lambda text: Console(stderr=True, soft_wrap=True).print(f"arm64: {text}", highlight=False, markup=False),
+        )
     except GossamerError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
