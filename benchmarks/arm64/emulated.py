@@ -12,6 +12,8 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +41,8 @@ class EmulatedLab:
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
         """Count a frame five times after a warm-up; the median."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            work = _lay_out(Path(scratch), artifact, frame[None])
-            place = work.relative_to(self.folder)
-            arguments = ["count", format_name, str(place / _MODEL), str(place / _FRAMES), str(COUNTED)]
-            self.run(work, cpu, arguments, counted=True)
+        with self._asked(artifact, frame[None]) as work:
+            self._ask(artifact, work, cpu, ["count", format_name, _MODEL, _FRAMES, str(COUNTED)])
             counts = read_counts(work / _COUNTS)
         if len(counts) != COUNTED:
             raise ModelError(f"{artifact}: {len(counts)} counts on {cpu}; expected {COUNTED}")
@@ -51,15 +50,26 @@ class EmulatedLab:
 
     def answers(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Answer all frames in one process: it starts slowly."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            work = _lay_out(Path(scratch), artifact, frames)
-            place = work.relative_to(self.folder)
-            arguments = ["answers", format_name, *(str(place / name) for name in (_MODEL, _FRAMES, _ANSWERS))]
-            try:
-                self.run(work, self.cpus[0], arguments)
-            except ModelError as error:
-                raise ModelError(f"{artifact}: {error}") from error
+        with self._asked(artifact, frames) as work:
+            self._ask(artifact, work, self.cpus[0], ["answers", format_name, _MODEL, _FRAMES, _ANSWERS])
             return np.asarray(np.load(work / _ANSWERS), np.float32)
+
+    @contextmanager
+    def _asked(self, artifact: Path, frames: NDArray[np.uint8]) -> Iterator[Path]:
+        """A folder of the lab's with model and frames, under the same names for every artifact."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            shutil.copyfile(artifact, Path(scratch) / _MODEL)
+            np.save(Path(scratch) / _FRAMES, frames)
+            yield Path(scratch)
+
+    def _ask(self, artifact: Path, work: Path, cpu: str, arguments: list[str]) -> None:
+        """Run a task of the guest script's, which starts in the lab's folder and sees its files from there."""
+        place = work.relative_to(self.folder)
+        seen = [str(place / name) if name in (_MODEL, _FRAMES, _ANSWERS) else name for name in arguments]
+        try:
+            self.run(work, cpu, seen, counted=arguments[0] == "count")
+        except ModelError as error:
+            raise ModelError(f"{artifact}: {error}") from error
 
     def run(self, work: Path, cpu: str, arguments: list[str], *, counted: bool = False) -> str:
         """Run the guest script on a processor, in a folder of the lab's; gives what it printed.
@@ -106,13 +116,6 @@ def can_fix_addresses() -> bool:
 def read_counts(path: Path) -> list[int]:
     """Read what the plug-in wrote: a count a line."""
     return [int(line) for line in path.read_text(encoding="utf-8").split()] if path.is_file() else []
-
-
-def _lay_out(work: Path, artifact: Path, frames: NDArray[np.uint8]) -> Path:
-    """Put model and frames where they have the same names for every artifact."""
-    shutil.copyfile(artifact, work / _MODEL)
-    np.save(work / _FRAMES, frames)
-    return work
 
 
 def _environment(cpu: str) -> dict[str, str]:
