@@ -50,13 +50,13 @@ def question(name: str = "onnx-float32", here: NDArray[np.float32] | None = None
 
 
 def test_decisions_are_compared_one_by_one() -> None:
-    here = np.array([[0.9, 0.1], [0.45, 0.55], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    here = np.array([[0.9, 0.1], [0.45, 0.55], [0.4, 0.6], [0.2, 0.8]], np.float32)
     arm = np.array([[0.9, 0.1], [0.55, 0.45], [0.6, 0.4], [0.2, 0.8]], np.float32)
     figures = compare(question(here=here), arm, 0.95)
     assert figures["arm64_accuracy"] == 0.75
-    assert figures["arm64_accuracy_here"] == 1.0
-    assert figures["arm64_agreement"] == 0.75
-    assert figures["arm64_max_abs_probability_diff"] == pytest.approx(0.1)
+    assert figures["arm64_accuracy_here"] == 0.75
+    assert figures["arm64_agreement"] == 0.5
+    assert figures["arm64_max_abs_probability_diff"] == pytest.approx(0.2)
     assert 0.25 < figures["arm64_accuracy_low"] < 0.75 < figures["arm64_accuracy_high"] < 1
 
 
