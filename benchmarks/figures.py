@@ -32,10 +32,12 @@ class PolicyFacts:
     Attributes:
         factors: Names, in the order they are reported; factors that rows carry beside them follow.
         costs: Scenario -> label -> what it costs to claim that label falsely there, in the policy's unit.
+        pairs: Factors that are looked at together, e.g. skin tone and light.
     """
 
     factors: tuple[str, ...] = ()
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def finite(value: float) -> float | None:
@@ -90,6 +92,43 @@ def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> di
             found[name][value].append(index)
     names = [*(name for name in order if name in found), *sorted(set(found) - set(order))]
     return {name: {value: np.array(rows) for value, rows in sorted(found[name].items())} for name in names}
+
+
+def pair_rows(
+    factors: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """``slice_rows`` of two factors at once: "skin_tone x light" -> "monk_10 x night" -> indices of the rows."""
+    titles = {pair: " x ".join(pair) for pair in pairs}
+    joint = [
+        {title: f"{row[one]} x {row[other]}" for (one, other), title in titles.items() if {one, other} <= row.keys()}
+        for row in factors
+    ]
+    return slice_rows(joint, tuple(titles.values()))
+
+
+def equalised_odds(slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
+    """How unequally errors fall on the values of each factor (Hardt et al., arXiv 1610.02413).
+
+    Args:
+        slices: Factor -> value -> figures of the checkpoint (``rate_slice``).
+
+    Returns:
+        Factor -> ``fnr_gap`` and ``fpr_gap``, the largest less the least rate among its rated values; ``gap``, the
+        larger of both; and the values that have the largest rates. Factors whose values cannot be compared are left
+        out: fewer than two are rated, or each goes with one label only (headwear).
+    """
+    found = {}
+    for factor, values in slices.items():
+        rates = {
+            rate: {value: figures[rate] for value, figures in values.items() if figures.get(rate) is not None}
+            for rate in ("fnr", "fpr")
+        }
+        if min(len(each) for each in rates.values()) < 2:
+            continue
+        gaps = {f"{rate}_gap": max(each.values()) - min(each.values()) for rate, each in rates.items()}
+        worst = {f"{rate}_worst": max(each, key=each.__getitem__) for rate, each in rates.items()}
+        found[factor] = {"gap": max(gaps.values()), **gaps, **worst}
+    return found
 
 
 def rate_slice(table: Predictions, rows: NDArray[np.int64], confidence: float, min_rows: int) -> Figures:

@@ -27,7 +27,9 @@ from benchmarks.figures import (
     ask_again,
     compare,
     confusion_table,
+    equalised_odds,
     expected_cost,
+    pair_rows,
     plot_rows,
     rate,
     rate_slice,
@@ -98,11 +100,12 @@ def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) 
         write_table(plots / f"{name}.csv", rows)
 
 
-def policy_facts(policy: Policy) -> PolicyFacts:
-    """Take factor names and scenario costs from a policy."""
+def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:
+    """Take factor names and scenario costs from a policy; pairs of other policies' factors are left out."""
     names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
     scenarios = (SCENARIO,) if policy.scenarios else ()
-    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios})
+    own = tuple(pair for pair in pairs if set(pair) <= set(names))
+    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios}, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,13 @@ def _assemble(
 ) -> dict[str, Any]:
     factors = [row.factors for row in subject.rows]
     scenarios = [row.get(SCENARIO) for row in factors]
-    slices = {
-        name: {value: rate_slice(table, rows, params.confidence, params.min_slice) for value, rows in values.items()}
-        for name, values in slice_rows(factors, subject.policy.factors).items()
-    }
+    slices, pairs = (
+        {
+            name: {value: rate_slice(table, at, params.confidence, params.min_slice) for value, at in values.items()}
+            for name, values in rows.items()
+        }
+        for rows in (slice_rows(factors, subject.policy.factors), pair_rows(factors, subject.policy.pairs))
+    )
     costs = {name: expected_cost(table, name, scenarios, subject.policy.costs) for name in table.probabilities}
     unmeasured = {}
     if not slices:
@@ -174,6 +180,8 @@ def _assemble(
         },
         "artifacts": dict(figures),
         "slices": slices,
+        "slice_pairs": pairs,
+        "equalised_odds": equalised_odds(slices),
         "confusion": confusion_table(table, CHECKPOINT),
         "cost_per_1000": {name: cost for name, cost in costs.items() if cost},
         "unmeasured": unmeasured,

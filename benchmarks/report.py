@@ -24,6 +24,7 @@ from benchmarks.comment import arrow, cell, comment
 from benchmarks.curves import charts
 from benchmarks.deltas import Delta
 from benchmarks.evidence import ReportInput
+from benchmarks.fairness import fairness
 from benchmarks.recipes import recipes
 from benchmarks.sections import (
     Fact,
@@ -80,6 +81,7 @@ def run(params: ReportParams, found: ReportInput) -> Report:
     }
     page = {
         "slices": rows,
+        "fairness": fairness(measured),
         "axis_start": axis_start(row.low for group in rows.values() for row in group if row.low is not None),
         "charts": charts(found),
         "mistakes": mistakes(found, params.worst_images),

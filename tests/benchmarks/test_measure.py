@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import measure
 from benchmarks.answers import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
-from benchmarks.figures import PolicyFacts, ask_again, compare, expected_cost, rate
+from benchmarks.figures import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
 from benchmarks.latency import LatencyRequest, Timing
 from benchmarks.predictions import CHECKPOINT, read_predictions
 from pipeline.errors import DataError, ModelError
@@ -137,6 +137,38 @@ def test_slices_count_and_rate_their_own_rows(
     assert (night["fnr"], day["fpr"]) == (0.0, 2 / 15)
     assert day["artifacts"] == dict.fromkeys(NAMES, 26 / 30)
     assert day["accuracy_low"] < 26 / 30 < day["accuracy_high"]
+
+
+def test_pairs_of_factors_are_slices_of_their_own(
+    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+) -> None:
+    paired = replace(subject, policy=replace(COSTS, pairs=(("light", "scenario"),)))
+    pairs = measure.run(measure_params, paired, instruments).metrics["slice_pairs"]["light x scenario"]
+    assert {name: figures["count"] for name, figures in pairs.items()} == {
+        "day x indoors": 16,
+        "day x street": 14,
+        "night x indoors": 4,
+        "night x street": 6,
+    }
+    assert pairs["day x indoors"]["accuracy"] == 14 / 16
+
+
+def test_equalised_odds_are_the_widest_gaps_between_values_of_a_factor() -> None:
+    slices = {
+        "skin_tone": {
+            "monk_01": {"fnr": 0.02, "fpr": 0.05},
+            "monk_05": {"fnr": 0.10, "fpr": 0.01},
+            "monk_10": {"fnr": 0.06, "fpr": 0.04},
+            "rare": {"count": 2, "accuracy": None},
+        },
+        "headwear": {"cap": {"fnr": None, "fpr": 0.1}, "road_helmet": {"fnr": 0.1, "fpr": None}},
+        "glasses": {"none": {"fnr": 0.1, "fpr": 0.1}},
+    }
+    found = equalised_odds(slices)
+    assert list(found) == ["skin_tone"]
+    odds = found["skin_tone"]
+    assert (odds["fnr_worst"], odds["fpr_worst"]) == ("monk_05", "monk_01")
+    assert [odds[name] for name in ("gap", "fnr_gap", "fpr_gap")] == pytest.approx([0.08, 0.08, 0.04])
 
 
 def test_a_small_slice_is_counted_but_not_rated(
