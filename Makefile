@@ -13,7 +13,7 @@ export KMP_BLOCKTIME := 0
 export TQDM_DISABLE := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help repro test lint format smoke embedded lock clean
+.PHONY: help repro gate test lint format smoke embedded lock clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,11 @@ $(READY): requirements.lock pyproject.toml
 
 repro: $(READY) ## rebuild everything that changed: dvc repro
 	dvc repro
+
+gate: $(READY)   ## rebuild what changed up to the report, print its comment; fails unless the verdict is a pass
+	dvc repro report
+	@cat report/summary.md
+	@gossamer verdict
 
 test: $(READY)   ## the whole test suite
 	python -m pytest -n 2 --dist loadfile

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import latency
+from benchmarks.complexity import Complexity, measure_complexity
 from benchmarks.figures import PolicyFacts
 from benchmarks.predictions import CHECKPOINT, Predictions
+from benchmarks.preprocessing import time_preprocessing
 from pipeline.errors import DataError, GossamerError, ModelError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, Artifacts, Image, read_json
@@ -29,13 +32,17 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels)."""
+    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels).
+
+    ``complexity`` is None where it was not counted.
+    """
 
     id: str
     labels: tuple[str, ...]
     threshold: float
     preprocess: PreprocessSpec
     predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    complexity: Complexity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +72,13 @@ class Instruments:
         open: Loads an artifact with so many threads.
         unmeasured: Why this machine cannot time a format; empty where it can.
         time: Times one artifact in a process of its own.
+        preprocess: Times how encoded pictures become frames.
     """
 
     open: Callable[[Path, Artifact, int], latency.Predict]
     unmeasured: Callable[[str], str]
     time: Callable[[latency.LatencyRequest], latency.Timing]
+    preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, Any]] = time_preprocessing
 
 
 def artifact_name(artifact: Artifact) -> str:
@@ -112,7 +121,19 @@ def read_reference(folder: Path) -> Reference:
         config.threshold,
         config.preprocess,
         lambda pixels: predict(checkpoint, pixels),
+        measure_complexity(checkpoint.network, config.preprocess.input_size),
     )
+
+
+def open_artifact(path: Path, artifact: Artifact, threads: int) -> latency.Predict:
+    """Load an artifact in its format's own runtime.
+
+    Raises:
+        ModelError: It is missing, truncated or not of this format.
+    """
+    from export.formats import open_format
+
+    return open_format(artifact.format).load(path, threads)
 
 
 def on_this_machine() -> Instruments:
@@ -120,7 +141,7 @@ def on_this_machine() -> Instruments:
     from export.formats import open_format
 
     return Instruments(
-        open=lambda path, artifact, threads: open_format(artifact.format).load(path, threads),
+        open=open_artifact,
         unmeasured=lambda name: open_format(name).runtime().unmeasured,
         time=latency.measure,
     )

@@ -1,8 +1,8 @@
 """What the report is made of, and how it is read from a chain's outputs; whatever is missing is left empty, and said.
 
 Reads metrics/*.json, plots/train.csv, the rows and images of data/, data/predictions.parquet, the contact sheets of
-report/curation/ and benchmarks/results/*.json. Writes nothing. A missing file is a gap in the report; a damaged one is
-an error.
+report/curation/, benchmarks/baseline/ and benchmarks/results/*.json. Writes nothing. A missing file is a gap in the
+report; a damaged one is an error.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.baseline import Baseline, read_baseline
 from benchmarks.predictions import Predictions, read_predictions
 from pipeline.records import Image, Rejection, Verdict, read_json, read_metrics, read_rows
 from pipeline.shards import INDEX
@@ -44,6 +45,7 @@ class ReportInput:
         rejections: What curation put aside.
         sheets: Contact sheets of curation.
         unread: Photographs among the selfies that could not be read.
+        baseline: What was accepted before, or None.
         results: Name of a benchmark of Gossamer itself -> what it found.
     """
 
@@ -58,6 +60,7 @@ class ReportInput:
     rejections: Sequence[Rejection] = ()
     sheets: Sequence[Path] = ()
     unread: Sequence[Rejection] = ()
+    baseline: Baseline | None = None
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -73,6 +76,7 @@ class ReportPaths:
     selfies: Path = Path("data/selfies")
     predictions: Path = Path("data/predictions.parquet")
     sheets: Path = Path("report/curation")
+    baseline: Path = Path("benchmarks/baseline")
     results: Path = Path("benchmarks/results")
 
 
@@ -96,6 +100,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
         sheets=sorted(path for path in paths.sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
         unread=read_rows(unread, Rejection) if unread.exists() else (),
+        baseline=read_baseline(paths.baseline),
         results={path.stem: read_metrics(path) for path in sorted(paths.results.glob("*.json"))},
     )
 

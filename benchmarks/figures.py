@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from benchmarks.predictions import CHECKPOINT, Predictions
 from pipeline import metrics
+from pipeline.operating_point import asks_again
 
 Figures = dict[str, Any]
 Row = dict[str, Any]
 _ROC_POINTS = 200
+_COVERAGE_POINTS = 100
 _SLICE_COLUMNS = ("count", "accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr")
 
 
@@ -30,10 +32,12 @@ class PolicyFacts:
     Attributes:
         factors: Names, in the order they are reported; factors that rows carry beside them follow.
         costs: Scenario -> label -> what it costs to claim that label falsely there, in the policy's unit.
+        pairs: Factors that are looked at together, e.g. skin tone and light.
     """
 
     factors: tuple[str, ...] = ()
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def finite(value: float) -> float | None:
@@ -70,6 +74,16 @@ def compare(table: Predictions, column: str, reference: str) -> Figures:
     return {"agreement": float(np.mean(same)), "max_abs_probability_diff": finite(float(difference.max()))}
 
 
+def ask_again(table: Predictions, column: str, band: tuple[float, float] | None) -> Figures:
+    """Share of selfies on which an artifact asks for another picture, and its accuracy on the others."""
+    if not table.is_whole(column) or not table.ids:
+        return {"retake_rate": None, "accuracy_outside_band": None}
+    unsure = asks_again(table.probabilities[column], band)
+    right = (table.decisions(column) == table.targets)[~unsure]
+    accuracy = finite(metrics.accuracy(right, np.ones(len(right), np.bool_)))
+    return {"retake_rate": float(unsure.mean()), "accuracy_outside_band": accuracy}
+
+
 def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
     """Factor -> value -> indices of the rows that have it; the factors of ``order`` first, values by name."""
     found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -78,6 +92,43 @@ def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> di
             found[name][value].append(index)
     names = [*(name for name in order if name in found), *sorted(set(found) - set(order))]
     return {name: {value: np.array(rows) for value, rows in sorted(found[name].items())} for name in names}
+
+
+def pair_rows(
+    factors: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """``slice_rows`` of two factors at once: "skin_tone x light" -> "monk_10 x night" -> indices of the rows."""
+    titles = {pair: " x ".join(pair) for pair in pairs}
+    joint = [
+        {title: f"{row[one]} x {row[other]}" for (one, other), title in titles.items() if {one, other} <= row.keys()}
+        for row in factors
+    ]
+    return slice_rows(joint, tuple(titles.values()))
+
+
+def equalised_odds(slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
+    """How unequally errors fall on the values of each factor (Hardt et al., arXiv 1610.02413).
+
+    Args:
+        slices: Factor -> value -> figures of the checkpoint (``rate_slice``).
+
+    Returns:
+        Factor -> ``fnr_gap`` and ``fpr_gap``, the largest less the least rate among its rated values; ``gap``, the
+        larger of both; and the values that have the largest rates. Factors whose values cannot be compared are left
+        out: fewer than two are rated, or each goes with one label only (headwear).
+    """
+    found = {}
+    for factor, values in slices.items():
+        rates = {
+            rate: {value: figures[rate] for value, figures in values.items() if figures.get(rate) is not None}
+            for rate in ("fnr", "fpr")
+        }
+        if min(len(each) for each in rates.values()) < 2:
+            continue
+        gaps = {f"{rate}_gap": max(each.values()) - min(each.values()) for rate, each in rates.items()}
+        worst = {f"{rate}_worst": max(each, key=each.__getitem__) for rate, each in rates.items()}
+        found[factor] = {"gap": max(gaps.values()), **gaps, **worst}
+    return found
 
 
 def rate_slice(table: Predictions, rows: NDArray[np.int64], confidence: float, min_rows: int) -> Figures:
@@ -135,8 +186,14 @@ def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]
     }
 
 
-def plot_rows(table: Predictions, slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, list[Row]]:
-    """Rows of plots/confusion.csv, roc.csv, calibration.csv and slices.csv, in the layouts ``dvc plots`` takes."""
+def plot_rows(
+    table: Predictions, slices: Mapping[str, Mapping[str, Figures]], artifacts: Mapping[str, Figures] | None = None
+) -> dict[str, list[Row]]:
+    """Rows of plots/*.csv by name: confusion, roc, calibration, coverage, slices and accuracy_latency.
+
+    They are in the layouts ``dvc plots`` takes. A slice too small to rate and an artifact that was not timed have no
+    row: there is nothing to draw.
+    """
     whole = [name for name in table.probabilities if table.is_whole(name)]
     names = table.labels
     return {
@@ -152,11 +209,14 @@ def plot_rows(table: Predictions, slices: Mapping[str, Mapping[str, Figures]]) -
             for column in whole
             for rows, mean, share in metrics.calibration_bins(table.probabilities[column], table.targets)
         ],
+        "coverage": [row for column in whole for row in _coverage_rows(table, column)],
         "slices": [
             {"slice": f"{factor}={value}", **{key: figures.get(key) for key in _SLICE_COLUMNS}}
             for factor, values in slices.items()
             for value, figures in values.items()
+            if figures.get("accuracy") is not None
         ],
+        "accuracy_latency": _accuracy_latency_rows(artifacts or {}),
     }
 
 
@@ -173,6 +233,26 @@ def _roc_rows(table: Predictions, column: str) -> list[Row]:
         }
         for i in keep
     ]
+
+
+def _coverage_rows(table: Predictions, column: str) -> list[Row]:
+    """From all checks answered down to the surest few; the others are asked for another picture."""
+    sure = metrics.sureness(table.probabilities[column], table.thresholds[column])
+    coverage, accuracy = metrics.coverage_curve(sure, table.decisions(column) == table.targets)
+    if not len(coverage):
+        return []
+    wanted = np.searchsorted(coverage, np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS))
+    keep = np.unique(np.minimum(wanted, len(coverage) - 1))[::-1]
+    return [
+        {"artifact": column, "coverage": round(float(coverage[i]), 6), "accuracy": round(float(accuracy[i]), 6)}
+        for i in keep
+    ]
+
+
+def _accuracy_latency_rows(artifacts: Mapping[str, Figures]) -> list[Row]:
+    columns = ("accuracy", "accuracy_low", "accuracy_high", "latency_p50_ms", "size_bytes")
+    rows = [(name, {key: figures.get(key) for key in columns}) for name, figures in artifacts.items()]
+    return [{"artifact": name, **row} for name, row in rows if None not in row.values()]
 
 
 def _share(right: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:

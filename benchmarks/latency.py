@@ -3,9 +3,9 @@
 ``measure`` starts ``python -m benchmarks.latency REQUEST ANSWER``; the child reads the request and a few frames, loads
 the artifact through its format, lets LoadGen run it (``benchmarks.loadgen``), and writes a ``Timing``.
 
-What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, which holds a
-hundredth of a millisecond of Python's own in every one of them; by ``time.perf_counter_ns`` around the call for the
-first inference and for loading. Decoding and scaling a picture is not in it (``benchmarks.preprocessing``).
+What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, Python's own
+loop (some thousandths of a millisecond) inside; by ``time.perf_counter_ns`` around the call for the first inference and
+for loading. Decoding and scaling a picture is not in it (``benchmarks.preprocessing``).
 What ``peak_rss_bytes`` holds: everything the process had resident until LoadGen was imported, Python and the runtime's
 libraries included; ``baseline_rss_bytes`` is what Python, NumPy and this harness had before the runtime was imported.
 On Linux both are VmHWM of /proc/self/status: ``ru_maxrss`` starts from the parent's peak there, because it survives

@@ -2,8 +2,8 @@
 
 Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/; writes metrics/measure.json, plots/*.csv and
 data/predictions.parquet. Answers come from each format's own runtime on this machine (``benchmarks.answers``); time and
-memory from a fresh process an artifact (``benchmarks.latency``). What could not be measured is null, and ``unmeasured``
-says why.
+memory from a fresh process an artifact (``benchmarks.latency``), and preprocessing apart from both
+(``benchmarks.preprocessing``). What could not be measured is null, and ``unmeasured`` says why.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import latency
+from benchmarks import latency, robustness
 from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.arm64.survey import survey
+from benchmarks.complexity import Complexity
 from benchmarks.figures import (
     Figures,
     PolicyFacts,
     Row,
+    ask_again,
     compare,
     confusion_table,
+    equalised_odds,
     expected_cost,
+    pair_rows,
     plot_rows,
     rate,
     rate_slice,
@@ -36,9 +41,9 @@ from pipeline.params import MeasureParams
 from pipeline.policy import SCENARIO, Policy
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, write_json, write_table
-from pipeline.shards import load_batch
+from pipeline.shards import load_batch, read_bytes
 
-TIMES = tuple(name for name in latency.Timing.model_fields if name != "threads")
+TIMES = tuple(name for name in latency.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32
 
 
@@ -71,28 +76,36 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
         figures[name] = {
             **rate(table, name, params.confidence),
             **compare(table, name, CHECKPOINT),
+            **ask_again(table, name, artifact.retake_band),
             "sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             **timing.figures,
         }
+    arm = survey(params.arm64, subject, table, params.seed, params.confidence)
+    figures = {name: {**row, **arm.figures[name]} for name, row in figures.items()}
     metrics = _assemble(params, subject, table, figures)
-    metrics["unmeasured"] |= unmeasured
-    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"]))
+    metrics["arm64"] = dict(arm.lab)
+    metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
+    pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
+    metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
+    metrics = robustness.run(params, subject, instruments).add_to(metrics)
+    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
-    """Write metrics/measure.json, data/predictions.parquet and confusion, roc, calibration and slices.csv in plots/."""
+    """Write metrics/measure.json, data/predictions.parquet, and a CSV a plot (``figures.plot_rows``)."""
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():
         write_table(plots / f"{name}.csv", rows)
 
 
-def policy_facts(policy: Policy) -> PolicyFacts:
-    """Take factor names and scenario costs from a policy."""
+def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:
+    """Take factor names and scenario costs from a policy; pairs of other policies' factors are left out."""
     names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
     scenarios = (SCENARIO,) if policy.scenarios else ()
-    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios})
+    own = tuple(pair for pair in pairs if set(pair) <= set(names))
+    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios}, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +133,9 @@ def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifac
             path=path.resolve(),
             frames=frames,
             threads=params.threads,
-            warmup=params.latency_warmup,
-            runs=params.latency_runs,
+            threads_many=params.threads_many,
+            warmup=params.latency.warmup,
+            profile=params.latency.profile,
         )
         try:
             timing = instruments.time(request)
@@ -135,28 +149,39 @@ def _assemble(
 ) -> dict[str, Any]:
     factors = [row.factors for row in subject.rows]
     scenarios = [row.get(SCENARIO) for row in factors]
-    slices = {
-        name: {value: rate_slice(table, rows, params.confidence, params.min_slice) for value, rows in values.items()}
-        for name, values in slice_rows(factors, subject.policy.factors).items()
-    }
+    slices, pairs = (
+        {
+            name: {value: rate_slice(table, at, params.confidence, params.min_slice) for value, at in values.items()}
+            for name, values in rows.items()
+        }
+        for rows in (slice_rows(factors, subject.policy.factors), pair_rows(factors, subject.policy.pairs))
+    )
     costs = {name: expected_cost(table, name, scenarios, subject.policy.costs) for name in table.probabilities}
     unmeasured = {}
     if not slices:
         unmeasured["slices"] = "the selfies carry no factors (photographs do not)"
     if not costs[CHECKPOINT]:
         unmeasured["cost_per_1000"] = "no selfie belongs to a scenario with costs"
+    complexity = subject.reference.complexity
     return {
         "labels": list(table.labels),
         "confidence": params.confidence,
         "threads": params.threads,
+        "threads_many": params.threads_many,
         "selfies": {
             "count": len(table.ids),
             "dataset_id": table.dataset_id(),
             "labels": {name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
         },
-        "checkpoint": {"id": subject.reference.id, **rate(table, CHECKPOINT, params.confidence)},
+        "checkpoint": {
+            "id": subject.reference.id,
+            **rate(table, CHECKPOINT, params.confidence),
+            **(complexity.model_dump() if complexity else dict.fromkeys(Complexity.model_fields)),
+        },
         "artifacts": dict(figures),
         "slices": slices,
+        "slice_pairs": pairs,
+        "equalised_odds": equalised_odds(slices),
         "confusion": confusion_table(table, CHECKPOINT),
         "cost_per_1000": {name: cost for name, cost in costs.items() if cost},
         "unmeasured": unmeasured,

@@ -143,15 +143,15 @@ def judge_slowdown(timings: Sequence[PairedTiming], warn: float = WARN, fail: fl
     ratios = [timing.median_ratio for timing in timings]
     if not ratios or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
         return Slowdown("unmeasured", None, "there are no timings to compare")
-    slower = min(ratios) - 1
-    seen = f"{_told(slower)} than the baseline in {_runs(timings)}"
-    if slower > fail and len(ratios) == 1:
-        return Slowdown("unmeasured", 1 + slower, f"{seen}: above {fail:.1%}, to be measured again", again=True)
-    if slower > fail:
-        return Slowdown("fail", 1 + slower, f"{seen}: above {fail:.1%} in each")
-    if slower > warn:
-        return Slowdown("pass", 1 + slower, f"warning: {seen}: above {warn:.1%}", warned=True)
-    return Slowdown("pass", 1 + slower, seen)
+    least = min(ratios)
+    seen = f"{_told(least - 1)} than the baseline in {_runs(timings)}"
+    if least > 1 + fail and len(ratios) == 1:
+        return Slowdown("unmeasured", least, f"{seen}: above {fail:.1%}, to be measured again", again=True)
+    if least > 1 + fail:
+        return Slowdown("fail", least, f"{seen}: above {fail:.1%} in each")
+    if least > 1 + warn:
+        return Slowdown("pass", least, f"warning: {seen}: above {warn:.1%}", warned=True)
+    return Slowdown("pass", least, seen)
 
 
 def decide_slowdown(

@@ -15,13 +15,19 @@ from typing import Any
 
 import jinja2
 
+from benchmarks import recipes as exporting
 from benchmarks import thesis as founding
 from benchmarks import worth as curation
+from benchmarks.camera_section import camera_tables
 from benchmarks.charts import interval_bar
+from benchmarks.comment import arrow, cell, comment
+from benchmarks.curves import charts
+from benchmarks.deltas import Delta
 from benchmarks.evidence import ReportInput
+from benchmarks.fairness import fairness
+from benchmarks.recipes import recipes
 from benchmarks.sections import (
     Fact,
-    charts,
     facts,
     mistakes,
     most_lost,
@@ -59,19 +65,23 @@ def run(params: ReportParams, found: ReportInput) -> Report:
     """
     measured = found.metrics.get("measure", {})
     rows = slices(measured)
+    worst = worst_slice(rows)
+    gaps = unmeasured(found) | founding.gaps(found) | curation.gaps(found) | exporting.gaps(found)
     shared = {
         "found": found,
         "verdict": found.verdict.verdict if found.verdict else UNMEASURED,
         "checks": sorted(found.verdict.checks, key=lambda each: _ORDER[each.verdict]) if found.verdict else [],
         "measured": measured,
         "artifacts": measured.get("artifacts", {}),
-        "worst": worst_slice(rows),
-        "unmeasured": unmeasured(found) | founding.gaps(found) | curation.gaps(found),
+        "worst": worst,
+        "unmeasured": gaps,
         "thesis": thesis(found),
         "worth": worth(found),
+        "recipes": recipes(found),
     }
     page = {
         "slices": rows,
+        "fairness": fairness(measured),
         "axis_start": axis_start(row.low for group in rows.values() for row in group if row.low is not None),
         "charts": charts(found),
         "mistakes": mistakes(found, params.worst_images),
@@ -81,11 +91,13 @@ def run(params: ReportParams, found: ReportInput) -> Report:
         "sheets": sheets(found),
         "stages": _stages(found),
         "traits": TRAITS,
+        "shaken": camera_tables(found),
     }
     environment = _environment()
+    said = comment(found, gaps, (worst.factor, worst.value) if worst else None)
     return Report(
         html=environment.get_template("report.html.j2").render(shared | page),
-        markdown=environment.get_template("summary.md.j2").render(shared),
+        markdown=environment.get_template("summary.md.j2").render(shared | {"comment": said}),
     )
 
 
@@ -138,12 +150,14 @@ def axis_start(lows: Iterable[float]) -> float:
     return min(0.9, math.floor(10 * min(lows, default=0.9)) / 10)
 
 
-def cell(text: object) -> str:
-    """Text that cannot break a Markdown table or start markup in it."""
-    plain = " ".join(str(text).split())
-    for mark in "\\`*_[]<>|~":
-        plain = plain.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
-    return plain
+def arrow_points(delta: Delta) -> str:
+    """The change of a share, in percentage points."""
+    return arrow(delta, f"{100 * (delta.change or 0):+.2f}")
+
+
+def arrow_percent(delta: Delta) -> str:
+    """The change of a size or time, as a percentage of what it was."""
+    return arrow(delta, f"{100 * (delta.change or 0):+.1f}\u00a0%")
 
 
 def _shown(value: object, show: Any) -> str:  # noqa: ANN401 - a formatter of floats
@@ -175,6 +189,8 @@ def _environment() -> jinja2.Environment:
         "ms": milliseconds,
         "mb": megabytes,
         "cell": cell,
+        "arrow_points": arrow_points,
+        "arrow_percent": arrow_percent,
         "points": points,
         "minutes": minutes,
         "axis_start": axis_start,

@@ -1,4 +1,4 @@
-"""What the report's sections show: evidence -> rows, pictures and charts, ready for the template.
+"""What the report's sections show: evidence -> rows and pictures, ready for the template.
 
 Pictures become data URIs of small JPEGs, so that the page needs no other file.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +16,15 @@ import numpy as np
 import PIL.Image
 from markupsafe import Markup
 
-from benchmarks.charts import Axes, Point, count_bar, line_chart
+from benchmarks.charts import count_bar
 from benchmarks.evidence import ReportInput
 from benchmarks.predictions import CHECKPOINT, Predictions
-from pipeline import metrics
 from pipeline.preprocess import Pixels, decode
 from pipeline.records import Image
 from pipeline.shards import read_pixels
 
 _SHOWN_HEIGHT = 192
 _SHEET_WIDTH = 1400
-_PANELS = {"loss": ("loss",), "share": ("accuracy", "acc", "auc", "f1", "precision", "recall")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +198,6 @@ def facts(figures: Mapping[str, Any], prefix: str = "") -> list[Fact]:
     return rows
 
 
-def charts(found: ReportInput) -> dict[str, Markup]:
-    """Charts by name: training panels, ROC and calibration; only those there are figures for."""
-    drawn = {f"training {name}": chart for name, chart in _training(found.curve)}
-    table = found.predictions
-    if table is not None and table.is_whole(CHECKPOINT) and len(table.ids):
-        drawn |= _curves(table)
-    return drawn
-
-
 def data_uri(pixels: Pixels, width: int | None = None) -> str:
     """Encode RGB pixels, uint8 (height, width, 3), as a JPEG inside a URI, scaled down to what is shown."""
     image = PIL.Image.fromarray(pixels)
@@ -229,48 +218,3 @@ def _mistake(found: ReportInput, table: Predictions, at: int, row: Image) -> Sho
 
 def _told(row: Image) -> tuple[str, ...]:
     return tuple(f"{name}={value}" for name, value in row.factors.items() if value != "none")
-
-
-def _training(curve: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Markup]]:
-    if not curve:
-        return
-    steps = next((name for name in ("epoch", "step") if name in curve[0]), None)
-    for panel, words in _PANELS.items():
-        series: dict[str, list[Point]] = {}
-        for name in curve[0]:
-            if name != steps and any(word in name.lower().replace("/", "_").split("_") for word in words):
-                points = [
-                    (float(row.get(steps or "", at)), float(row[name])) for at, row in enumerate(curve) if name in row
-                ]
-                series[name] = points
-        if series:
-            yield panel, line_chart(series, _fitted(series, (steps or "row", panel)))
-
-
-def _fitted(series: Mapping[str, Sequence[Point]], labels: tuple[str, str]) -> Axes:
-    xs, ys = zip(*(point for points in series.values() for point in points), strict=True)
-    low, high = min(ys), max(ys)
-    room = 0.05 * (high - low) or 0.05
-    top = min(high + room, 1.0) if labels[1] == "share" and high <= 1 else high + room
-    return Axes((min(xs), max(xs)), (max(low - room, 0.0) if low >= 0 else low - room, top), labels)
-
-
-def _curves(table: Predictions) -> dict[str, Markup]:
-    positive = len(table.labels) - 1
-    roc, calibration = {}, {}
-    for name in filter(table.is_whole, table.probabilities):
-        probabilities = table.probabilities[name]
-        alarms, hits, _ = metrics.roc_curve(probabilities[:, positive], table.targets == positive)
-        if len(alarms):
-            roc[name] = list(zip(alarms.tolist(), hits.tolist(), strict=True))
-        bins = metrics.calibration_bins(probabilities, table.targets)
-        calibration[name] = [(mean, share) for _, mean, share in bins]
-    drawn = {}
-    if roc:
-        # good models live in the corner: show that part of the plane where all of them do
-        aucs = [metrics.roc_auc(table.probabilities[name][:, positive], table.targets == positive) for name in roc]
-        reach = 0.25 if min(aucs) >= 0.95 else 1.0
-        axes = Axes((0.0, reach), (1.0 - reach, 1.0), ("false positive rate", "true positive rate"))
-        drawn["roc"] = line_chart(roc, axes, diagonal=reach == 1)
-    drawn["calibration"] = line_chart(calibration, Axes((0, 1), (0, 1), ("confidence", "accuracy")), diagonal=True)
-    return drawn

@@ -155,8 +155,8 @@ def judge_medians(
     Returns:
         Which fail, and which pass with a warning.
     """
-    slower = np.where(first - 1 > fail, np.minimum(first, second), first) - 1
-    return slower > fail, (slower > warn) & (slower <= fail)
+    least = np.where(first > 1 + fail, np.minimum(first, second), first)
+    return least > 1 + fail, (least > 1 + warn) & (least <= 1 + fail)
 
 
 def _independent(shelf: Shelf, curve: Curve, tell: Tell) -> dict[str, Caught]:

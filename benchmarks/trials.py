@@ -6,7 +6,7 @@ Reads rows, images and selfies; leaves a checkpoint and predictions.parquet in t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +22,7 @@ from pipeline.metrics import paired_difference_interval, wilson_interval
 from pipeline.shards import read_index
 
 PREDICTIONS = "predictions.parquet"
+EVEN_ODDS = 0.5
 Right = NDArray[np.bool_]
 
 
@@ -89,8 +90,9 @@ def gain_figures(first: Sequence[Right], second: Sequence[Right], name: str = "g
 
 
 def _judge(folder: Path, selfies: Path) -> None:
-    """Write the checkpoint's answers on the selfies."""
-    subject = Subject(read_reference(folder / "models/checkpoint"), (), selfies, read_index(selfies))
+    """Write the checkpoint's answers on the selfies, at even odds: a policy's costs are no matter of how to train."""
+    reference = replace(read_reference(folder / "models/checkpoint"), threshold=EVEN_ODDS)
+    subject = Subject(reference, (), selfies, read_index(selfies))
     check(subject)
     table, _ = answer(subject, on_this_machine(), threads=1)
     write_predictions(folder / PREDICTIONS, table)

@@ -19,6 +19,8 @@ _COLUMNS = {
     "fnr": "missed",
     "fpr": "false alarms",
     "agreement": "agrees with checkpoint",
+    "retake_rate": "asks again",
+    "accuracy_outside_band": "accuracy of the rest",
     "latency_p50_ms": "p50 ms",
     "latency_p90_ms": "p90 ms",
 }
@@ -49,9 +51,7 @@ def write_card(contract: Contract, metrics: Mapping[str, Any]) -> str:
         "",
         f"**Question**: {contract.question or 'not stated'}  ",
         f"**Answers**: {', '.join(contract.labels)} (probabilities in this order)  ",
-        f"**Decision**: `{contract.labels[-1]}` from a probability of {first.threshold:g}"
-        if len(contract.labels) == 2
-        else "**Decision**: the most probable label",
+        f"**Decision**: {_decision(contract)}",
         "",
         f"**Verdict of the gate**: {metrics.get('gate', {}).get('verdict', UNMEASURED)}",
         "",
@@ -78,12 +78,25 @@ def write_card(contract: Contract, metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _decision(contract: Contract) -> str:
+    if len(contract.labels) != 2:
+        return "the most probable label"
+    asks = any(artifact.retake_band for artifact in contract.artifacts)
+    again = "; strictly within its retake band, ask for another picture" if asks else ""
+    return f"`{contract.labels[-1]}` from the artifact's threshold on{again}"
+
+
+def _band(artifact: Artifact) -> str:
+    return "{:.3f} to {:.3f}".format(*artifact.retake_band) if artifact.retake_band else "none"
+
+
 def _table(artifacts: Sequence[Artifact], measured: Mapping[str, Any]) -> Iterator[str]:
-    yield f"| file | bytes | {' | '.join(_COLUMNS.values())} |"
-    yield f"| --- |{' --- |' * (len(_COLUMNS) + 1)}"
+    yield f"| file | bytes | threshold | retake band | {' | '.join(_COLUMNS.values())} |"
+    yield f"| --- |{' --- |' * (len(_COLUMNS) + 3)}"
     for artifact in artifacts:
         own: Mapping[str, Any] = measured.get(artifact.id, {})
-        yield f"| {artifact.file} | {artifact.size_bytes} | {' | '.join(_figure(own.get(key)) for key in _COLUMNS)} |"
+        place = f"{artifact.file} | {artifact.size_bytes} | {artifact.threshold:.3f} | {_band(artifact)}"
+        yield f"| {place} | {' | '.join(_figure(own.get(key)) for key in _COLUMNS)} |"
 
 
 def _slices(slices: Mapping[str, Any]) -> Iterator[str]:

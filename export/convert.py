@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
@@ -23,6 +25,7 @@ from export.formats import ExportJob, Format, Interface, open_format, tool_versi
 from export.parity import Judge, Parity, compare, run_artifact
 from pipeline.errors import DataError, ModelError
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
+from pipeline.operating_point import Costs, OperatingPoint, choose_operating_point, fit_temperature
 from pipeline.params import ConvertParams
 from pipeline.records import Artifact, Artifacts, Image, Tensor, write_json
 from pipeline.sections import load_section
@@ -42,12 +45,14 @@ class ConvertRows:
         calibration: Candidates for calibration: the training rows.
         parity: Candidates for the comparison: the validation rows.
         question: The policy's, for the artifacts' own metadata.
+        costs: What mistakes and retakes cost: where artifacts decide and where they ask for another picture.
     """
 
     images: Path
     calibration: Sequence[Image]
     parity: Sequence[Image]
     question: str = ""
+    costs: Costs = field(default_factory=Costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +99,11 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
                     "try another train.backbone"
                 ) from error
             seconds = time.perf_counter() - started
-            parity = _check(chosen, path, recipe, job.judge, checkpoint.config)
+            answers = _answer(chosen, path, recipe, job.judge, checkpoint.config)
+            parity = _check(path, recipe, job.judge, answers)
             artifact = _record(chosen, format_name, recipe, path, checkpoint.config)
-            artifacts.append(artifact.model_copy(update={"quantisation": quantisation}))
+            point = _operating_point(rows.costs, checkpoint.config, job.judge, answers)
+            artifacts.append(artifact.model_copy(update={**asdict(point), "quantisation": quantisation}))
             left = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
             metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path), "seconds": round(seconds, 2)}
         result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics)
@@ -133,16 +140,23 @@ def _judge(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> 
     if not chosen:
         raise DataError("no image to compare on; expected validation rows; run dvc repro split")
     frames = load_batch(rows.images, chosen, checkpoint.config.preprocess)
-    return Judge(frames, predict(checkpoint, frames), checkpoint.config.threshold)
+    labels = checkpoint.config.labels
+    targets = np.array([labels.index(row.label) for row in chosen], np.int64)
+    return Judge(frames, predict(checkpoint, frames), checkpoint.config.threshold, targets)
 
 
-def _check(chosen: Format, path: Path, recipe: str, judge: Judge, config: CheckpointConfig) -> Parity:
-    """Reload an artifact in its runtime and compare; a float32 one has no excuse to differ."""
+def _answer(chosen: Format, path: Path, recipe: str, judge: Judge, config: CheckpointConfig) -> NDArray[np.float32]:
+    """Reload an artifact in its runtime and let it answer the validation frames: float32 (n, labels)."""
     interface = chosen.describe(path)
     if interface.labels != config.labels or (interface.height, interface.width) != config.preprocess.input_size:
         raise ModelError(f"{path.name}: reads back as {interface}; expected {config.labels}, {config.preprocess}")
     frames = track(judge.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
-    parity = compare(judge.answers, run_artifact(chosen.load(path), frames), judge.threshold)
+    return run_artifact(chosen.load(path), frames)
+
+
+def _check(path: Path, recipe: str, judge: Judge, answers: NDArray[np.float32]) -> Parity:
+    """Compare with the checkpoint at the checkpoint's threshold; a float32 artifact has no excuse to differ."""
+    parity = compare(judge.answers, answers, judge.threshold)
     differs = parity.agreement < MIN_FLOAT_AGREEMENT or parity.max_abs_probability_diff > MAX_FLOAT_DIFFERENCE
     if recipe == "float32" and differs:
         raise ModelError(
@@ -150,6 +164,18 @@ def _check(chosen: Format, path: Path, recipe: str, judge: Judge, config: Checkp
             f"{MAX_FLOAT_DIFFERENCE}; the converter changed the network: try another train.backbone"
         )
     return parity
+
+
+def _operating_point(
+    costs: Costs, config: CheckpointConfig, judge: Judge, answers: NDArray[np.float32]
+) -> OperatingPoint:
+    """Choose where an artifact decides: by its own temperature, so that it is not judged with the checkpoint's.
+
+    The checkpoint's temperature is known from all validation rows; the artifact's is that one times the ratio of both
+    on the frames at hand. Taken from these few alone it would wander, and decisions with it.
+    """
+    ratio = fit_temperature(answers, judge.targets) / fit_temperature(judge.answers, judge.targets)
+    return choose_operating_point(config.temperature * ratio, costs, len(config.labels))
 
 
 def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:

@@ -44,11 +44,13 @@ class Judge:
         frames: Validation frames, uint8 (n, height, width, 3) RGB.
         answers: What the checkpoint says of them, float32 (n, labels).
         threshold: Of the decision.
+        targets: True label indices, int64 (n,).
     """
 
     frames: NDArray[np.uint8]
     answers: NDArray[np.float32]
     threshold: float
+    targets: NDArray[np.int64]
 
     def hear(self, predict: Predict, count: int | None = None) -> Parity:
         """Compare the answers to the first ``count`` frames."""

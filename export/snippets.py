@@ -15,6 +15,7 @@ import Vision
 final class Classifier {
     static let labels = [$labels]
     static let threshold = $threshold  // of "$positive"
+    static let retakeBand: (low: Double, high: Double)? = $swift_band  // strictly between: ask for another picture
 
     private let model: MLModel
 
@@ -69,6 +70,7 @@ class Classifier(model: ByteBuffer) : AutoCloseable {
         const val WIDTH = $width
         val LABELS = listOf($labels)
         const val THRESHOLD = ${threshold}f  // of "$positive"
+        val RETAKE_BAND: Pair<Float, Float>? = $kotlin_band  // strictly between: ask for another picture
     }
 }
 """)
@@ -98,11 +100,14 @@ def write_snippets(artifacts: Sequence[Artifact], agreement: Mapping[str, float]
 def _fill(template: Template, artifact: Artifact) -> str:
     _, height, width, _ = artifact.input.shape
     crop = artifact.preprocess.get("fit", "crop") == "crop"
+    band = artifact.retake_band
     return template.substitute(
         file=artifact.file,
         labels=", ".join(f'"{label}"' for label in artifact.labels),
         positive=artifact.labels[-1],
-        threshold=artifact.threshold,
+        threshold=_shown(artifact.threshold),
+        swift_band=f"({_shown(band[0])}, {_shown(band[1])})" if band else "nil",
+        kotlin_band=f"Pair({_shown(band[0])}f, {_shown(band[1])}f)" if band else "null",
         height=height,
         width=width,
         input=artifact.input.name,
@@ -110,3 +115,8 @@ def _fill(template: Template, artifact: Artifact) -> str:
         swift_fit="centerCrop" if crop else "scaleFit",
         kotlin_fit="scaled to cover, centre kept" if crop else "scaled to fit, black borders",
     )
+
+
+def _shown(probability: float) -> str:
+    """Write enough digits for a phone's float32, in a form that both languages read."""
+    return f"{probability:.7f}"

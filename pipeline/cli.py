@@ -118,12 +118,14 @@ def train(
 ) -> None:
     """Train the backbone; goes on after the last whole epoch of a stopped run."""
     from pipeline import train as stage
+    from pipeline.operating_point import average_costs
     from pipeline.params import load_params
     from pipeline.policy import load_policy
     from pipeline.records import Image, read_rows, write_json, write_table
 
-    params, labels = load_params().train, list(load_policy(policy).labels)
-    result = stage.run(params, labels, stage.TrainRows(read_rows(train, Image), read_rows(val, Image), images), out)
+    checked, judges = load_policy(policy), read_rows(val, Image)
+    rows = stage.TrainRows(read_rows(train, Image), judges, images, average_costs(checked, judges))
+    result = stage.run(load_params().train, list(checked.labels), rows, out)
     write_table(plot, result.curve)
     write_json(metrics, result.metrics)
 
@@ -159,12 +161,14 @@ def convert(
     """Export the checkpoint to one format, every recipe of it, and compare each with the checkpoint."""
     from export import convert as stage
     from pipeline.model import load_checkpoint
+    from pipeline.operating_point import average_costs
     from pipeline.params import load_params
     from pipeline.policy import load_policy
     from pipeline.records import Image, read_rows, write_json
 
-    rows = stage.ConvertRows(images, read_rows(train, Image), read_rows(val, Image), load_policy(policy).question)
-    params = load_params().convert
+    params, checked, judges = load_params().convert, load_policy(policy), read_rows(val, Image)
+    costs = average_costs(checked, judges, params.retake_cost)
+    rows = stage.ConvertRows(images, read_rows(train, Image), judges, checked.question, costs)
     result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
     write_json(metrics / f"convert-{format_name}.json", result.metrics)
 

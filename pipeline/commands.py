@@ -89,6 +89,24 @@ def release(
     print(f"{build(content, out)}: passed on every check; try: gossamer verify")
 
 
+@app.command("verdict")
+def tell_verdict(
+    verdict: In = Path("metrics/gate.json"),
+    allow_unmeasured: Annotated[
+        bool, typer.Option("--allow-unmeasured", help="exit with 0 where nothing failed and something is unmeasured")
+    ] = False,
+) -> None:
+    """Say what the gate decided, and exit with 1 unless it is a pass."""
+    from benchmarks.comment import only_unmeasured, verdict_text
+    from benchmarks.gate import refuse_unless_pass
+    from pipeline.records import Verdict, read_json
+
+    found = read_json(verdict, Verdict)
+    if not (allow_unmeasured and only_unmeasured(found)):
+        refuse_unless_pass(found)
+    print(verdict_text(found))
+
+
 @app.command()
 def verify(bundle: In) -> None:
     """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""

@@ -109,11 +109,13 @@ class Learner:
             read: Row indices -> pixels, uint8 (n, height, width, 3) RGB.
             targets: Label index of every row, int64 (rows,).
         """
-        rows = np.arange(len(targets))
-        chunks = [rows[low : low + EVALUATED] for low in range(0, len(rows), EVALUATED)]
-        logits = torch.cat(list(self._pool.map(lambda chunk: self._logits(read(chunk)), chunks))).double()
+        logits = self._answer(read, len(targets))
         loss = float(functional.cross_entropy(logits, torch.from_numpy(targets)))
         return Score(accuracy(decide(logits.softmax(1).numpy()), targets), loss)
+
+    def probabilities(self, read: Callable[[Indices], NDArray[np.uint8]], count: int) -> NDArray[np.float64]:
+        """Let the averaged weights answer the first ``count`` rows: float64 (count, labels)."""
+        return self._answer(read, count).softmax(1).numpy()
 
     def tensors(self) -> Tensors:
         """Return everything the next step depends on, by name."""
@@ -143,6 +145,11 @@ class Learner:
         loss = share * functional.cross_entropy(logits, targets, label_smoothing=self.params.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
+
+    def _answer(self, read: Callable[[Indices], NDArray[np.uint8]], count: int) -> torch.Tensor:
+        rows = np.arange(count)
+        chunks = [rows[low : low + EVALUATED] for low in range(0, count, EVALUATED)]
+        return torch.cat(list(self._pool.map(lambda chunk: self._logits(read(chunk)), chunks))).double()
 
     def _logits(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         with torch.inference_mode():

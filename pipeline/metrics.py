@@ -110,6 +110,38 @@ def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int =
     return float(sum(gaps) / len(targets))
 
 
+def sureness(probabilities: Floats, threshold: float = 0.5) -> Floats:
+    """How far each answer (n, labels) lies from another decision, float64 (n,), in log-odds, 0 and more.
+
+    With two labels from the threshold: the answers less sure than some value are those in a band around it. With more,
+    from the second largest probability.
+    """
+    shares = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
+    if shares.shape[1] == 2:
+        limit = min(max(threshold, 1e-12), 1 - 1e-12)
+        odds = shares[:, 1] / (1 - shares[:, 1])
+        return np.asarray(np.abs(np.log(odds) - math.log(limit / (1 - limit))))
+    ordered = np.sort(shares, axis=1)
+    return np.asarray(np.log(ordered[:, -1] / ordered[:, -2]))
+
+
+def coverage_curve(sure: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Answer the surest rows alone: how many of all, and how often rightly (El-Yaniv & Wiener, JMLR 11:1605, 2010).
+
+    Args:
+        sure: How sure each answer is, float (n,).
+        right: Whether it is right, bool (n,).
+
+    Returns:
+        Coverage and accuracy among the covered, from the surest rows to all; equally sure ones come together.
+    """
+    if not len(sure):
+        return np.zeros(0), np.zeros(0)
+    order = np.argsort(-sure, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)
+    return (ends + 1) / len(sure), np.cumsum(right[order])[ends] / (ends + 1)
+
+
 def confusion(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
     """Counts (true label, decided label), int64 (labels, labels)."""
     table = np.zeros((labels, labels), np.int64)

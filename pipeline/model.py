@@ -36,6 +36,7 @@ class CheckpointConfig(Record):
     Attributes:
         labels: In the order of the outputs; the last is the positive one.
         threshold: Of the positive label's probability; with more than two labels unused.
+        temperature: Log-odds divided by it are honest (``pipeline.operating_point``).
         dataset_id: SHA-256 over the training and validation rows.
     """
 
@@ -46,6 +47,7 @@ class CheckpointConfig(Record):
     threshold: float
     checkpoint_id: str
     dataset_id: str
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,25 +140,56 @@ class Int8Params(Section):
 
 
 class ConvertParams(PlugInSection):
-    """How many rows to calibrate and to compare on, and how near 8-bit artifacts must answer."""
+    """Rows to calibrate and to compare on, what a retake costs, and how near 8-bit artifacts must answer."""
 
     plug_ins = ROOT / "export" / "formats"
 
     calibration_images: Positive
     parity_images: Positive
+    retake_cost: Annotated[float, Field(gt=0)]
     seed: Seed
     int8: Int8Params
 
 
+class CameraParams(Section):
+    """How many selfies are distorted as by a phone's camera (0: none); artifacts see some of them, at one severity.
+
+    ``workers`` are processes that run artifacts beside the checkpoint; with 0 all runs in one.
+    """
+
+    selfies: Natural
+    artifact_selfies: Natural
+    severity: Annotated[int, Field(ge=1, le=5)]
+    workers: Annotated[int, Field(ge=0, le=256)]
+    seed: Seed
+
+
+class LatencyParams(Section):
+    """How long LoadGen times each artifact: "quick", or "mlperf" for MLPerf's 1,024 samples and 60 s; the warm-up."""
+
+    profile: Literal["quick", "mlperf"]
+    warmup: Natural
+
+
+class Arm64Params(Section):
+    """The ARM lab: whether it is used (auto: where it was set up), where it is, and how many selfies it answers."""
+
+    use: Literal["auto", "required", "never"] = "auto"
+    folder: Path = Path("data/arm64-lab")
+    selfies: Positive = 200
+
+
 class MeasureParams(Section):
-    """Confidence of the intervals, and how latency is taken."""
+    """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``."""
 
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    latency_warmup: Natural
-    latency_runs: Annotated[int, Field(ge=10)]
+    latency: LatencyParams
     threads: Threads
+    threads_many: Threads
     min_slice: Positive
     seed: Seed
+    camera: CameraParams
+    arm64: Arm64Params = Arm64Params()
 
 
 Level = Annotated[float, Field(gt=0, lt=0.5)]

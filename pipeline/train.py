@@ -5,7 +5,8 @@ Reads image rows and shards; writes OUT/model.safetensors and OUT/config.json, a
 
 Every epoch shows as many pictures as there are rows, each label equally often, each picture augmented anew; a resumed
 run meets the pictures an uninterrupted one would have met. What is kept is the moving average of the weights after the
-epoch with the best validation accuracy; ties go to the lower loss, then to the earlier epoch. The same rows, params and
+epoch with the best validation accuracy; ties go to the lower loss, then to the earlier epoch. Its threshold
+follows from its answers to the validation rows and from what mistakes cost. The same rows, params and
 machine give the same bytes, for any number of threads.
 """
 
@@ -20,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pipeline.batches import Pictures, Plan, draw_epoch
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.learner import Learner, Score, Tensors, reproducible_pool, split_batch
 from pipeline.model import CheckpointConfig, build_network, save_checkpoint
+from pipeline.operating_point import Costs, choose_operating_point, fit_temperature
 from pipeline.params import TrainParams
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Image
@@ -44,11 +46,12 @@ BEST = "best."
 
 @dataclass(frozen=True, slots=True)
 class TrainRows:
-    """Rows to learn from and rows to judge by, and the folder that holds their shards."""
+    """Rows to learn from and rows to judge by, the folder that holds their shards, and what mistakes cost."""
 
     train: Sequence[Image]
     val: Sequence[Image]
     images: Path
+    costs: Costs = field(default_factory=Costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +86,17 @@ def run(
     with reproducible_pool(params) as pool:
         training = _Training(params, labels, rows, pool)
         best, epochs = training.go_on(folder, on_epoch)
-    network = training.learner.average
-    network.load_state_dict(best)
+        network = training.learner.average
+        network.load_state_dict(best)
+        answers = training.learner.probabilities(training.val.read, len(rows.val))
+    temperature = fit_temperature(answers, training.val.targets)
     config = CheckpointConfig(
         backbone=params.backbone,
         padding=params.padding,
         labels=tuple(labels),
         preprocess=training.spec,
-        threshold=0.5,
+        threshold=choose_operating_point(temperature, rows.costs, len(labels)).threshold,
+        temperature=temperature,
         checkpoint_id="",
         dataset_id=dataset_id(rows),
     )

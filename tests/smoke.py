@@ -21,11 +21,10 @@ ROOT = Path(__file__).parent.parent
 TINY: dict[str, dict[str, Any]] = {
     "prompts": {"count": 240},
     "generate": {"images_per_shard": 60},
-    "curate": {"epochs": 1},
     "train": {"epochs": 2},
     "selfies": {"count": 80},
     "convert": {"calibration_images": 16, "parity_images": 24},
-    "measure": {"latency_warmup": 2, "latency_runs": 20},
+    "measure": {"camera": {"selfies": 8, "artifact_selfies": 4, "severity": 3, "workers": 1, "seed": 6}},
 }
 FORMATS = ("coreml", "tflite", "onnx")
 

@@ -4,25 +4,29 @@ Every backbone learns from the same curated images, is exported in every recipe 
 rendered selfies in each format's own runtime (Core ML in our executor). Beside each 8-bit recipe stands what the
 toolkit's defaults make of the same weights and the same calibration images.
 
+Where a folder of photographs is given, backbones that have weights to start from learn from one part of it as well, and
+their exports answer the rest: real pictures, and networks that saw a million others before.
+
 Reads params.yaml, policies/ and the code; leaves its work in the work area.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmarks.answers import Subject, answer, artifact_name, check, on_this_machine, read_artifacts, read_reference
 from benchmarks.plain import write_plain
 from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.suite import Tell
+from benchmarks.trials import EVEN_ODDS
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from export.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
@@ -36,6 +40,11 @@ CHECKPOINT_FOLDER, ARTIFACTS = Path("models/checkpoint"), Path("artifacts")
 IMAGES, KEPT = Path("data/images"), Path("data/kept.jsonl")
 ROWS = Path("data/train.jsonl"), Path("data/val.jsonl")
 PREDICTIONS = "predictions.parquet"
+_PHOTOGRAPHS = "photographs"
+_LEARNED = 0.6
+"""Share of the photographs that is learned from."""
+_FINE_TUNING = {"learning_rate": 0.001, "epochs": 20}
+"""Some hundred photographs: gentle steps from weights that know pictures already."""
 
 
 class Params(Section):
@@ -48,6 +57,8 @@ class Params(Section):
         selfies: That every artifact answers.
         sure: Decisions count as sure where the checkpoint's probability lies further from the threshold than this.
         seed: Of prompts.
+        photographs: Folder of LABEL/*.jpg; None: not measured.
+        weights: Folder of BACKBONE.safetensors to start from there, trained with TensorFlow's padding.
     """
 
     backbones: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -61,6 +72,23 @@ class Params(Section):
     selfies: Positive = 2000
     sure: Share = 0.1
     seed: Seed = 2312
+    photographs: Path | None = None
+    weights: Path | None = None
+
+    @model_validator(mode="after")
+    def _photographs_have_weights(self) -> Self:
+        if self.photographs is not None and not self.from_weights():
+            raise ValueError(
+                f"weights: {self.weights}; expected a folder with one of {', '.join(self.backbones)}.safetensors, "
+                "which training on photographs starts from"
+            )
+        return self
+
+    def from_weights(self) -> tuple[str, ...]:
+        """Backbones that have weights to start from; none where there are no photographs."""
+        if self.photographs is None or self.weights is None:
+            return ()
+        return tuple(name for name in self.backbones if (self.weights / f"{name}.safetensors").is_file())
 
 
 class Sizes(Record):
@@ -81,6 +109,19 @@ class Course:
     def policy(self) -> str:
         """The policy's file, as commands are told it."""
         return f"{POLICIES}/{self.values['policy']}.yaml"
+
+    def open_photographs(self, name: str, backbone: str = "") -> Path:
+        """Make a folder to run commands on photographs in: trained on one part of them, measured on the rest."""
+        folder, weights = self.params.photographs, self.params.weights
+        source = {"source": "photos", "folder": str(folder.resolve()) if folder else None}
+        start = str((weights / f"{backbone}.safetensors").resolve()) if weights else "none"
+        recipe = {"backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
+        changes: dict[str, dict[str, Any]] = {
+            "dataset": {**source, "part": [0.0, _LEARNED], "seed": self.params.seed},
+            "selfies": {**source, "part": [_LEARNED, 1.0]},
+            "train": recipe if backbone else {},
+        }
+        return open_folder(self.work / name, derive(self.values, changes), Path(POLICIES))
 
     def open(self, name: str, backbone: str = "") -> Path:
         """Make a folder to run commands in."""
@@ -104,7 +145,11 @@ def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
     load_params()
     course = Course(workspace, yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")), params)
     carry_out(list(plan(course)), tell)
-    return {backbone: figures(course.work / backbone, params.sure) for backbone in params.backbones}
+    measured = {backbone: figures(course.work / backbone, params.sure) for backbone in params.backbones}
+    photographed = {
+        backbone: figures(course.work / f"{_PHOTOGRAPHS}-{backbone}", params.sure) for backbone in params.from_weights()
+    }
+    return {**measured, _PHOTOGRAPHS: photographed} if photographed else measured
 
 
 def plan(course: Course) -> Iterator[Step]:
@@ -122,7 +167,8 @@ def plan(course: Course) -> Iterator[Step]:
     act = partial(gossamer, data, "split", KEPT, *ROWS)
     yield Step("data/split", "split", data, act, tuple(data / rows for rows in ROWS), ("data/curate",))
     for backbone in course.params.backbones:
-        yield from _backbone(course, backbone, data)
+        yield from _backbone(course, backbone, course.open(backbone, backbone), data)
+    yield from _photographs(course)
 
 
 def figures(folder: Path, sure: float) -> dict[str, Any]:
@@ -163,27 +209,47 @@ def _fnr(table: Predictions, column: str = CHECKPOINT) -> float:
     return false_negative_rate(table.decisions(column), table.targets, len(table.labels) - 1)
 
 
-def _backbone(course: Course, backbone: str, data: Path) -> Iterator[Step]:
-    folder = course.open(backbone, backbone)
+def _photographs(course: Course) -> Iterator[Step]:
+    """The same on photographs; their labels are taken as they are: people gave them."""
+    backbones = course.params.from_weights()
+    if not backbones:
+        return
+    name = f"{_PHOTOGRAPHS}-data"
+    data = course.open_photographs(name)
+    act = partial(gossamer, data, "selfies", course.policy, "data/selfies")
+    yield Step(f"{name}/selfies", "selfies", data, act, (data / "data/selfies" / INDEX,))
+    act = partial(gossamer, data, "generate", "none", course.policy, IMAGES, "metrics/generate.json")
+    yield Step(f"{name}/generate", "generate", data, act, (data / IMAGES / INDEX,))
+    act = partial(gossamer, data, "split", IMAGES / INDEX, *ROWS)
+    yield Step(f"{name}/split", "split", data, act, tuple(data / rows for rows in ROWS), (f"{name}/generate",))
+    for backbone in backbones:
+        own = f"{_PHOTOGRAPHS}-{backbone}"
+        yield from _backbone(course, own, course.open_photographs(own, backbone), data)
+
+
+def _backbone(course: Course, name: str, folder: Path, data: Path) -> Iterator[Step]:
     rows = tuple(data / each for each in ROWS)
     outs = CHECKPOINT_FOLDER, Path("metrics/train.json"), Path("plots/train.csv")
     act = partial(gossamer, folder, "train", *rows, data / IMAGES, course.policy, *outs)
-    trained = f"{backbone}/train"
-    yield Step(trained, "train", folder, act, tuple(folder / out for out in outs), ("data/split",))
-    for name in FORMATS:
+    trained = f"{name}/train"
+    yield Step(trained, "train", folder, act, tuple(folder / out for out in outs), (f"{data.name}/split",))
+    for target in FORMATS:
         places = CHECKPOINT_FOLDER, *rows, data / IMAGES, Path(course.policy), ARTIFACTS, Path("metrics")
-        act = partial(gossamer, folder, "convert", name, *places)
-        made = folder / ARTIFACTS / name / "artifact.json"
-        yield Step(f"{backbone}/convert-{name}", "convert", folder, act, (made,), (trained,), name)
+        act = partial(gossamer, folder, "convert", target, *places)
+        made = folder / ARTIFACTS / target / "artifact.json"
+        yield Step(f"{name}/convert-{target}", "convert", folder, act, (made,), (trained,), target)
     judge = partial(_judge, course, folder, data)
-    needs = (*(f"{backbone}/convert-{name}" for name in FORMATS), "data/selfies")
+    needs = (*(f"{name}/convert-{target}" for target in FORMATS), f"{data.name}/selfies")
     outcome = folder / PREDICTIONS, folder / "sizes.json"
-    yield Step(f"{backbone}/judge", "measure", folder, judge, outcome, needs)
+    yield Step(f"{name}/judge", "measure", folder, judge, outcome, needs)
 
 
 def _judge(course: Course, folder: Path, data: Path) -> None:
-    """Quantise plainly as well, and write everyone's answers on the selfies."""
-    reference = read_reference(folder / CHECKPOINT_FOLDER)
+    """Quantise plainly as well, and write everyone's answers on the selfies.
+
+    All decide at even odds: what is compared is how near a recipe keeps to the weights, not how its threshold was set.
+    """
+    reference = replace(read_reference(folder / CHECKPOINT_FOLDER), threshold=EVEN_ODDS)
     section = course.values["convert"]
     chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
     frames = load_batch(data / IMAGES, chosen, reference.preprocess)
@@ -191,7 +257,8 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
     for name in FORMATS:
         artifacts += write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
     selfies = data / "data/selfies"
-    subject = Subject(reference, artifacts, selfies, read_index(selfies))
+    even = [(path, record.model_copy(update={"threshold": EVEN_ODDS})) for path, record in artifacts]
+    subject = Subject(reference, even, selfies, read_index(selfies))
     check(subject)
     table, _ = answer(subject, on_this_machine(), threads=1)
     write_predictions(folder / PREDICTIONS, table)

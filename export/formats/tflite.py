@@ -2,8 +2,8 @@
 
 ``static_wi8_ai8`` has 8-bit weights and activations.
 Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata ride behind the
-flatbuffer as a zip archive, where Android's readers look for a model's associated files
-(https://ai.google.dev/edge/litert/conversion/tensorflow/metadata); it also shows at once when a file is cut short.
+flatbuffer as a zip archive, where Android's readers look for the files that ``export.tflite_metadata`` names inside
+it; it also shows at once when a file is cut short.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from export.int8.search import search
 from export.int8.tflite import open_quantiser, open_trace
 from export.parity import Predict, Trace
 from export.quiet import quiet_output, quiet_toolkits
+from export.tflite_metadata import LABELS_FILE, add_metadata
 from pipeline.errors import ModelError
 from pipeline.preprocess import Pixels
 from pipeline.records import Quantisation
@@ -60,8 +61,8 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
             model = _compress_weights(model, recipe)
     if recipe == "static_wi8_ai8":
         model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
-    path.write_bytes(model)
-    files = {"labels.txt": "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
+    path.write_bytes(add_metadata(model, job.spec.input_size, job.metadata, (INPUT, OUTPUT)))
+    files = {LABELS_FILE: "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
@@ -167,7 +168,7 @@ def _labels(path: Path) -> tuple[str, ...]:
         raise ModelError(f"{path}: missing; expected a TFLite model; run dvc repro convert@tflite")
     try:
         with zipfile.ZipFile(path) as archive:
-            return tuple(archive.read("labels.txt").decode().split())
+            return tuple(archive.read(LABELS_FILE).decode().split())
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
             f"{path}: cut short, or not a TFLite model of Gossamer's: no labels behind it ({error}); "

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.answers import Instruments, Reference, Subject
 from benchmarks.latency import LatencyRequest, Timing
 from benchmarks.predictions import CHECKPOINT, Predictions
-from pipeline.params import GateParams, MeasureParams, Params, load_params
+from pipeline.params import Arm64Params, GateParams, MeasureParams, Params, load_params
 from pipeline.preprocess import encode_png
 from pipeline.records import Image
 from pipeline.shards import Encoded, write_images
@@ -25,6 +25,27 @@ def params(root: Path) -> Params:
     return load_params(root / "params.yaml")
 
 
+@pytest.fixture(scope="session")
+def means_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX model of one frame: the mean of each colour, made into two probabilities."""
+    import onnx
+
+    frame = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, (1, 8, 6, 3))
+    answer = onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, (1, 2))
+    weights = onnx.numpy_helper.from_array(np.array([[0.01, -0.01]] * 3, np.float32), "weights")
+    axes = onnx.numpy_helper.from_array(np.array([1, 2]), "axes")
+    nodes = [
+        onnx.helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["pixels", "axes"], ["colours"], keepdims=0),
+        onnx.helper.make_node("MatMul", ["colours", "weights"], ["logits"]),
+        onnx.helper.make_node("Softmax", ["logits"], ["probs"], axis=1),
+    ]
+    graph = onnx.helper.make_graph(nodes, "means", [frame], [answer], [weights, axes])
+    path = tmp_path_factory.mktemp("onnx") / "means.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), path)
+    return path
+
+
 @pytest.fixture
 def gate_params(params: Params) -> GateParams:
     return params.gate
@@ -32,7 +53,9 @@ def gate_params(params: Params) -> GateParams:
 
 @pytest.fixture
 def measure_params(params: Params) -> MeasureParams:
-    return params.measure.model_copy(update={"min_slice": 5, "latency_runs": 10, "latency_warmup": 1})
+    off = params.measure.camera.model_copy(update={"selfies": 0, "workers": 0})
+    no_lab = Arm64Params(use="never")  # these artifacts have no files that it could run
+    return params.measure.model_copy(update={"min_slice": 5, "camera": off, "arm64": no_lab})
 
 
 @pytest.fixture
@@ -94,8 +117,14 @@ def instruments() -> Instruments:
             latency_p50_ms=1.0,
             latency_p90_ms=1.5,
             latency_p99_ms=1.9,
-            latency_runs=request.runs,
+            latency_runs=300,
+            latency_profile=request.profile,
+            latency_valid=True,
+            latency_many_p50_ms=0.6,
+            latency_many_p90_ms=0.9,
+            latency_many_valid=True,
             threads=request.threads,
+            threads_many=request.threads_many,
             peak_rss_bytes=10**8,
             baseline_rss_bytes=6 * 10**7,
         )
@@ -104,4 +133,9 @@ def instruments() -> Instruments:
         open=lambda _path, _artifact, _threads: brightness,
         unmeasured=lambda name: "Core ML needs a Mac" if name == "coreml" else "",
         time=time,
+        preprocess=lambda pictures, spec: {
+            "camera": {"preprocess_p50_ms": 7.0, "preprocess_p90_ms": 9.0, "width": 960, "height": 1280}
+            if len(pictures) == 32 and spec == SPEC
+            else {}
+        },
     )

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import measure
 from benchmarks.answers import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
-from benchmarks.figures import PolicyFacts, compare, expected_cost, rate
+from benchmarks.figures import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
 from benchmarks.latency import LatencyRequest, Timing
 from benchmarks.predictions import CHECKPOINT, read_predictions
 from pipeline.errors import DataError, ModelError
@@ -42,14 +42,33 @@ def test_every_artifact_has_every_figure(
     assert 0 <= row["ece"] < 0.2
     assert (row["agreement"], row["max_abs_probability_diff"]) == (1.0, 0.0)
     assert (row["size_bytes"], row["latency_p90_ms"], row["load_ms"]) == (1234, 1.5, 2.0)
+    assert (row["latency_valid"], row["latency_profile"], row["latency_many_p50_ms"]) == (True, "quick", 0.6)
+    assert (figures["threads"], figures["threads_many"]) == (1, 2)
+    assert figures["preprocess"]["camera"]["preprocess_p50_ms"] == 7.0
     assert row["sha256"] == "0" * 64
     assert figures["checkpoint"]["accuracy"] == 36 / 40
+    assert (figures["checkpoint"]["macs"], figures["checkpoint"]["parameters"]) == (None, None)
     assert figures["selfies"]["count"] == 40
     assert figures["selfies"]["labels"] == {"no_helmet": 20, "helmet": 20}
     assert figures["confusion"] == {
         "no_helmet": {"no_helmet": 18, "helmet": 2},
         "helmet": {"no_helmet": 2, "helmet": 18},
     }
+
+
+def test_an_artifact_with_a_retake_band_says_how_often_it_asks_and_how_well_it_does_on_the_rest(
+    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+) -> None:
+    (path, record), *others = subject.artifacts
+    unsure = (path, record.model_copy(update={"retake_band": (0.5, 0.99999)}))
+    result = measure.run(measure_params, replace(subject, artifacts=[unsure, *others]), instruments)
+    probability = result.predictions.probabilities[NAMES[0]][:, 1]
+    asked = (probability > 0.5) & (probability < 0.99999)
+    right = (probability >= 0.5) == (result.predictions.targets == 1)
+    assert 0 < asked.sum() < len(asked)
+    row, never = (result.metrics["artifacts"][name] for name in NAMES[:2])
+    assert (row["retake_rate"], row["accuracy_outside_band"]) == (asked.mean(), right[~asked].mean())
+    assert (never["retake_rate"], never["accuracy_outside_band"]) == (0, never["accuracy"])
 
 
 def test_what_cannot_be_timed_is_null_and_never_zero(
@@ -120,6 +139,38 @@ def test_slices_count_and_rate_their_own_rows(
     assert day["accuracy_low"] < 26 / 30 < day["accuracy_high"]
 
 
+def test_pairs_of_factors_are_slices_of_their_own(
+    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+) -> None:
+    paired = replace(subject, policy=replace(COSTS, pairs=(("light", "scenario"),)))
+    pairs = measure.run(measure_params, paired, instruments).metrics["slice_pairs"]["light x scenario"]
+    assert {name: figures["count"] for name, figures in pairs.items()} == {
+        "day x indoors": 16,
+        "day x street": 14,
+        "night x indoors": 4,
+        "night x street": 6,
+    }
+    assert pairs["day x indoors"]["accuracy"] == 14 / 16
+
+
+def test_equalised_odds_are_the_widest_gaps_between_values_of_a_factor() -> None:
+    slices = {
+        "skin_tone": {
+            "monk_01": {"fnr": 0.02, "fpr": 0.05},
+            "monk_05": {"fnr": 0.10, "fpr": 0.01},
+            "monk_10": {"fnr": 0.06, "fpr": 0.04},
+            "rare": {"count": 2, "accuracy": None},
+        },
+        "headwear": {"cap": {"fnr": None, "fpr": 0.1}, "road_helmet": {"fnr": 0.1, "fpr": None}},
+        "glasses": {"none": {"fnr": 0.1, "fpr": 0.1}},
+    }
+    found = equalised_odds(slices)
+    assert list(found) == ["skin_tone"]
+    odds = found["skin_tone"]
+    assert (odds["fnr_worst"], odds["fpr_worst"]) == ("monk_05", "monk_01")
+    assert [odds[name] for name in ("gap", "fnr_gap", "fpr_gap")] == pytest.approx([0.08, 0.08, 0.04])
+
+
 def test_a_small_slice_is_counted_but_not_rated(
     measure_params: MeasureParams, subject: Subject, instruments: Instruments
 ) -> None:
@@ -154,7 +205,7 @@ def test_the_three_kinds_of_file_are_written(
     assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
     assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in subject.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
-    assert set(tables) == {"confusion", "roc", "calibration", "slices"}
+    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
     assert len(tables["confusion"]) == 40
     assert {row["artifact"] for row in tables["roc"]} == {CHECKPOINT, *NAMES}
     assert {row["slice"] for row in tables["slices"]} >= {"light=night", "scenario=street"}
@@ -213,6 +264,7 @@ def test_figures_of_no_selfies_are_null(
     )
     assert set(rate(empty, CHECKPOINT, 0.95).values()) == {None}
     assert set(compare(empty, CHECKPOINT, CHECKPOINT).values()) == {None}
+    assert set(ask_again(empty, CHECKPOINT, (0.1, 0.9)).values()) == {None}
     assert expected_cost(empty, CHECKPOINT, [], COSTS.costs) == {}
 
 
@@ -256,5 +308,8 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     assert row["max_abs_probability_diff"] < 1e-4
     assert row["accuracy"] == figures["checkpoint"]["accuracy"]
     assert row["latency_p50_ms"] > 0
+    assert figures["checkpoint"]["parameters"] == sum(each.numel() for each in network.parameters())
+    assert figures["checkpoint"]["macs"] > 10**6
+    assert figures["preprocess"]["selfie"]["width"] == 6
     assert row["peak_rss_bytes"] > row["baseline_rss_bytes"]
     assert not math.isnan(row["load_ms"])

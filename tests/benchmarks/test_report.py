@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import gate, measure, report
 from benchmarks.answers import Instruments, Subject
+from benchmarks.comment import cell
 from benchmarks.evidence import Gallery, ReportInput, ReportPaths, read_report_input
 from benchmarks.predictions import Predictions
 from pipeline.errors import DataError
@@ -146,7 +147,36 @@ def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
     assert "90.0\u00a0%" in row[0]
     assert "Core ML needs a Mac" in Page(made.html).text
     line = next(line for line in made.markdown.splitlines() if line.startswith("| coreml-float16"))
-    assert line.endswith("| unmeasured |")
+    assert line.split(" | ")[6] == "unmeasured"
+
+
+def test_loadgens_word_and_the_settings_stand_beside_a_latency(found: ReportInput) -> None:
+    measured = found.metrics["measure"]
+    rows = measured["artifacts"]
+    spoilt = {**rows["onnx-float32"], "latency_valid": False, "latency_many_valid": False}
+    other = {**measured, "artifacts": {**rows, "onnx-float32": spoilt}}
+    html = report.run(PARAMS, replace(found, metrics={**found.metrics, "measure": other})).html
+    cells = {
+        name: re.sub(r"<[^>]+>", " ", line)
+        for name in NAMES
+        for line in re.findall(rf'<td class="name">{name}.*?</tr>', html, re.DOTALL)
+    }
+    assert "p90 1.50\u00a0ms, p99 1.90\u00a0ms" in cells["tflite-float32"]
+    assert "quick: VALID" in cells["tflite-float32"]
+    assert "2 threads 0.60\u00a0ms" in cells["tflite-float32"]
+    assert "INVALID" not in cells["tflite-float32"] + cells["coreml-float16"]
+    assert "VALID" not in cells["coreml-float16"]
+    assert "quick: INVALID" in cells["onnx-float32"]
+    assert "2 threads 0.60\u00a0ms, INVALID" in cells["onnx-float32"]
+
+
+def test_preprocessing_and_the_network_s_size_are_told(found: ReportInput) -> None:
+    measured = found.metrics["measure"]
+    sized = {**measured, "checkpoint": {**measured["checkpoint"], "parameters": 1_520_000, "macs": 15_400_000}}
+    text = Page(report.run(PARAMS, replace(found, metrics={**found.metrics, "measure": sized})).html).text
+    assert "scaling a JPEG of 960 \u00d7 1280 takes 7.00\u00a0ms (p90 9.00\u00a0ms) here" in text
+    assert "1.52 M parameters, 15.4 M MACs" in text
+    assert "M MACs" not in Page(report.run(PARAMS, found).html).text
 
 
 def test_the_worst_mistakes_are_the_surest_ones(found: ReportInput) -> None:
@@ -291,7 +321,7 @@ def test_an_empty_folder_is_an_empty_report_and_a_damaged_file_an_error(tmp_path
         (report.figure(16_000_000, "size_bytes"), "16.00\u00a0MB"),
         (report.figure(-0.012, "accuracy_vs_baseline"), "-1.20\u00a0%"),
         (report.figure(2, "required"), "2"),
-        (report.cell("a|b\n<i>"), "a\\|b &lt;i&gt;"),
+        (cell("a|b\n<i>"), "a\\|b &lt;i&gt;"),
     ],
 )
 def test_values_are_shown_with_their_units(shown: str, expected: str) -> None:

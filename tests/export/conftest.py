@@ -6,15 +6,18 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from export.convert import ConvertResult, ConvertRows, run
-from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, load_checkpoint, save_checkpoint
+from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, load_checkpoint, predict, save_checkpoint
+from pipeline.operating_point import Costs
 from pipeline.preprocess import encode_png
 from pipeline.records import Image
 from pipeline.shards import Encoded, write_images
 from tests.export.tiny import LABELS, SPEC, build_lively_network, convert_params, draw_frames
 
+COSTS = Costs(false_positive=8.0, false_negative=1.0, retake=0.3)
 Convert = Callable[[str], tuple[ConvertResult, Path]]
 
 
@@ -40,22 +43,25 @@ def classifier(checkpoint: Checkpoint) -> PortableClassifier:
 
 
 @pytest.fixture(scope="session")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> ConvertRows:
+def rows(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ConvertRows:
+    """Frames whose labels the checkpoint tells, but for every fifth: there is something to be sure of, and to doubt."""
     folder = tmp_path_factory.mktemp("images")
+    frames = draw_frames(48, 5)
+    told = predict(checkpoint, np.stack(frames)).argmax(1)
     encoded = [
         Encoded(
             id=f"i{number}",
             group=f"g{number}",
-            label=LABELS[number % 2],
+            label=LABELS[told[number] ^ (number % 5 == 0)],
             factors={"light": ("day", "night")[number // 2 % 2]},
             data=encode_png(frame),
             width=48,
             height=64,
         )
-        for number, frame in enumerate(draw_frames(48, 5))
+        for number, frame in enumerate(frames)
     ]
     records: list[Image] = write_images(folder, encoded, 24)
-    return ConvertRows(folder, records[:24], records[24:], "Does the rider wear a helmet?")
+    return ConvertRows(folder, records[:24], records[24:], "Does the rider wear a helmet?", COSTS)
 
 
 @pytest.fixture(scope="session")

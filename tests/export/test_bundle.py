@@ -200,6 +200,20 @@ def test_snippets_are_for_the_smallest_artifact_known_to_decide_as_the_checkpoin
     assert f"Put {by_size[0].file} into" in write_snippets(artifacts, {})["Classifier.kt"]
 
 
+def test_snippets_tell_when_to_claim_and_when_to_ask_again(convert: Convert) -> None:
+    changes = {"threshold": 0.8625, "retake_band": (0.25, 0.96875)}
+    artifacts = [convert(name)[0].artifacts.artifacts[0].model_copy(update=changes) for name in ("coreml", "tflite")]
+    texts = write_snippets(artifacts, {})
+    assert "static let threshold = 0.8625000  //" in texts["Classifier.swift"]
+    assert "retakeBand: (low: Double, high: Double)? = (0.2500000, 0.9687500)  //" in texts["Classifier.swift"]
+    assert "const val THRESHOLD = 0.8625000f  //" in texts["Classifier.kt"]
+    assert "RETAKE_BAND: Pair<Float, Float>? = Pair(0.2500000f, 0.9687500f)  //" in texts["Classifier.kt"]
+    never = [artifact.model_copy(update={"retake_band": None}) for artifact in artifacts]
+    texts = write_snippets(never, {})
+    assert "retakeBand: (low: Double, high: Double)? = nil  //" in texts["Classifier.swift"]
+    assert "RETAKE_BAND: Pair<Float, Float>? = null  //" in texts["Classifier.kt"]
+
+
 def test_snippets_name_this_model_s_input_labels_and_output(built: Path) -> None:
     swift = (built / "snippets" / "Classifier.swift").read_text()
     assert 'static let labels = ["no_helmet", "helmet"]' in swift
@@ -210,5 +224,4 @@ def test_snippets_name_this_model_s_input_labels_and_output(built: Path) -> None
     kotlin = (built / "snippets" / "Classifier.kt").read_text()
     assert "const val HEIGHT = 64" in kotlin
     assert 'listOf("no_helmet", "helmet")' in kotlin
-    assert "const val THRESHOLD = 0.5f" in kotlin
     assert '"expected ${WIDTH}x$HEIGHT"' in kotlin

@@ -59,14 +59,13 @@ def build_lively_network(padding: str = "symmetric") -> torch.nn.Module:
 
 def convert_params(**sections: dict[str, object]) -> ConvertParams:
     every: dict[str, dict[str, object]] = {name: {"recipes": recipes} for name, recipes in RECIPES.items()}
-    return ConvertParams.model_validate(
-        {"calibration_images": 16, "parity_images": 24, "seed": 1, "int8": INT8, **every, **sections},
-    )
+    sizes = {"calibration_images": 16, "parity_images": 24, "retake_cost": 0.5, "seed": 1}
+    return ConvertParams.model_validate({**sizes, "int8": INT8, **every, **sections})
 
 
 def job_of(classifier: PortableClassifier, calibration: NDArray[np.uint8]) -> ExportJob:
     """An export's job whose 8-bit recipes are held against the classifier itself."""
     frames = draw_frames(24, 3)
     answers = classifier(torch.from_numpy(frames)).detach().numpy()
-    judge = Judge(frames, answers, 0.5)
+    judge = Judge(frames, answers, 0.5, np.arange(24) % 2)
     return ExportJob(classifier, SPEC, LABELS, calibration, judge, Int8Params.model_validate(INT8))

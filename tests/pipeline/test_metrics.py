@@ -161,6 +161,29 @@ def test_sure_and_right_is_perfectly_calibrated() -> None:
     assert metrics.expected_calibration_error(np.eye(2)[TARGETS], TARGETS) == 0.0
 
 
+def test_sureness_is_the_distance_from_the_threshold_in_log_odds() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.2, 0.8], [0.8, 0.2], [0.0, 1.0]])
+    assert metrics.sureness(probabilities)[:3] == pytest.approx([0, math.log(4), math.log(4)])
+    assert metrics.sureness(probabilities, 0.8)[:2] == pytest.approx([math.log(4), 0])
+    assert np.isfinite(metrics.sureness(probabilities, 1.0)).all()
+
+
+def test_sureness_of_more_labels_is_the_lead_of_the_first() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3]])
+    assert metrics.sureness(probabilities) == pytest.approx([math.log(2), 0])
+
+
+def test_the_coverage_curve_answers_the_surest_first_and_equals_together() -> None:
+    sure, right = np.array([3.0, 1.0, 2.0, 2.0, 0.5]), np.array([True, False, True, False, True])
+    coverage, accuracy = metrics.coverage_curve(sure, right)
+    assert coverage == pytest.approx([1 / 5, 3 / 5, 4 / 5, 1])
+    assert accuracy == pytest.approx([1, 2 / 3, 1 / 2, 3 / 5])
+
+
+def test_the_coverage_curve_of_nothing_is_empty() -> None:
+    assert [len(part) for part in metrics.coverage_curve(np.zeros(0), np.zeros(0, bool))] == [0, 0]
+
+
 def test_confusion_counts_true_by_decided() -> None:
     assert metrics.confusion(metrics.decide(PROBABILITIES), TARGETS, 2).tolist() == [[3, 1], [1, 3]]
 

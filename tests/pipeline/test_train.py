@@ -6,13 +6,16 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from scipy.special import logit
 
 from pipeline import train
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import WEIGHTS, build_network, load_checkpoint, predict
+from pipeline.operating_point import Costs, fit_temperature
 from pipeline.params import TrainParams, load_params
 from pipeline.records import Image
 from pipeline.resume import Epoch
@@ -76,6 +79,18 @@ def test_training_learns_and_its_figures_are_the_kept_epochs(params: TrainParams
     assert result.metrics["images"] == 320
     assert result.metrics["parameters"] == sum(tensor.numel() for tensor in checkpoint.network.parameters())
     assert result.metrics["images_per_second"] > 0
+
+
+def test_the_dearer_a_false_positive_the_higher_the_threshold(
+    params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    dear = TrainRows(rows.train, rows.val, rows.images, Costs(false_positive=9.0))
+    config = train.run(params, LABELS, dear, tmp_path / "checkpoint").config
+    frames = load_batch(rows.images, rows.val, config.preprocess)
+    answers = predict(load_checkpoint(tmp_path / "checkpoint"), frames)
+    targets = np.array([LABELS.index(image.label) for image in rows.val])
+    assert config.temperature == pytest.approx(fit_temperature(answers, targets), rel=1e-3)
+    assert logit(config.threshold) == pytest.approx(config.temperature * logit(0.9))
 
 
 def test_the_checkpoint_says_what_it_was_made_of(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:

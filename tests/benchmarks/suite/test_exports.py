@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.suite.exports import FORMATS, Course, Params, Sizes, artifact_figures, figures, plan
@@ -46,6 +47,29 @@ def test_every_step_comes_once_and_after_those_it_needs(course: Course) -> None:
         seen.add(step.name)
     assert len([name for name in seen if name.endswith("/train")]) == 4
     assert {f"mobilenetv2_100/convert-{name}" for name in FORMATS} <= seen
+
+
+def test_photographs_are_learned_from_by_the_backbones_that_have_weights(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "mobilenetv2_100.safetensors").touch()
+    (tmp_path / "pictures").mkdir()
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    params = Params(photographs=tmp_path / "pictures", weights=tmp_path / "weights")
+    seen: set[str] = set()
+    for step in plan(Course(tmp_path / "work", values, params)):
+        assert set(step.before) <= seen, step.name
+        seen.add(step.name)
+    trained = {name for name in seen if name.endswith("/train")}
+    assert trained == {f"{name}/train" for name in (*params.backbones, "photographs-mobilenetv2_100")}
+    own = yaml.safe_load((tmp_path / "work/photographs-mobilenetv2_100/params.yaml").read_text(encoding="utf-8"))
+    assert own["train"]["pretrained"] == str(tmp_path / "weights" / "mobilenetv2_100.safetensors")
+    assert (own["train"]["padding"], own["dataset"]["source"], own["selfies"]["source"]) == ("same", "photos", "photos")
+    assert own["dataset"]["part"][1] == own["selfies"]["part"][0]
+
+
+def test_photographs_without_weights_to_start_from_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"weights: None; expected a folder with one of mobilenetv3_small_100"):
+        Params(photographs=tmp_path)
 
 
 def test_backbones_differ_in_nothing_but_their_name(course: Course) -> None:

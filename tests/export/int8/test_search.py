@@ -23,7 +23,7 @@ def as_probabilities(log_odds: float) -> NDArray[np.float32]:
     return np.array([1 - positive, positive], np.float32)
 
 
-JUDGE = Judge(FRAMES, np.stack([as_probabilities(each) for each in LOG_ODDS]), 0.5)
+JUDGE = Judge(FRAMES, np.stack([as_probabilities(each) for each in LOG_ODDS]), 0.5, np.zeros(len(FRAMES), np.int64))
 
 
 @dataclass

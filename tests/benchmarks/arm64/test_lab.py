@@ -1,0 +1,105 @@
+"""Which lab is opened, and what is said where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.arm64 import lab as labs
+from benchmarks.arm64.folder import RECORD, LabRecord
+from benchmarks.arm64.kept import Kept
+from benchmarks.arm64.lab import RememberingLab, open_lab
+from benchmarks.arm64.native import NativeLab
+from pipeline.records import write_json
+
+RUNTIMES = {"ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0", "numpy": "2.4.6"}
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An x86 Linux with the runtimes and the emulator that ``record`` names."""
+    monkeypatch.setattr(labs.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(labs, "installed_runtimes", lambda: RUNTIMES)
+    monkeypatch.setattr(labs, "emulator_version", lambda: "7.2.22")
+    return monkeypatch
+
+
+def set_up(folder: Path, **changes: object) -> Path:
+    values = {"emulator": "7.2.22", "python": "3.11", "packages": {}, "runtimes": RUNTIMES, "plugin_sha256": "0" * 64}
+    write_json(folder / RECORD, LabRecord.model_validate(values | changes))
+    return folder
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_lab_that_is_whole_is_opened(tmp_path: Path) -> None:
+    found = open_lab(set_up(tmp_path))
+    assert isinstance(found, RememberingLab)
+    assert (found.cpus, found.emulated) == (("cortex-a76", "cortex-a53"), True)
+
+
+@pytest.mark.usefixtures("machine")
+def test_an_absent_lab_says_how_it_is_set_up(tmp_path: Path) -> None:
+    reason = open_lab(tmp_path / "nowhere")
+    assert reason == f"{tmp_path}/nowhere: no ARM lab; set up by: python -m benchmarks.arm64.setup {tmp_path}/nowhere"
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"runtimes": RUNTIMES | {"onnxruntime": "1.31.0"}}, "onnxruntime 1.31.0, where this environment has 1.32.0"),
+        ({"emulator": "8.0.0"}, "QEMU 8.0.0, where this machine has 7.2.22"),
+    ],
+)
+def test_a_lab_of_other_versions_is_not_opened(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    reason = open_lab(set_up(tmp_path, **changes))
+    assert isinstance(reason, str)
+    assert said in reason
+    assert "set up anew by" in reason
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_damaged_record_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_text("{", encoding="utf-8")
+    reason = open_lab(tmp_path)
+    assert isinstance(reason, str)
+    assert "not a LabRecord" in reason
+
+
+def test_an_arm_machine_is_its_own_lab(tmp_path: Path, machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(labs.platform, "machine", lambda: "aarch64")
+    machine.setattr(labs.sys, "platform", "linux")
+    assert isinstance(open_lab(tmp_path), NativeLab)
+
+
+def test_labs_of_other_packages_have_other_ids(tmp_path: Path) -> None:
+    one, other = (
+        LabRecord.model_validate_json((set_up(tmp_path / name, packages=packages) / RECORD).read_bytes())
+        for name, packages in (("one", {"libc6": "2.36"}), ("other", {"libc6": "2.41"}))
+    )
+    assert one.id() != other.id()
+
+
+def test_what_was_asked_before_is_not_run_again(tmp_path: Path) -> None:
+    ran = []
+
+    class Counting:
+        id, cpus, emulated = "counting", ("cortex-a76", "cortex-a53"), True
+
+        def instructions(self, _artifact: Path, _format: str, _frame: object, cpu: str) -> int:
+            ran.append(cpu)
+            return {"cortex-a76": 10, "cortex-a53": 20}[cpu]
+
+        def answers(self, _artifact: Path, _format: str, frames: np.ndarray) -> np.ndarray:
+            ran.append("answers")
+            return np.full((len(frames), 2), 0.5, np.float32)
+
+    artifact, frames = tmp_path / "model", np.zeros((3, 2, 2, 3), np.uint8)
+    artifact.write_bytes(b"weights")
+    for _ in range(2):
+        lab = RememberingLab(Counting(), Kept(tmp_path / "kept", "counting"))
+        assert [lab.instructions(artifact, "onnx", frames[0], cpu) for cpu in lab.cpus] == [10, 20]
+        assert lab.answers(artifact, "onnx", frames).shape == (3, 2)
+    assert ran == ["cortex-a76", "cortex-a53", "answers"]

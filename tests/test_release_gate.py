@@ -1,0 +1,273 @@
+"""The gate for people: the workflow on GitHub and ``make gate`` run commands that exist, in the right order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.cli.parser import get_main_parser
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.records import Check, Outcome, Verdict, write_json
+from tests.house import ROOT, dvc_stages
+
+Step = dict[str, Any]
+PATH = ROOT / ".github/workflows/release-gate.yml"
+COMMANDS = ("dvc", "make", "gossamer", "cml", "sed", "cat")
+
+
+def workflow() -> dict[Any, Any]:
+    found: dict[Any, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    return found
+
+
+def steps() -> list[Step]:
+    (job,) = workflow()["jobs"].values()
+    return list(job["steps"])
+
+
+def step(words: str) -> Step:
+    """The one step whose name or script has these words."""
+    (found,) = (each for each in steps() if words in each.get("name", "") or words in each.get("run", ""))
+    return found
+
+
+def commands(program: str) -> list[list[str]]:
+    """Arguments of each call of a program in the workflow's scripts, redirections and variables left out."""
+    script = "\n".join(each["run"] for each in steps() if "run" in each)
+    calls = re.findall(rf"(?:^|\$\(|\s){program} ([^\n)>;]*)", script)
+    return [[word for word in shlex.split(words) if word != "$ALLOW"] for words in calls]
+
+
+def outs() -> set[str]:
+    """Everything that a stage of dvc.yaml writes."""
+    written: set[str] = set()
+    for stage in dvc_stages().values():
+        for out in (*stage.get("outs", []), *stage.get("metrics", [])):
+            written |= {out} if isinstance(out, str) else set(out)
+    return written
+
+
+def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a step's script as GitHub does: bash, which stops at the first error."""
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def judge(*verdicts: Outcome) -> None:
+    """Write metrics/gate.json: a verdict over checks that came out so."""
+    checks = tuple(
+        Check(name=f"check_{i}", artifact="onnx-float32", value=1, limit=1, verdict=each, reason=f"reason {i}")
+        for i, each in enumerate(verdicts)
+    )
+    overall: Outcome = "fail" if "fail" in verdicts else "unmeasured" if "unmeasured" in verdicts else "pass"
+    write_json(Path("metrics/gate.json"), Verdict(verdict=overall, baseline="v1", checks=checks))
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder of programs that only say what they were called with; ``gossamer`` ends with $CODE."""
+    folder = tmp_path / ".venv/bin"
+    folder.mkdir(parents=True)
+    for name, ends in {"gossamer": "exit $CODE", "dvc": "exit 0"}.items():
+        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*"\n{ends}\n', encoding="utf-8")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_it_runs_on_every_pull_request_and_by_hand() -> None:
+    triggers = workflow()[True]  # YAML 1.1 reads the word "on" as true
+    assert set(triggers) == {"pull_request", "workflow_dispatch"}
+    assert triggers["workflow_dispatch"]["inputs"]["allow_unmeasured"]["default"] is False
+
+
+def test_it_may_read_the_code_and_comment_and_no_more() -> None:
+    found = workflow()
+    assert found["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert all("permissions" not in job for job in found["jobs"].values())
+    assert "secrets." not in PATH.read_text(encoding="utf-8")
+    assert "pull_request_target" not in PATH.read_text(encoding="utf-8")
+
+
+def test_actions_are_pinned_by_major_version() -> None:
+    used = [each["uses"] for each in steps() if "uses" in each]
+    assert len(used) == 6
+    for action in used:
+        assert re.fullmatch(r"(actions|iterative)/[a-z/-]+@v\d+", action), action
+
+
+def test_scripts_take_nothing_from_a_pull_request_but_through_the_environment() -> None:
+    for each in steps():
+        assert "${{" not in each.get("run", ""), each
+        assert subprocess.run(["bash", "-n"], input=each.get("run", ""), text=True, check=False).returncode == 0
+
+
+def test_every_line_runs_a_program_that_is_checked_here() -> None:
+    words = {"if", "else", "fi", "echo", *COMMANDS}
+    for each in steps():
+        for line in each.get("run", "").splitlines():
+            assert line.split()[0] in words, line
+
+
+def test_make_targets_exist() -> None:
+    targets = [*commands("make"), ["gate"], ["repro"]]
+    assert [".venv/.ready"] in targets
+    for target in targets:
+        done = subprocess.run(
+            ["make", "-n", "PYTHON=python", *target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_dvc_understands_its_commands() -> None:
+    parser = get_main_parser()
+    used = commands("dvc")
+    assert [words[0] for words in used] == ["remote", "pull", "metrics", "plots"]
+    for words in used:
+        parser.parse_args(words)
+
+
+def test_gossamer_understands_its_commands() -> None:
+    used = commands("gossamer")
+    assert used == [["verdict"]]
+    roof = get_command(app)
+    for words in [*used, ["verdict", "--allow-unmeasured"]]:
+        command = roof.commands[words[0]]  # type: ignore[attr-defined]
+        command.make_context(words[0], words[1:])
+
+
+def test_paths_are_what_the_stages_write() -> None:
+    written = outs()
+    uploaded = next(each for each in steps() if each.get("id") == "upload")["with"]["path"].split()
+    for folder in uploaded:
+        assert any(path.startswith(folder) for path in written), folder
+    assert commands("cml") == [["comment", "create", "--publish=false", "report/summary.md"]]
+    text = PATH.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:report|metrics|plots)/[\w./]+", text)) - {"report/metrics.md", "report/plots"}
+    assert named <= written
+    assert {name for name in ("requirements.lock",) if not (ROOT / name).is_file()} == set()
+
+
+def test_what_is_made_is_kept_and_the_verdict_is_the_last_word() -> None:
+    order = [each.get("name") or each["uses"].partition("@")[0] for each in steps()]
+    restore, repro, save = (
+        next(at for at, name in enumerate(order) if words in name)
+        for words in ("Restore DVC", "Reproduce what changed", "Save DVC")
+    )
+    assert restore < order.index("Pull") < repro < save < order.index("Comment") < order.index("Verdict")
+    assert order[-1] == "Verdict"
+    assert step("Save DVC")["if"] == "${{ !cancelled() }}"
+    for name in ("Verdict", "Reproduce what changed"):
+        assert not {"if", "continue-on-error"} & set(step(name))
+    history = next(each for each in steps() if each.get("uses", "").startswith("actions/checkout"))["with"]
+    assert history["fetch-depth"] == 0
+
+
+def test_only_pull_requests_from_here_are_commented_on() -> None:
+    ours = "${{ github.event.pull_request.head.repo.full_name == github.repository }}"
+    assert step("cml comment")["if"] == ours
+    assert next(each for each in steps() if each.get("uses", "").startswith("iterative"))["if"] == ours
+
+
+@pytest.mark.parametrize(("remote", "said"), [("", "::notice::No DVC remote"), ("store\ts3://x", "dvc pull")])
+def test_a_missing_remote_is_said_and_no_error(tmp_path: Path, tools: Path, remote: str, said: str) -> None:
+    fake = f'#!/bin/sh\ncase "$1" in remote) printf "{remote}" ;; *) echo "dvc $*" ;; esac\n'
+    (tools / "dvc").write_text(fake, encoding="utf-8")
+    done = run(step("dvc pull")["run"], tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(said)
+
+
+def test_the_comment_s_links_lead_to_the_uploaded_report(tmp_path: Path) -> None:
+    template = (ROOT / "benchmarks/templates/summary.md.j2").read_text(encoding="utf-8")
+    links = re.findall(r"^\[\w+\]: .*$", template, re.MULTILINE)
+    assert len(links) == 3
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/summary.md").write_text("\n".join(["Look at: [x][report]", "", *links]), encoding="utf-8")
+    url = "https://example.org/a/b/actions/runs/1/artifacts/2"
+    done = run(step("sed -i")["run"], tmp_path, ARTIFACT=url, GITHUB_STEP_SUMMARY=str(tmp_path / "seen.md"))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "seen.md").read_text(encoding="utf-8")
+    assert text.count(url) == 3
+    assert "index.html" not in text
+    assert text.startswith("Look at: [x][report]")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "options", "code"),
+    [
+        (("pass", "pass"), [], 0),
+        (("pass", "unmeasured"), [], 1),
+        (("pass", "unmeasured"), ["--allow-unmeasured"], 0),
+        (("unmeasured", "fail"), ["--allow-unmeasured"], 1),
+        (("fail",), [], 1),
+        ((), [], 1),
+    ],
+)
+def test_the_verdict_command_tells_why_and_ends_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[Outcome, ...], options: list[str], code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    judge(*verdicts)
+    done = CliRunner().invoke(app, ["verdict", *options])
+    assert done.exit_code == code, done.output
+    for i, each in enumerate(verdicts):
+        assert (f"reason {i}" in done.output) == (each != "pass")
+
+
+def test_a_missing_verdict_is_an_error_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["verdict", "--allow-unmeasured"])
+    assert done.exit_code == 2
+    assert "metrics/gate.json: missing" in done.stderr
+    assert "dvc repro" in done.stderr
+
+
+@pytest.mark.parametrize(("allow", "called"), [("", "gossamer verdict"), ("-x", "gossamer verdict -x")])
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_last_step_ends_as_the_verdict_does(
+    tmp_path: Path, tools: Path, allow: str, called: str, code: int
+) -> None:
+    script = step("Verdict")["run"]
+    done = run(script, tmp_path, ALLOW=allow, CODE=str(code), PATH=f"{tools}:{os.environ['PATH']}")
+    assert (done.returncode, done.stdout.strip()) == (code, called)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_make_gate_reproduces_prints_the_comment_and_ends_by_the_verdict(
+    tmp_path: Path, tools: Path, code: int
+) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    (tools.parent / ".ready").touch()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/summary.md").write_text("## the comment\n", encoding="utf-8")
+    done = run("make --silent PYTHON=python gate", tmp_path, CODE=str(code))
+    assert (done.returncode == 0) == (code == 0), done.stderr
+    assert done.stdout.splitlines() == ["dvc repro report", "## the comment", "gossamer verdict"]
+
+
+def test_make_gate_gives_no_verdict_on_what_could_not_be_reproduced(tmp_path: Path, tools: Path) -> None:
+    shutil.copy2(ROOT / "Makefile", tmp_path / "Makefile")
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tools.parent / ".ready").touch()
+    (tools / "dvc").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    done = run("make --silent PYTHON=python gate", tmp_path, CODE="0")
+    assert done.returncode != 0
+    assert "gossamer" not in done.stdout
