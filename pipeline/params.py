@@ -215,7 +215,8 @@ class PairedLatencyParams(Section):
 class GateParams(Section):
     """Floors, margins and the formats that must pass; docs/decisions/011 says how they are tested.
 
-    A pass is tested at ``alpha``, a fail at ``fail_alpha``; ``power`` is that of the number of selfies a check asks for; ``max_instruction_growth`` goes by format.
+    A pass is tested at ``alpha``, a fail at ``fail_alpha``; ``power`` is that of the number of selfies a check asks
+    for; ``max_instruction_growth`` goes by format.
     """
 
     min_accuracy: Share

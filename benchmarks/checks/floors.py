@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.checks.camera import camera_floor
 from benchmarks.checks.form import Interval, Measured, artifacts_of, figure, finite, limited, needs, unmeasured
 from benchmarks.predictions import CHECKPOINT, Predictions
 from pipeline.metrics import mcnemar_mid_p, paired_ratio_growth, paired_ratio_interval, share_sample_size
@@ -33,9 +34,7 @@ def floors(params: GateParams, measured: Measured, predictions: Predictions, nam
     yield _of_checkpoint(params, predictions, name)
     yield limited("agreement", name, figure(measured, name, "agreement"), params.min_agreement, at_least=True)
     yield limited("size_bytes", name, figure(measured, name, "size_bytes"), params.max_size_bytes, at_least=False)
-    if params.min_camera_accuracy is not None:
-        camera = figure(measured, name, "camera_accuracy")
-        yield limited("camera_accuracy", name, camera, params.min_camera_accuracy, at_least=True)
+    yield from camera_floor(params, measured, name)
 
 
 def _accuracy(params: GateParams, measured: Measured, selfies: int, name: str) -> Check:

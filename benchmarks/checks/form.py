@@ -15,8 +15,9 @@ from pipeline.records import Check, Outcome
 EVERYTHING = "*"
 COMPARABLE = "comparable"
 SMALL_SLICES, NO_SLICES, UNTIMED = "small_slices_vs_baseline", "slices", "latency_elsewhere"
-ADVISORY = frozenset({SMALL_SLICES, NO_SLICES, UNTIMED})
-"""Checks that may stay unmeasured without holding a release back: nobody can mend them here. They can still fail."""
+CAMERA = "camera_vs_baseline"
+ADVISORY = frozenset({SMALL_SLICES, NO_SLICES, UNTIMED, CAMERA})
+"""Checks that may stay unmeasured without holding a release back: they convict and never clear, or not here."""
 Measured = Mapping[str, Any]
 Bools = NDArray[np.bool_]
 
@@ -39,6 +40,12 @@ def finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def same_file(new: Measured, old: Measured, artifact: str) -> bool:
+    """Whether an artifact is byte for byte the same in both."""
+    first, second = (artifacts_of(each).get(artifact, {}).get("sha256") for each in (new, old))
+    return isinstance(first, str) and first == second
 
 
 def limited(check: str, artifact: str, value: float | None, limit: float, *, at_least: bool) -> Check:

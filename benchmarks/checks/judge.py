@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from benchmarks.baseline import Baseline
+from benchmarks.checks.camera import compare_camera
 from benchmarks.checks.floors import floors, required
 from benchmarks.checks.form import ADVISORY, COMPARABLE, EVERYTHING, Measured, artifacts_of, figure, unmeasured
 from benchmarks.checks.pairs import Pair, compare
@@ -98,6 +99,7 @@ def _against(
         pairs.append(Pair(name, predictions, baseline.predictions, order))
         yield from compare(params, pairs[-1])
         yield from compare_costs(params, measured, baseline.measured, name)
+        yield from compare_camera(params, measured, baseline.measured, name)
     yield from compare_slices(params, pairs)
     yield from compare_latency(params, measured, baseline.measured, [pair.artifact for pair in pairs], bench)
 

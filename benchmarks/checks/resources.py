@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.checks.form import EVERYTHING, UNTIMED, Measured, artifacts_of, figure, limited, unmeasured
+from benchmarks.checks.form import EVERYTHING, UNTIMED, Measured, figure, limited, same_file, unmeasured
 from benchmarks.paired import PairedTiming, judge_runs
 from pipeline.errors import GossamerError, ModelError
 from pipeline.params import GateParams
@@ -37,22 +37,18 @@ def no_bench(why: str) -> Bench:
 
 
 def compare_costs(params: GateParams, new: Measured, old: Measured, name: str) -> Iterator[Check]:
-    """Growth of size, memory and instructions, and the fall under a camera's distortions."""
+    """Growth of size, memory and instructions."""
     size = _growth(figure(new, name, "size_bytes"), figure(old, name, "size_bytes"))
     yield limited("size_growth", name, size, params.max_size_growth, at_least=False)
     limits = {"peak_rss_bytes": ("memory_growth", params.max_memory_growth)}
     instructions = params.max_instruction_growth.get(name.partition("-")[0])
     if instructions is not None:
         limits["arm64_instructions"] = ("instruction_growth", instructions)
+        limits["arm64_instructions_a53"] = ("instruction_growth_a53", instructions)
     for key, (check, limit) in limits.items():
         if figure(old, name, key) is not None:  # what the baseline never had is no question
             growth = _growth(figure(new, name, key), figure(old, name, key))
             yield limited(check, name, growth, limit, at_least=False)
-    camera = figure(old, name, "camera_accuracy")
-    if camera is not None:
-        now = figure(new, name, "camera_accuracy")
-        change = None if now is None else now - camera
-        yield limited("camera_vs_baseline", name, change, -params.max_camera_fall, at_least=True)
 
 
 def compare_latency(
@@ -73,7 +69,7 @@ def compare_latency(
 def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
     """By the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs."""
     limit = 1 + params.latency.fail
-    if _same_file(artifacts_of(new)[name], artifacts_of(old)[name]):
+    if same_file(new, old, name):
         return Check(name=LATENCY, artifact=name, value=1.0, limit=limit, verdict="pass", reason="the very same file")
     if figure(new, name, "latency_p50_ms") is None:
         return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
@@ -86,10 +82,6 @@ def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench:
     return Check(
         name=LATENCY, artifact=name, value=found.value, limit=limit, verdict=found.verdict, reason=found.reason
     )
-
-
-def _same_file(new: Mapping[str, object], old: Mapping[str, object]) -> bool:
-    return isinstance(new.get("sha256"), str) and new.get("sha256") == old.get("sha256")
 
 
 def _why_untimed(measured: Measured, name: str) -> str:

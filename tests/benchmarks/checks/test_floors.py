@@ -1,4 +1,4 @@
-"""Floors: the share of the checkpoint's accuracy, and the camera's."""
+"""Floors: the share of the checkpoint's accuracy."""
 
 from __future__ import annotations
 
@@ -46,15 +46,3 @@ def test_a_checkpoint_that_is_right_nowhere_is_no_measure(gate_params: GateParam
     hopeless = missing(table(), range(2000), CHECKPOINT)
     found = check(gate.run(gate_params, measured(hopeless), hopeless, None), "share_of_checkpoint")
     assert (found.verdict, found.value) == ("unmeasured", None)
-
-
-@pytest.mark.parametrize(("accuracy", "verdict"), [(0.85, "pass"), (0.75, "fail"), (None, "unmeasured")])
-def test_the_camera_s_floor_holds_where_there_is_one(
-    gate_params: GateParams, table: Table, accuracy: float | None, verdict: str
-) -> None:
-    figures = measured(table())
-    figures["artifacts"][INT8]["camera_accuracy"] = accuracy
-    floor = gate_params.model_copy(update={"min_camera_accuracy": 0.8})
-    assert check(gate.run(floor, figures, table(), None), "camera_accuracy").verdict == verdict
-    names = {each.name for each in gate.run(gate_params, figures, table(), None).checks}
-    assert "camera_accuracy" not in names
