@@ -67,10 +67,10 @@ def compare_latency(
 
 
 def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
-    """By the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs."""
-    limit = 1 + params.latency.fail
+    """By the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs. The value is the growth of the time."""
+    limit = params.latency.fail
     if same_file(new, old, name):
-        return Check(name=LATENCY, artifact=name, value=1.0, limit=limit, verdict="pass", reason="the very same file")
+        return Check(name=LATENCY, artifact=name, value=0.0, limit=limit, verdict="pass", reason="the very same file")
     if figure(new, name, "latency_p50_ms") is None:
         return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
     if bench.why:
@@ -79,9 +79,8 @@ def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench:
         found = judge_runs(lambda run: bench.time(name, run), params.latency.warn, params.latency.fail)
     except GossamerError as error:
         return unmeasured(LATENCY, name, str(error), limit)
-    return Check(
-        name=LATENCY, artifact=name, value=found.value, limit=limit, verdict=found.verdict, reason=found.reason
-    )
+    slower = None if found.value is None else found.value - 1
+    return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=found.verdict, reason=found.reason)
 
 
 def _why_untimed(measured: Measured, name: str) -> str:

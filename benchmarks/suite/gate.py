@@ -70,11 +70,11 @@ class Params(Section):
 
     selfies: Annotated[tuple[Positive, ...], Field(min_length=1)] = (2000, 8000)
     quiet_pairs: Positive = 400
-    damaged_pairs: Positive = 150
+    damaged_pairs: Positive = 100
     accuracy: Share = 0.94
     workers: Threads = 2
-    images: Positive = 1600
-    epochs: Positive = 6
+    images: Positive = 2000
+    epochs: Positive = 8
     pool: Positive = 4000
     draws: Positive = 100
     strengths: Strengths = Strengths()
