@@ -67,7 +67,7 @@ def compare_latency(
 
 
 def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
-    """By the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs. The value is the growth of the time."""
+    """Growth of the time, by the rule of ``benchmarks.paired``: a slowdown fails when it shows in two runs."""
     limit = params.latency.fail
     if same_file(new, old, name):
         return Check(name=LATENCY, artifact=name, value=0.0, limit=limit, verdict="pass", reason="the very same file")
