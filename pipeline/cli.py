@@ -190,9 +190,10 @@ def measure(
     from pipeline.policy import load_policy
     from pipeline.shards import read_index
 
-    rows, facts = read_index(selfies), stage.policy_facts(load_policy(policy))
+    params, rows = load_params(), read_index(selfies)
+    facts = stage.policy_facts(load_policy(policy), params.gate.slice_pairs)
     subject = Subject(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
-    stage.write(stage.run(load_params().measure, subject), metrics, predictions, plots)
+    stage.write(stage.run(params.measure, subject), metrics, predictions, plots)
 
 
 @app.command()
