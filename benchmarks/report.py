@@ -45,6 +45,8 @@ from pipeline.records import atomic_write
 
 UNMEASURED = "unmeasured"
 TEMPLATES = Path(__file__).parent / "templates"
+_NUMBERS = ("required", "fnr_vs_baseline", "fpr_vs_baseline")
+"""Checks whose value is a count or a ratio; the others' are shares."""
 _ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
 _STAGES = ("prompts", "generate", "curate", "train")
 
@@ -122,7 +124,7 @@ def figure(value: object, check: str) -> str:
     """The value or limit of a check, in the unit of the check."""
     if check == "size_bytes":
         return megabytes(value)
-    return number(value) if check == "required" else percent(value, 2)
+    return number(value) if check in _NUMBERS else percent(value, 2)
 
 
 def milliseconds(value: object) -> str:

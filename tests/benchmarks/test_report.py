@@ -321,6 +321,7 @@ def test_an_empty_folder_is_an_empty_report_and_a_damaged_file_an_error(tmp_path
         (report.figure(16_000_000, "size_bytes"), "16.00\u00a0MB"),
         (report.figure(-0.012, "accuracy_vs_baseline"), "-1.20\u00a0%"),
         (report.figure(2, "required"), "2"),
+        (report.figure(1.04, "fnr_vs_baseline"), "1.04"),
         (cell("a|b\n<i>"), "a\\|b &lt;i&gt;"),
     ],
 )
