@@ -12,6 +12,8 @@ import json
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -88,17 +90,32 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
     return chosen
 
 
-def load(path: Path, threads: int = 1) -> Predict:  # noqa: ARG001 - neither Core ML nor the executor takes a number
-    """Open the package: in Core ML on macOS, elsewhere in our executor with every result rounded as declared."""
+def load(path: Path, threads: int = 1) -> Predict:
+    """Open the package: in Core ML on macOS, elsewhere in our executor with every result rounded as declared.
+
+    Core ML takes no number of threads. The executor's ops are small: two threads take longer than one.
+    """
     program = open_package(path)
     if platform.system() == "Darwin":
         return _load_on_mac(path, (program.height, program.width), program.labels)
 
     def predict(frame: Pixels) -> NDArray[np.float32]:
         check_frame(frame, program.height, program.width, path)
-        return program.run(frame)
+        with _limit_threads(threads):
+            return program.run(frame)
 
     return predict
+
+
+@contextmanager
+def _limit_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads inside an op, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def trace(path: Path) -> Trace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import zipfile
 from pathlib import Path
@@ -14,17 +15,19 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 
 import export.formats
 from export.convert import ConvertRows, run
 from export.fingerprint import files_of, size_of
 from export.formats import format_names, open_format
 from export.formats.coreml import Params as CoremlParams
-from export.mil.program import read_spec
+from export.mil.program import Program, read_spec
 from export.parity import compare, run_artifact
 from export.quiet import quiet_toolkits
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import Checkpoint, PortableClassifier, predict
+from pipeline.preprocess import Pixels
 from pipeline.sections import load_section
 from tests.export.conftest import Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, build_lively_network, convert_params, draw_frames, job_of
@@ -223,6 +226,26 @@ def test_tflite_quantises_pixels_over_their_whole_range(convert: Convert) -> Non
 def test_tflite_carries_its_labels_where_android_looks_for_them(convert: Convert) -> None:
     with zipfile.ZipFile(artifact_of(convert, "tflite", "float32")) as archive:
         assert archive.read("labels.txt").decode().splitlines() == list(LABELS)
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="Core ML itself runs there")
+def test_the_executor_runs_on_the_threads_it_is_given_and_leaves_torch_as_it_was(
+    convert: Convert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, (frame,) = artifact_of(convert, "coreml", "float16"), draw_frames(1, 3)
+    seen = []
+    run_as_it_is = Program.run
+
+    def watch(program: Program, frame: Pixels) -> NDArray[np.float32]:
+        seen.append(torch.get_num_threads())
+        return run_as_it_is(program, frame)
+
+    monkeypatch.setattr(Program, "run", watch)
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        open_format("coreml").load(package, threads)(frame)
+    assert seen == [1, 3]
+    assert torch.get_num_threads() == before
 
 
 def test_coreml_takes_an_image_and_carries_no_date(convert: Convert) -> None:
