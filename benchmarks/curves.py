@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from benchmarks.charts import Axes, Point, line_chart
 from benchmarks.evidence import ReportInput
@@ -81,20 +82,29 @@ def _curves(table: Predictions) -> dict[str, Markup]:
 
 
 def _roc(table: Predictions, names: Sequence[str]) -> dict[str, Markup]:
-    positive, lines, areas = len(table.labels) - 1, {}, []
+    positive, curves, areas = len(table.labels) - 1, {}, []
     truth = table.targets == positive
     for name in names:
         scores = table.probabilities[name][:, positive]
         alarms, hits, _ = metrics.roc_curve(scores, truth)
         if len(alarms):
-            lines[name] = list(zip(alarms.tolist(), hits.tolist(), strict=True))
+            curves[name] = alarms, hits
             areas.append(metrics.roc_auc(scores, truth))
-    if not lines:
+    if not curves:
         return {}
     # good models live in the corner: show that part of the plane where all of them do
     reach = 0.25 if min(areas) >= 0.95 else 1.0
+    lines = {name: _corner(alarms, hits, reach) for name, (alarms, hits) in curves.items()}
     axes = Axes((0.0, reach), (1.0 - reach, 1.0), ("false positive rate", "true positive rate"))
     return {"roc": line_chart(lines, axes, diagonal=reach == 1)}
+
+
+def _corner(alarms: NDArray[np.floating], hits: NDArray[np.floating], reach: float) -> list[Point]:
+    """The part of a ROC curve with at most ``reach`` false alarms and misses, cut where it enters and leaves."""
+    inside = (alarms < reach) & (hits > 1 - reach)
+    enters = float(np.interp(1 - reach, hits, alarms)), 1 - reach
+    leaves = reach, float(np.interp(reach, alarms, hits))
+    return [enters, *zip(alarms[inside].tolist(), hits[inside].tolist(), strict=True), leaves]
 
 
 def _calibration(table: Predictions, names: Sequence[str]) -> Markup:

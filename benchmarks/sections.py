@@ -168,7 +168,7 @@ def samples(found: ReportInput, count: int) -> list[Shown]:
 
 
 def mistakes(found: ReportInput, count: int) -> list[Shown] | None:
-    """Selfies the checkpoint decides wrongly, the surest first, with every artifact's probability; None: unmeasured."""
+    """Selfies the checkpoint decides wrongly, the surest first, with the artifacts' probabilities; None: unmeasured."""
     table = found.predictions
     if table is None or not table.is_whole(CHECKPOINT):
         return None
@@ -209,11 +209,13 @@ def data_uri(pixels: Pixels, width: int | None = None) -> str:
 
 def _mistake(found: ReportInput, table: Predictions, at: int, row: Image) -> Shown:
     decided = table.labels[table.decisions(CHECKPOINT)[at]]
-    sureness = tuple(
-        f"{name} {float(table.probabilities[name][at, -1]):.2f}" for name in table.probabilities if table.is_whole(name)
-    )
+    said = {name: float(each[at, -1]) for name, each in table.probabilities.items() if table.is_whole(name)}
+    lines = [f"p({table.labels[-1]}) {said.pop(CHECKPOINT):.2f}"]
+    if said:
+        low, high = min(said, key=said.__getitem__), max(said, key=said.__getitem__)
+        lines += [f"artifacts {said[low]:.2f} ({low})", f"to {said[high]:.2f} ({high})"]
     uri = data_uri(read_pixels(found.selfies.folder, row))
-    return Shown(uri, f"{row.label}, taken for {decided}", (f"p({table.labels[-1]})", *sureness), _told(row))
+    return Shown(uri, f"{row.label}, taken for {decided}", tuple(lines), _told(row))
 
 
 def _told(row: Image) -> tuple[str, ...]:

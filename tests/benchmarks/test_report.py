@@ -141,10 +141,9 @@ def test_ops_that_stay_in_float_stand_beside_the_artifact_s_name(found: ReportIn
 
 def test_core_ml_latency_reads_unmeasured(found: ReportInput) -> None:
     made = report.run(PARAMS, found)
-    row = re.search(r'<td class="name">coreml-float16</td>.*?</tr>', made.html, re.DOTALL)
-    assert row is not None
-    assert row[0].count("unmeasured") == 3
-    assert "90.0\u00a0%" in row[0]
+    decisions, times = re.findall(r'<td class="name">coreml-float16</td>.*?</tr>', made.html, re.DOTALL)[:2]
+    assert "90.0\u00a0%" in decisions
+    assert times.count("unmeasured</span>") == 7
     assert "Core ML needs a Mac" in Page(made.html).text
     line = next(line for line in made.markdown.splitlines() if line.startswith("| coreml-float16"))
     assert line.split(" | ")[6] == "unmeasured"
@@ -156,18 +155,18 @@ def test_loadgens_word_and_the_settings_stand_beside_a_latency(found: ReportInpu
     spoilt = {**rows["onnx-float32"], "latency_valid": False, "latency_many_valid": False}
     other = {**measured, "artifacts": {**rows, "onnx-float32": spoilt}}
     html = report.run(PARAMS, replace(found, metrics={**found.metrics, "measure": other})).html
+    times = html[html.index("Time and memory on this machine") :]
     cells = {
-        name: re.sub(r"<[^>]+>", " ", line)
+        name: " ".join(
+            re.sub(r"<[^>]+>", " ", re.findall(rf'<td class="name">{name}.*?</tr>', times, re.DOTALL)[0]).split()
+        )
         for name in NAMES
-        for line in re.findall(rf'<td class="name">{name}.*?</tr>', html, re.DOTALL)
     }
-    assert "p90 1.50\u00a0ms, p99 1.90\u00a0ms" in cells["tflite-float32"]
-    assert "quick: VALID" in cells["tflite-float32"]
-    assert "2 threads 0.60\u00a0ms" in cells["tflite-float32"]
+    assert "1.50\u00a0ms 1.90\u00a0ms quick: VALID 0.60\u00a0ms" in cells["tflite-float32"].replace(" ms", "\u00a0ms")
+    assert "p50, 2 threads" in times
     assert "INVALID" not in cells["tflite-float32"] + cells["coreml-float16"]
     assert "VALID" not in cells["coreml-float16"]
-    assert "quick: INVALID" in cells["onnx-float32"]
-    assert "2 threads 0.60\u00a0ms, INVALID" in cells["onnx-float32"]
+    assert "quick: INVALID 0.60\u00a0ms, INVALID" in cells["onnx-float32"].replace(" ms", "\u00a0ms")
 
 
 def test_preprocessing_and_the_network_s_size_are_told(found: ReportInput) -> None:
@@ -184,10 +183,10 @@ def test_the_worst_mistakes_are_the_surest_ones(found: ReportInput) -> None:
     section = html[html.index('id="mistakes"') : html.index('id="training"')]
     assert section.count("<img") == 3
     assert "taken for" in section
-    assert "tflite-static_wi8_ai8 0." in section or "tflite-static_wi8_ai8 1." in section
     assert found.predictions is not None
     wrong = found.predictions.probabilities["checkpoint"][36:, 1]
-    assert f"checkpoint {max(wrong, key=lambda p: abs(p - 0.5)):.2f}" in section
+    assert f"p(helmet) {max(wrong, key=lambda p: abs(p - 0.5)):.2f}" in section
+    assert re.search(r"artifacts 0\.\d\d \(|artifacts 1\.00 \(", section)
 
 
 def test_samples_are_as_many_as_asked_for(found: ReportInput) -> None:
