@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.camera_section import heat
 from benchmarks.recorded import Bounded, bounded, section
 
 _JOIN = " x "
-_FULL_HEAT_AT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +77,4 @@ def _cell(figures: Mapping[str, Any] | None, whole: float | None) -> Cell | None
     """None where no selfie is such, or too few are."""
     if figures is None or figures.get("accuracy") is None:
         return None
-    fall = (whole or 0.0) - figures["accuracy"]
-    return Cell(bounded(figures, "accuracy"), figures["count"], min(max(fall / _FULL_HEAT_AT, 0.0), 1.0))
+    return Cell(bounded(figures, "accuracy"), figures["count"], heat(figures["accuracy"], whole))
