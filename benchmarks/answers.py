@@ -1,12 +1,12 @@
 """The answers of the checkpoint and of every artifact on the same selfies, each artifact in its own runtime.
 
-Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; writes nothing. An
+Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; leaves nothing. An
 artifact that cannot be opened here, or whose answers are not numbers, is left to its reason: the others go on.
 """
 
 from __future__ import annotations
 
-import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +15,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks import latency
 from benchmarks.complexity import Complexity, measure_complexity
 from benchmarks.figures import PolicyFacts
 from benchmarks.predictions import CHECKPOINT, Predictions
 from benchmarks.preprocessing import time_preprocessing
-from pipeline.errors import DataError, GossamerError, ModelError
+from benchmarks.workers import Answers, Job, Open, collect, employ, submit
+from pipeline.errors import DataError, ModelError
 from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, Artifacts, Image, read_json
 from pipeline.shards import load_batch
 
 _BATCH = 64
+_PART = 500
+"""Selfies that are frames on disk at a time: 22 MB at 128x96."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,13 @@ class Instruments:
     """What touches runtimes and clocks; a test passes its own.
 
     Attributes:
-        open: Loads an artifact with so many threads.
+        open: Loads an artifact with so many threads; a module's own function, for workers get it by name.
         unmeasured: Why this machine cannot time a format; empty where it can.
         time: Times one artifact in a process of its own.
         preprocess: Times how encoded pictures become frames.
     """
 
-    open: Callable[[Path, Artifact, int], latency.Predict]
+    open: Open
     unmeasured: Callable[[str], str]
     time: Callable[[latency.LatencyRequest], latency.Timing]
     preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, Any]] = time_preprocessing
@@ -165,53 +168,71 @@ def check(subject: Subject) -> None:
             raise DataError(f"{path}: made from another checkpoint; run dvc repro convert@{artifact.format}")
 
 
-def answer(subject: Subject, instruments: Instruments, threads: int) -> tuple[Predictions, dict[str, str]]:
-    """Run every selfie through the checkpoint and every artifact that loads.
+def answer(
+    subject: Subject, instruments: Instruments, threads: int, workers: int = 0
+) -> tuple[Predictions, dict[str, str]]:
+    """Run every selfie through the checkpoint and every artifact that loads, so many artifacts at once.
+
+    Some hundred selfies at a time lie as frames in a temporary folder, where workers read them.
 
     Returns:
         The answers, and by name why an artifact gave none, or none that can be used.
     """
-    opened, reasons = _open(subject, instruments, threads)
     reference = subject.reference
-    answers: dict[str, list[NDArray[np.float32]]] = {CHECKPOINT: [], **{name: [] for name in opened}}
-    for rows in _batches(subject.rows):
-        frames = load_batch(subject.selfies, rows, reference.preprocess)
-        answers[CHECKPOINT].append(reference.predict(frames))
-        for name, (predict, spec) in opened.items():
-            own = frames if spec == reference.preprocess else load_batch(subject.selfies, rows, spec)
-            answers[name].append(np.stack([predict(frame) for frame in own]))
-    thresholds = {artifact_name(artifact): artifact.threshold for _, artifact in subject.artifacts}
+    answers: dict[str, list[Answers]] = {CHECKPOINT: [], **{artifact_name(each): [] for _, each in subject.artifacts}}
+    reasons: dict[str, str] = {}
+    parts = [subject.rows[first : first + _PART] for first in range(0, len(subject.rows), _PART)]
+    with _progress() as progress, employ(workers) as executor:
+        bar = progress.add_task("measure", total=len(parts) * len(answers))
+        for rows in parts:
+            with tempfile.TemporaryDirectory() as folder:
+                jobs = _jobs(subject, rows, Path(folder), threads)
+                asked = {name: submit(executor, instruments.open, job) for name, job in jobs if name not in reasons}
+                answers[CHECKPOINT].append(_ask_checkpoint(subject, rows))
+                progress.advance(bar)
+                for name, future in asked.items():
+                    told = collect(future)
+                    if isinstance(told, str):
+                        reasons[name] = told
+                    else:
+                        answers[name].append(told)
+                    progress.advance(bar)
+    named = [(artifact_name(artifact), artifact) for _, artifact in subject.artifacts]
+    opened = [(name, artifact) for name, artifact in named if name not in reasons]
     table = Predictions(
         ids=tuple(row.id for row in subject.rows),
         sha256=tuple(row.sha256 for row in subject.rows),
         targets=np.array([reference.labels.index(row.label) for row in subject.rows], np.int64),
         labels=reference.labels,
-        thresholds={CHECKPOINT: reference.threshold, **{name: thresholds[name] for name in opened}},
-        probabilities={name: np.concatenate(parts).astype(np.float32) for name, parts in answers.items()},
+        thresholds={CHECKPOINT: reference.threshold, **{name: artifact.threshold for name, artifact in opened}},
+        probabilities={name: np.concatenate(answers[name]) for name in (CHECKPOINT, *(name for name, _ in opened))},
         factors=tuple(row.factors for row in subject.rows),
     )
-    for name in (name for name in opened if not table.is_whole(name)):
+    for name in (name for name, _ in opened if not table.is_whole(name)):
         count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
         reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
     return table, reasons
 
 
-def _open(
-    subject: Subject, instruments: Instruments, threads: int
-) -> tuple[dict[str, tuple[latency.Predict, PreprocessSpec]], dict[str, str]]:
-    opened: dict[str, tuple[latency.Predict, PreprocessSpec]] = {}
-    reasons: dict[str, str] = {}
+def _jobs(subject: Subject, rows: Sequence[Image], folder: Path, threads: int) -> Iterator[tuple[str, Job]]:
+    """Say what each artifact is asked; the frames are written once for each way of fitting."""
+    files: dict[PreprocessSpec, Path] = {}
     for path, artifact in subject.artifacts:
-        try:
-            predict = instruments.open(path, artifact, threads)
-        except GossamerError as error:
-            reasons[artifact_name(artifact)] = str(error)
-        else:
-            opened[artifact_name(artifact)] = predict, PreprocessSpec.model_validate(artifact.preprocess)
-    return opened, reasons
+        spec = PreprocessSpec.model_validate(artifact.preprocess)
+        if spec not in files:
+            files[spec] = folder / f"{len(files)}.npy"
+            np.save(files[spec], load_batch(subject.selfies, rows, spec))
+        yield artifact_name(artifact), Job(path.resolve(), artifact, threads, files[spec])
 
 
-def _batches(rows: Sequence[Image]) -> Iterator[Sequence[Image]]:
-    batches = [rows[i : i + _BATCH] for i in range(0, len(rows), _BATCH)]
-    console = Console(file=sys.stderr)
-    yield from track(batches, "measure", console=console, disable=not console.is_terminal)
+def _ask_checkpoint(subject: Subject, rows: Sequence[Image]) -> Answers:
+    reference = subject.reference
+    batches = [rows[first : first + _BATCH] for first in range(0, len(rows), _BATCH)]
+    answers = [reference.predict(load_batch(subject.selfies, batch, reference.preprocess)) for batch in batches]
+    return np.concatenate(answers).astype(np.float32)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, disable=not console.is_terminal)

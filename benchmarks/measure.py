@@ -64,7 +64,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
     """
     instruments = instruments or on_this_machine()
     check(subject)
-    table, unanswered = answer(subject, instruments, params.threads)
+    table, unanswered = answer(subject, instruments, params.threads, params.workers)
     figures: dict[str, Figures] = {}
     unmeasured: dict[str, str] = {}
     for path, artifact in subject.artifacts:

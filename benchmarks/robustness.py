@@ -3,7 +3,7 @@
 Reads data/selfies/ and the artifacts; writes nothing but a temporary file of frames. The checkpoint sees every
 distortion at every severity and every mistake, on the first ``selfies`` rows of a representative order; each artifact
 sees every distortion at one severity, on the first ``artifact_selfies`` of the same rows; one artifact a format sees
-the mistakes. A picture is made once for all of them. Artifacts run in processes of their own beside the checkpoint's.
+the mistakes. A picture is made once for all of them.
 
 What that can tell: of 120 selfies, an accuracy of 90 % has a 95 % interval from 83 to 94 %, one of 50 % from 41 to 59 %
 (Wilson); of 40 selfies, 90 % goes from 77 to 96 %. So one distortion's figure is coarse. ``camera_accuracy``, the mean
@@ -13,17 +13,10 @@ much finer: compare it with the checkpoint's ``camera_accuracy``, not with anoth
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,37 +31,15 @@ from benchmarks.camera import DETAIL, MISTAKES, distort
 from benchmarks.camera.framing import bound
 from benchmarks.corruption import CLEAN, Decisions, Ints, Look
 from benchmarks.figures import Figures
-from benchmarks.latency import Predict
+from benchmarks.workers import Answers, Job, collect, employ, submit
 from export.calibration import choose_rows
-from pipeline.errors import GossamerError
 from pipeline.metrics import decide
 from pipeline.params import MeasureParams
 from pipeline.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.records import Artifact, Image
 from pipeline.shards import read_pixels
 
-Open = Callable[[Path, Artifact, int], Predict]
-Answers = NDArray[np.float32]
 _SHOWABLE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one artifact is asked.
-
-    Attributes:
-        path: The model file or package.
-        artifact: Its record.
-        threads: For its runtime.
-        frames: An .npy file, uint8 (selfies, looks, height, width, 3).
-        looks: What the frames show; the first so many are asked.
-    """
-
-    path: Path
-    artifact: Artifact
-    threads: int
-    frames: Path
-    looks: Sequence[Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +84,20 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments) -> Ro
         empty: dict[str, Figures] = {"camera": {}, "camera_basis": {}, "mistakes": {}}
         return Robustness(empty, corruption.nothing(), {name: corruption.nothing() for name in names}, gaps)
     few = rows[: camera.artifact_selfies]
-    with tempfile.TemporaryDirectory() as folder, _executor(camera.workers) as executor, _one_thread():
+    with tempfile.TemporaryDirectory() as folder, employ(params.workers) as executor:
         jobs = _jobs(params, subject, few, Path(folder)) if few else {}
-        asked = {name: executor.submit(partial(ask, instruments.open), job) for name, job in jobs.items()}
+        asked = {name: submit(executor, instruments.open, job) for name, job in jobs.items()}
         own = _ask_checkpoint(subject, rows, camera.seed)
-        answers = {name: _result(future) for name, future in asked.items()}
+        answers = {name: _whole(collect(future)) for name, future in asked.items()}
     labels = subject.reference.labels
     found = Decisions(
         targets=np.array([labels.index(row.label) for row in rows], np.int64),
         checkpoint=own,
-        artifacts={name: _decisions(jobs[name], each) for name, each in answers.items() if not isinstance(each, str)},
+        artifacts={
+            name: _decisions(params, jobs[name].artifact, each)
+            for name, each in answers.items()
+            if not isinstance(each, str)
+        },
         few=len(few),
         severity=camera.severity,
         confidence=params.confidence,
@@ -140,18 +115,6 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments) -> Ro
     )
 
 
-def ask(opening: Open, job: Job) -> Answers | str:
-    """Ask one artifact: probabilities, float32 (selfies, looks, labels), or why there are none."""
-    frames = np.load(job.frames, mmap_mode="r")[:, : len(job.looks)]
-    try:
-        predict = opening(job.path, job.artifact, job.threads)
-    except GossamerError as error:
-        return str(error)
-    answers = np.array([[predict(np.array(frame)) for frame in row] for row in frames], np.float32)
-    wrong = int((~np.isfinite(answers).all(axis=-1)).sum())
-    return f"{wrong} of {answers[..., 0].size} answers to distorted selfies are not numbers" if wrong else answers
-
-
 def see(pixels: Pixels, look: Look, spec: PreprocessSpec, key: tuple[int, str]) -> Pixels:
     """Give the frame that the model gets of a decoded selfie; ``key`` is (seed, image id)."""
     return fit(pixels, spec) if look == CLEAN else distort(pixels, *look, spec, key)
@@ -159,8 +122,7 @@ def see(pixels: Pixels, look: Look, spec: PreprocessSpec, key: tuple[int, str]) 
 
 def _jobs(params: MeasureParams, subject: Subject, rows: Sequence[Image], folder: Path) -> dict[str, Job]:
     """Write the frames, once for each way of fitting, and say what each artifact is asked of them."""
-    shaken = [CLEAN, *corruption.looks_at(params.camera.severity)]
-    looks = [*shaken, *(Look(name, 1) for name in MISTAKES)]
+    looks = _shown(params)
     files: dict[PreprocessSpec, Path] = {}
     jobs: dict[str, Job] = {}
     formats: set[str] = set()
@@ -169,10 +131,17 @@ def _jobs(params: MeasureParams, subject: Subject, rows: Sequence[Image], folder
         if spec not in files:
             files[spec] = folder / f"{len(files)}.npy"
             _write_frames(files[spec], subject, rows, (spec, looks, params.camera.seed))
-        asked = shaken if artifact.format in formats else looks
+        asked = slice(len(looks) - len(MISTAKES) if artifact.format in formats else None)
         formats.add(artifact.format)
-        jobs[artifact_name(artifact)] = Job(path.resolve(), artifact, params.threads, files[spec], asked)
+        part = slice(None), asked
+        jobs[artifact_name(artifact)] = Job(path.resolve(), artifact, params.threads, files[spec], part)
     return jobs
+
+
+def _shown(params: MeasureParams) -> list[Look]:
+    """What artifacts see: as it is, every distortion, and last the mistakes, which are not shown to all."""
+    shaken = corruption.looks_at(params.camera.severity)
+    return [CLEAN, *shaken, *(Look(name, 1) for name in MISTAKES)]
 
 
 def _write_frames(
@@ -207,8 +176,16 @@ def _example(subject: Subject, rows: Sequence[Image]) -> str:
     return few[int(np.argmin(np.abs(np.array(levels) - 128)))].id
 
 
-def _decisions(job: Job, answers: Answers) -> dict[Look, Ints]:
-    return {look: decide(answers[:, at], job.artifact.threshold) for at, look in enumerate(job.looks)}
+def _whole(answers: Answers | str) -> Answers | str:
+    if isinstance(answers, str):
+        return answers
+    wrong = int((~np.isfinite(answers).all(axis=-1)).sum())
+    return f"{wrong} of {answers[..., 0].size} answers to distorted selfies are not numbers" if wrong else answers
+
+
+def _decisions(params: MeasureParams, artifact: Artifact, answers: Answers) -> dict[Look, Ints]:
+    shown = _shown(params)[: answers.shape[1]]
+    return {look: decide(answers[:, at], artifact.threshold) for at, look in enumerate(shown)}
 
 
 def _gaps(names: Sequence[str], answers: Mapping[str, Answers | str], found: Decisions) -> dict[str, str]:
@@ -220,36 +197,3 @@ def _gaps(names: Sequence[str], answers: Mapping[str, Answers | str], found: Dec
             "the checkpoint mistakes none of these selfies undistorted: nothing to divide by"
         )
     return gaps
-
-
-def _result(future: Future[Answers | str]) -> Answers | str:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return "the process that ran it ended without an answer: out of memory?"
-
-
-def _executor(workers: int) -> Executor:
-    """Spawned processes, for torch and its threads do not survive a fork; with none, a thread of this process."""
-    if workers == 0:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
-
-
-def _settle() -> None:
-    """Leave Ctrl-C to the parent, and take one thread an artifact: spinning threads beside others are far slower."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch have one thread while artifacts run beside it."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from pipeline.preprocess import Pixels, decode
 from pipeline.records import Image, atomic_write
 from pipeline.sections import load_section
 from pipeline.shards import read_bytes
+from pipeline.threads import torch_threads
 from pipeline.verifiers import Verify, find_verifier
 
 VERSION = 1
@@ -170,7 +170,7 @@ def _key(identity: str, block: Sequence[Image]) -> str:
 
 def _look_at_blocks(job: _Job) -> int:
     """Look, and write each block; returns the number of pictures."""
-    with _one_thread():
+    with torch_threads(1):  # what is seen does not hang on how many there are
         verify = job.witness.open()
         for path, images in job.blocks:
             batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
@@ -178,19 +178,6 @@ def _look_at_blocks(job: _Job) -> int:
             with atomic_write(path) as file:
                 np.save(file, rows)
     return sum(len(images) for _, images in job.blocks)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: what is seen does not hang on how many there are."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _look_at_batch(folder: Path, images: Sequence[Image], verify: Verify) -> NDArray[Any]:

@@ -152,15 +152,11 @@ class ConvertParams(PlugInSection):
 
 
 class CameraParams(Section):
-    """How many selfies are distorted as by a phone's camera (0: none); artifacts see some of them, at one severity.
-
-    ``workers`` are processes that run artifacts beside the checkpoint; with 0 all runs in one.
-    """
+    """How many selfies are distorted as by a phone's camera (0: none); artifacts see some of them, at one severity."""
 
     selfies: Natural
     artifact_selfies: Natural
     severity: Annotated[int, Field(ge=1, le=5)]
-    workers: Annotated[int, Field(ge=0, le=256)]
     seed: Seed
 
 
@@ -180,9 +176,13 @@ class Arm64Params(Section):
 
 
 class MeasureParams(Section):
-    """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``."""
+    """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``.
+
+    ``workers`` are processes that ask artifacts, while nobody is timed, beside the checkpoint; with 0 all runs in one.
+    """
 
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    workers: Annotated[int, Field(ge=0, le=256)]
     latency: LatencyParams
     threads: Threads
     threads_many: Threads

@@ -260,7 +260,7 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
     even = [(path, record.model_copy(update={"threshold": EVEN_ODDS})) for path, record in artifacts]
     subject = Subject(reference, even, selfies, read_index(selfies))
     check(subject)
-    table, _ = answer(subject, on_this_machine(), threads=1)
+    table, _ = answer(subject, on_this_machine(), threads=1, workers=course.values["measure"]["workers"])
     write_predictions(folder / PREDICTIONS, table)
     sizes = {artifact_name(record): record.size_bytes for _, record in artifacts}
     write_json(folder / "sizes.json", Sizes(size_bytes=sizes))

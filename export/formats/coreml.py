@@ -12,8 +12,6 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +33,7 @@ from pipeline.errors import ModelError
 from pipeline.model import PortableClassifier
 from pipeline.preprocess import Pixels
 from pipeline.records import Quantisation
+from pipeline.threads import torch_threads
 
 TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]
@@ -78,7 +77,8 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
         elif recipe in _PALETTE_BITS:
             model = _palettise_weights(model, _PALETTE_BITS[recipe])
     if recipe == "wi8_ai8":
-        model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
+        with torch_threads(1):  # the executor's ops are small: two threads take longer than one
+            model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
     with quiet_toolkits(), tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
@@ -93,7 +93,7 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
 def load(path: Path, threads: int = 1) -> Predict:
     """Open the package: in Core ML on macOS, elsewhere in our executor with every result rounded as declared.
 
-    Core ML takes no number of threads. The executor's ops are small: two threads take longer than one.
+    Core ML takes no number of threads.
     """
     program = open_package(path)
     if platform.system() == "Darwin":
@@ -101,21 +101,10 @@ def load(path: Path, threads: int = 1) -> Predict:
 
     def predict(frame: Pixels) -> NDArray[np.float32]:
         check_frame(frame, program.height, program.width, path)
-        with _limit_threads(threads):
+        with torch_threads(threads):
             return program.run(frame)
 
     return predict
-
-
-@contextmanager
-def _limit_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads inside an op, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def trace(path: Path) -> Trace:

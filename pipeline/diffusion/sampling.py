@@ -6,8 +6,7 @@ on the device nor on the pictures beside it (numerics apart).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.diffusion.source import find_source, folder_bytes, local_folder
 from pipeline.errors import PolicyError
 from pipeline.generators import Picture
 from pipeline.records import Prompt
+from pipeline.threads import torch_threads
 
 SMALL_BYTES = 1_000_000_000
 
@@ -46,7 +46,7 @@ class Sampler:
         """Draw one batch: float32 (height, width, 3) RGB in 0..1 each, and what the safety checker says."""
         import torch
 
-        with torch.inference_mode(), _threads(self.threads):
+        with torch.inference_mode(), torch_threads(self.threads):
             result = self.pipe(
                 **self._texts([prompt.text for prompt in prompts]),
                 width=self.preset.width,
@@ -99,7 +99,7 @@ def open_sampler(preset: Preset, place: str) -> Sampler:
     threads = 1 if is_small(preset, device) else None
     unguided = None
     if preset.guidance > 1 and _encodes(pipe):
-        with torch.inference_mode(), _threads(threads):
+        with torch.inference_mode(), torch_threads(threads):
             unguided = _encode(pipe, [preset.negative_prompt])
     return Sampler(pipe, preset, _batch_size(pipe, preset, device), threads, unguided)
 
@@ -135,15 +135,3 @@ def _batch_size(pipe: Any, preset: Preset, device: str) -> int:  # noqa: ANN401
     taken = sum(weights.numel() * weights.element_size() for model in models for weights in model.parameters())
     total = torch.cuda.get_device_properties(pipe.device).total_memory  # not what is free: that would vary
     return cuda_batch(preset.width, preset.height, 0.9 * total - taken, pipe.dtype.itemsize)
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

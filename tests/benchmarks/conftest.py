@@ -53,9 +53,9 @@ def gate_params(params: Params) -> GateParams:
 
 @pytest.fixture
 def measure_params(params: Params) -> MeasureParams:
-    off = params.measure.camera.model_copy(update={"selfies": 0, "workers": 0})
+    off = params.measure.camera.model_copy(update={"selfies": 0})
     no_lab = Arm64Params(use="never")  # these artifacts have no files that it could run
-    return params.measure.model_copy(update={"min_slice": 5, "camera": off, "arm64": no_lab})
+    return params.measure.model_copy(update={"workers": 0, "min_slice": 5, "camera": off, "arm64": no_lab})
 
 
 @pytest.fixture

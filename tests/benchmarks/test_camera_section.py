@@ -22,7 +22,7 @@ NOTHING = ReportInput("helmet", "Does the rider wear a helmet?")
 
 @pytest.fixture
 def found(measure_params: MeasureParams, subject: Subject, instruments: Instruments) -> ReportInput:
-    camera = measure_params.camera.model_copy(update={"selfies": 12, "artifact_selfies": 6, "workers": 0})
+    camera = measure_params.camera.model_copy(update={"selfies": 12, "artifact_selfies": 6})
     names = ["coreml-float16", "onnx-float32", "tflite-float32", "tflite-static_wi8_ai8"]
     empty: dict[str, Any] = {"checkpoint": {}, "artifacts": {name: {} for name in names}, "unmeasured": {}}
     measured = run(measure_params.model_copy(update={"camera": camera}), subject, instruments).add_to(empty)

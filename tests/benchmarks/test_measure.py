@@ -115,6 +115,23 @@ def test_answers_that_are_no_numbers_are_unmeasured(
     json.dumps(figures, allow_nan=False)
 
 
+def brightness_by_name(_path: Path, _record: Artifact, _threads: int) -> object:
+    """In a worker an artifact is opened by a function that pickle can name."""
+    return brightness
+
+
+def test_processes_of_their_own_find_what_this_one_finds(
+    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+) -> None:
+    here = measure.run(measure_params, subject, instruments)
+    apart = measure.run(
+        measure_params.model_copy(update={"workers": 2}),
+        subject,
+        replace(instruments, open=brightness_by_name),  # type: ignore[arg-type]
+    )
+    assert apart.metrics == here.metrics
+
+
 def test_a_harness_that_fails_leaves_accuracy_alone(
     measure_params: MeasureParams, subject: Subject, instruments: Instruments
 ) -> None:

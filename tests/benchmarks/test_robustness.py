@@ -26,7 +26,7 @@ from tests.benchmarks.small_task import NAMES, SPEC, brightness
 @pytest.fixture
 def shaking(measure_params: MeasureParams) -> MeasureParams:
     """Twelve selfies for the checkpoint and six for artifacts, in this process."""
-    update = {"selfies": 12, "artifact_selfies": 6, "severity": 3, "workers": 0, "seed": 6}
+    update = {"selfies": 12, "artifact_selfies": 6, "severity": 3, "seed": 6}
     return measure_params.model_copy(update={"camera": measure_params.camera.model_copy(update=update)})
 
 
@@ -178,7 +178,7 @@ def test_processes_of_their_own_find_what_this_one_finds(
     shaking: MeasureParams, subject: Subject, instruments: Instruments
 ) -> None:
     found = robustness.run(
-        with_camera(shaking, workers=1, selfies=4, artifact_selfies=2),
+        with_camera(shaking, selfies=4, artifact_selfies=2).model_copy(update={"workers": 1}),
         subject,
         replace(instruments, open=brightness_by_name),  # type: ignore[arg-type]
     )
@@ -195,7 +195,7 @@ def vanish(_path: Path, _artifact: Artifact, _threads: int) -> object:
 def test_a_process_that_vanishes_is_a_reason_and_no_crash(
     shaking: MeasureParams, subject: Subject, instruments: Instruments
 ) -> None:
-    params = with_camera(shaking, workers=1, selfies=2, artifact_selfies=1)
+    params = with_camera(shaking, selfies=2, artifact_selfies=1).model_copy(update={"workers": 1})
     found = robustness.run(params, subject, replace(instruments, open=vanish))  # type: ignore[arg-type]
     assert "ended without an answer" in found.unmeasured["artifacts.tflite-float32.camera_accuracy"]
     assert found.sections["camera"]["jpeg"]["1"]["count"] == 2
