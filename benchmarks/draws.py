@@ -6,10 +6,8 @@ drawn without replacement, so the rate says how much the verdict depends on whic
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +19,7 @@ from benchmarks.checks.judge import holding_back, judge
 from benchmarks.checks.resources import Bench
 from benchmarks.predictions import Predictions
 from benchmarks.simulated import Case, Effect, World, measure, simulate
+from pipeline.engines.local import open_pool
 from pipeline.metrics import wilson_interval
 from pipeline.params import GateParams
 from pipeline.records import Outcome, Verdict
@@ -45,7 +44,7 @@ def judge_simulated(
         for start in range(0, pairs, _CHUNK)
     ]
     found: dict[str, list[Verdict]] = {name: [] for name in effects}
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with open_pool(workers) as pool:
         for job, verdicts in zip(jobs, pool.map(partial(_do, params, world, accuracy), jobs), strict=True):
             found[job.name] += verdicts
     return found

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import track
 
+from pipeline.engines.local import open_pool
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.params import SelfiesParams
 from pipeline.policy import Policy
@@ -141,8 +140,7 @@ def _rendered(scenes: RenderedScenes, count: int) -> Iterator[Encoded]:
     prompts = scenes.prompts[:count]
     with ExitStack() as stack:
         if scenes.workers > 1 and len(prompts) > _CHUNK:
-            # spawn: a forked child would inherit the threads of whatever toolkit the caller has loaded
-            pool = stack.enter_context(ProcessPoolExecutor(scenes.workers, mp_context=get_context("spawn")))
+            pool = stack.enter_context(open_pool(scenes.workers))
             drawn = pool.map(draw, prompts, chunksize=_CHUNK)
         else:
             drawn = map(draw, prompts)

@@ -5,11 +5,8 @@ Reads artifacts and files of frames; writes nothing. Nobody is timed here: what 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.latency import Predict
+from pipeline.engines.local import open_pool
 from pipeline.errors import GossamerError
 from pipeline.records import Artifact
 from pipeline.threads import torch_threads
 
 Open = Callable[[Path, Artifact, int], Predict]
 Answers = NDArray[np.float32]
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _ENDED = "the process that ran it, or another artifact beside it, ended without an answer: out of memory?"
 
 
@@ -52,16 +51,10 @@ class Job:
 def employ(workers: int) -> Iterator[Executor]:
     """Start processes, and leave torch one thread here; with no workers, a thread of this process does their work.
 
-    They are spawned, for torch and its threads do not survive a fork. On an error or Ctrl-C jobs that wait are dropped.
+    Each has one thread an artifact: spinning threads beside others are far slower.
     """
-    executor: Executor = ThreadPoolExecutor(1)
-    if workers:
-        executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _settle)
-    with torch_threads(1):
-        try:
-            yield executor
-        finally:
-            executor.shutdown(cancel_futures=True)
+    with torch_threads(1), open_pool(workers, _ONE_THREAD) if workers else ThreadPoolExecutor(1) as executor:
+        yield executor
 
 
 def submit(executor: Executor, opening: Open, job: Job) -> Future[Answers | str]:
@@ -91,9 +84,3 @@ def collect(future: Future[Answers | str]) -> Answers | str:
         return future.result()
     except BrokenProcessPool:
         return _ENDED
-
-
-def _settle() -> None:
-    """Leave Ctrl-C to the parent, and take one thread an artifact: spinning threads beside others are far slower."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"

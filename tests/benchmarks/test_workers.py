@@ -1,9 +1,7 @@
-"""Asking artifacts: frames of any shape, reasons instead of answers, processes that are dropped on an error."""
+"""Asking artifacts: frames of any shape, reasons instead of answers."""
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -59,16 +57,3 @@ def test_a_process_that_vanished_is_the_reason_of_what_comes_after_it_too(job: J
         second = collect(submit(executor, by_brightness, job))  # type: ignore[arg-type]
     assert "ended without an answer" in str(first)
     assert second == first
-
-
-def interrupt(waiting: list[Future[None]]) -> None:
-    with employ(0) as executor:
-        waiting += [executor.submit(time.sleep, 0.01) for _ in range(200)]
-        raise KeyboardInterrupt
-
-
-def test_an_error_drops_what_waits() -> None:
-    waiting: list[Future[None]] = []
-    with pytest.raises(KeyboardInterrupt):
-        interrupt(waiting)
-    assert sum(future.cancelled() for future in waiting) > 100

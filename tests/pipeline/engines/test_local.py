@@ -1,14 +1,33 @@
+"""Jobs in this process and in several: all done, errors told, and no worker left behind."""
+
 from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
-from pipeline.engines.local import run_jobs
+from pipeline.engines.local import open_pool, run_jobs
 
 
 def square(number: int) -> int:
     if number < 0:
         raise ValueError(f"negative: {number}")
     return number * number
+
+
+def read_variable(name: str) -> str:
+    return os.environ.get(name, "")
+
+
+def tell_and_wait(file: Path) -> None:
+    file.write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(600)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -20,3 +39,51 @@ def test_every_job_is_done_once(workers: int) -> None:
 def test_what_a_job_raises_arrives(workers: int) -> None:
     with pytest.raises(ValueError, match="negative: -1"):
         list(run_jobs(square, [-1, 2, 3], workers))
+
+
+def test_workers_have_the_variables_they_are_given_and_this_process_has_not() -> None:
+    with open_pool(1, {"GOSSAMER_TEST": "7"}) as pool:
+        assert pool.submit(read_variable, "GOSSAMER_TEST").result() == "7"
+    assert "GOSSAMER_TEST" not in os.environ
+
+
+def interrupt(waiting: list[Future[None]]) -> None:
+    with open_pool(1) as pool:
+        waiting += [pool.submit(time.sleep, 0.01) for _ in range(200)]
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_drops_what_waits() -> None:
+    waiting: list[Future[None]] = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(waiting)
+    assert sum(future.cancelled() for future in waiting) > 100
+
+
+def is_there(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.is_file() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
+def test_workers_end_with_a_parent_that_is_killed(root: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("first", "second")]
+    code = (
+        "import sys, pathlib\n"
+        "from pipeline.engines.local import run_jobs\n"
+        "from tests.pipeline.engines.test_local import tell_and_wait\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_jobs(tell_and_wait, [pathlib.Path(name) for name in sys.argv[1:]], 2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, *map(str, files)], cwd=root)
+    deadline = time.monotonic() + 120
+    while not all(file.is_file() and file.read_text(encoding="utf-8") for file in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pids = [int(file.read_text(encoding="utf-8")) for file in files]
+    assert all(map(is_there, pids))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while any(map(is_there, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
