@@ -8,7 +8,8 @@ Wilson's. *Resampled* (``pool`` M): M processes a slowdown are measured once, an
 replacement. That is cheaper, and says less: such runs share what the pool happened to be, and a mood of the machine
 that lasts as long as a whole run is spread over all of them. So their interval is a bootstrap of the pool itself
 (percentiles over pools drawn from it, Efron 1979), which more runs do not narrow, and ``independent`` is false. Where
-no such pool ever fails it reads 0 to 0: rare false alarms are shown by independent runs alone, 1 % by 400 without one.
+no such pool ever fails it reads 0 to 0: how rare false alarms are is told by more processes of identical artifacts
+(``benchmarks.false_alarms``).
 
 Slowdowns take turns, so that a busy minute falls on all alike. Keeps each process it measured in
 FOLDER/processes.jsonl: a run that was stopped goes on.
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.false_alarms import bound_false_alarms
 from benchmarks.paired import (
     FAIL,
     WARN,
@@ -57,6 +59,7 @@ class Curve:
         slowdowns: Shares of the artifact's own median time.
         runs: Of the gate, a slowdown.
         pool: Processes a slowdown that runs are drawn from; 0: every run measures its own.
+        quiet: Processes of identical artifacts that bound false alarms; 0: they are not bounded.
         warn: As the gate's.
         fail: As the gate's.
         seed: Of the drawing.
@@ -64,6 +67,7 @@ class Curve:
 
     runs: int
     pool: int = 0
+    quiet: int = 0
     slowdowns: tuple[float, ...] = (0.0, 0.02, 0.05, 0.10)
     warn: float = WARN
     fail: float = FAIL
@@ -131,6 +135,7 @@ def operating_curve(
     return {
         "slowdown_caught": {name: rated.caught[0] for name, rated in found.items()},
         "slowdowns": {name: _figures(rated) for name, rated in found.items()},
+        "slowdown_false_alarms": _false_alarms(shelf, request, curve, tell) if curve.quiet else None,
         "slowdown_settings": {
             "independent": not curve.pool,
             "processes_per_run": request.processes,
@@ -157,6 +162,14 @@ def judge_medians(
     """
     least = np.where(first > 1 + fail, np.minimum(first, second), first)
     return least > 1 + fail, (least > 1 + warn) & (least <= 1 + fail)
+
+
+def _false_alarms(shelf: Shelf, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Any]:
+    ratios = []
+    for number in range(curve.quiet):
+        tell(number, curve.quiet, f"identical artifacts, process {number + 1}")
+        ratios.append(shelf.process(0.0, number).ratio)
+    return bound_false_alarms(ratios, request.processes, curve.fail, _CONFIDENCE)
 
 
 def _independent(shelf: Shelf, curve: Curve, tell: Tell) -> dict[str, Caught]:

@@ -65,6 +65,7 @@ class Params(Section):
         strengths: How hard real models are hit.
         slowdown_runs: Of the latency gate, a slowdown; 0: none.
         slowdown_pool: Processes a slowdown that they are drawn from; 0: each run has its own.
+        quiet_processes: That time identical artifacts, to bound false alarms; 0: not bounded.
         seed: Of pictures and draws.
     """
 
@@ -80,6 +81,7 @@ class Params(Section):
     strengths: Strengths = Strengths()
     slowdown_runs: Natural = 1000
     slowdown_pool: Natural = 12
+    quiet_processes: Natural = 360
     seed: Seed = 6006
 
 
@@ -163,9 +165,10 @@ def plan(course: Course, tell: Tell) -> Iterator[Step]:
     yield Step(f"{SLOWER}/time", "gate", folder, act, (folder / "timings.json",), before)
     if course.params.slowdown_runs:
         folder = course.open("slowdowns")
-        curve = slowdowns.Curve(course.params.slowdown_runs, course.params.slowdown_pool, seed=course.params.seed)
+        params = course.params
+        curve = slowdowns.Curve(params.slowdown_runs, params.slowdown_pool, params.quiet_processes, seed=params.seed)
         act = partial(_slowdowns, course, curve, folder, tell)
-        name = f"slowdowns/{curve.runs}-{curve.pool}"
+        name = f"slowdowns/{curve.runs}-{curve.pool}-{curve.quiet}"
         yield Step(name, "gate", folder, act, (folder / "curve.json",), before[::2])
 
 
@@ -180,7 +183,8 @@ def figures(course: Course) -> dict[str, Any]:
     first = simulated[str(course.params.selfies[0])]
     caught = {name: most[name]["fail_share"] for name in DAMAGES}
     caught |= {name: row["fail_share"] for name, row in real.items() if name not in HARMLESS}
-    untimed: dict[str, Any] = {"slowdown_caught": dict.fromkeys(("0.00", "0.02", "0.05", "0.10"))}
+    shares = dict.fromkeys(("0.00", "0.02", "0.05", "0.10"))
+    untimed: dict[str, Any] = {"slowdown_caught": shares, "slowdown_false_alarms": None}
     curve = read_metrics(course.work / "slowdowns/curve.json") if course.params.slowdown_runs else untimed
     return {
         "identical_pass_rate": first["identical"]["pass_share"],

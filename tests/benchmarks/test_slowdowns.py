@@ -127,3 +127,15 @@ def test_many_runs_at_once_are_judged_as_each_alone() -> None:
         pair = float(first[at]), float(second[at])
         judged = judge_runs(lambda run, pair=pair: timing(pair[run]))
         assert (judged.verdict == "fail", judged.warned) == (failed[at], warned[at]), pair
+
+
+def test_false_alarms_are_bounded_by_more_processes_of_the_same_artifact(
+    request_: PairedRequest, tmp_path: Path
+) -> None:
+    processes = Processes(bias=0.01)
+    curve = Curve(runs=5, pool=4, quiet=30, slowdowns=(0.0,))
+    found = operating_curve(request_, curve, tmp_path, silent, processes)
+    assert (processes.asked, found["slowdown_false_alarms"]["processes"]) == (30, 30)
+    assert found["slowdown_false_alarms"]["rate_high"] < 0.05
+    few = Curve(runs=5, pool=4, slowdowns=(0.0,))
+    assert operating_curve(request_, few, tmp_path, silent, processes)["slowdown_false_alarms"] is None

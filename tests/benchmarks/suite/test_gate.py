@@ -37,7 +37,7 @@ def test_every_step_comes_once_and_after_those_it_needs(course: Course) -> None:
 
 def test_slowdowns_are_timed_where_they_are_asked_for(course: Course) -> None:
     asked = Course(course.work, course.values, SMALL.model_copy(update={"slowdown_runs": 5, "slowdown_pool": 2}))
-    assert "slowdowns/5-2" in {step.name for step in plan(asked, lambda *_: None)}
+    assert "slowdowns/5-2-360" in {step.name for step in plan(asked, lambda *_: None)}
 
 
 def test_every_figure_of_the_contract_is_there(course: Course, table: Table) -> None:
