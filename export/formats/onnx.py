@@ -19,6 +19,7 @@ from pydantic import Field
 from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
 from export.int8.onnx import float_nodes, open_quantiser, open_session, open_trace
 from export.int8.search import search
+from export.ort_format import settle_kernels
 from export.parity import Predict, Trace
 from export.quiet import quiet_toolkits
 from pipeline.errors import ModelError
@@ -146,7 +147,7 @@ def _optimise_for_mobile(model: bytes) -> bytes:
         onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
         )
-        return optimised.read_bytes()
+        return settle_kernels(optimised.read_bytes())
 
 
 def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has no types
