@@ -35,7 +35,7 @@ gate: $(READY)   ## rebuild what changed up to the report, print its comment; fa
 	@gossamer verdict
 
 test: $(READY)   ## the whole test suite
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)   ## ruff and mypy
 	ruff check .

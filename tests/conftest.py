@@ -16,6 +16,18 @@ import yaml
 ROOT = Path(__file__).parent.parent
 
 
+CONVERTED = (ROOT / "tests" / "export", ROOT / "tests" / "benchmarks" / "test_plain.py")
+"""Tests that convert a small checkpoint once a process: minutes, so one process has them all."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist what stays together: the tests of a file, and all that convert (``--dist loadgroup``)."""
+    for item in items:
+        together = any(item.path.is_relative_to(place) for place in CONVERTED)
+        item.add_marker(pytest.mark.xdist_group("convert" if together else item.path.relative_to(ROOT).as_posix()))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Root of the checkout."""
