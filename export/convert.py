@@ -25,7 +25,7 @@ from export.formats import ExportJob, Format, Interface, open_format, tool_versi
 from export.parity import Judge, Parity, compare, run_artifact
 from pipeline.errors import DataError, ModelError
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
-from pipeline.operating_point import Costs, OperatingPoint, choose_operating_point, fit_temperature
+from pipeline.operating_point import Costs, OperatingPoint, align, choose_operating_point
 from pipeline.params import ConvertParams
 from pipeline.records import Artifact, Artifacts, Image, Tensor, write_json
 from pipeline.sections import load_section
@@ -169,13 +169,13 @@ def _check(path: Path, recipe: str, judge: Judge, answers: NDArray[np.float32]) 
 def _operating_point(
     costs: Costs, config: CheckpointConfig, judge: Judge, answers: NDArray[np.float32]
 ) -> OperatingPoint:
-    """Choose where an artifact decides: by its own temperature, so that it is not judged with the checkpoint's.
+    """Choose where an artifact decides, so that it is not judged with the checkpoint's threshold.
 
-    The checkpoint's temperature is known from all validation rows; the artifact's is that one times the ratio of both
-    on the frames at hand. Taken from these few alone it would wander, and decisions with it.
+    The checkpoint's point is known from all validation rows; the artifact's is that one, moved by how its answers lie
+    beside the checkpoint's on the frames at hand. Fitted to these few alone it would wander, and decisions with it.
     """
-    ratio = fit_temperature(answers, judge.targets) / fit_temperature(judge.answers, judge.targets)
-    return choose_operating_point(config.temperature * ratio, costs, len(config.labels))
+    theirs = choose_operating_point(config.temperature, costs, len(config.labels))
+    return theirs.carry_over(*align(judge.answers, answers, judge.targets, theirs.threshold))
 
 
 def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:

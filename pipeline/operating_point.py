@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,12 @@ class OperatingPoint:
     threshold: float = 0.5
     retake_band: tuple[float, float] | None = None
 
+    def carry_over(self, scale: float, shift: float) -> OperatingPoint:
+        """The same point for a model whose log-odds are ``scale`` times as large, and lie ``shift`` higher."""
+        moved = partial(_move, scale=scale, shift=shift)
+        band = self.retake_band and (moved(self.retake_band[0]), moved(self.retake_band[1]))
+        return OperatingPoint(moved(self.threshold), band)
+
 
 def average_costs(policy: Policy, rows: Sequence[Image], retake: float = 0.5) -> Costs:
     """Average a policy's costs over the scenarios of these rows.
@@ -91,8 +98,8 @@ def choose_operating_point(temperature: float, costs: Costs, labels: int = 2) ->
         return OperatingPoint()
     honest = costs.false_positive / (costs.false_positive + costs.false_negative)
     low, high = costs.retake / costs.false_negative, 1 - costs.retake / costs.false_positive
-    band = (_stretch(low, temperature), _stretch(high, temperature)) if low < honest < high else None
-    return OperatingPoint(_stretch(honest, temperature), band)
+    band = (_move(low, temperature), _move(high, temperature)) if low < honest < high else None
+    return OperatingPoint(_move(honest, temperature), band)
 
 
 def fit_temperature(probabilities: Floats, targets: Ints) -> float:
@@ -119,6 +126,29 @@ def fit_temperature(probabilities: Floats, targets: Ints) -> float:
     return math.exp(float(found.x))
 
 
+def align(reference: Floats, probabilities: Floats, targets: Ints, threshold: float = 0.5) -> tuple[float, float]:
+    """Find how a model's log-odds lie beside those of the model that it was made from, on the same images.
+
+    Args:
+        reference: What that model says, float (n, labels).
+        probabilities: What the model at hand says, float (n, labels).
+        targets: Label indices, int64 (n,).
+        threshold: Where the reference decides.
+
+    Returns:
+        Scale and shift: the model says about scale x reference + shift. The scale is the ratio of both temperatures;
+        the shift is the mean of what remains, in which images count by how near the threshold they lie, for there
+        decisions turn. (1, 0) with more than two labels.
+    """
+    if reference.shape[1] != 2:
+        return 1.0, 0.0
+    scale = fit_temperature(probabilities, targets) / fit_temperature(reference, targets)
+    theirs = _log_odds(reference[:, 1])
+    doubt = expit(theirs - _log_odds(np.asarray(threshold)))
+    weights = doubt * (1 - doubt) + _CERTAIN
+    return scale, float(np.average(_log_odds(probabilities[:, 1]) - scale * theirs, weights=weights))
+
+
 def asks_again(probabilities: Floats, band: tuple[float, float] | None) -> NDArray[np.bool_]:
     """Whether a retake is asked for, bool (n,), of probabilities float (n, labels)."""
     if band is None:
@@ -126,8 +156,8 @@ def asks_again(probabilities: Floats, band: tuple[float, float] | None) -> NDArr
     return np.asarray((probabilities[:, -1] > band[0]) & (probabilities[:, -1] < band[1]), np.bool_)
 
 
-def _stretch(probability: float, ratio: float) -> float:
-    return float(expit(ratio * _log_odds(np.asarray(probability))))
+def _move(probability: float, scale: float, shift: float = 0.0) -> float:
+    return float(expit(scale * _log_odds(np.asarray(probability)) + shift))
 
 
 def _log_odds(probabilities: Floats) -> Floats:

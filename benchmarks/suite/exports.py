@@ -13,7 +13,7 @@ Reads params.yaml, policies/ and the code; leaves its work in the work area.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,7 +26,6 @@ from benchmarks.answers import Subject, answer, artifact_name, check, on_this_ma
 from benchmarks.plain import write_plain
 from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.suite import Tell
-from benchmarks.trials import EVEN_ODDS
 from benchmarks.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from export.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
@@ -247,18 +246,19 @@ def _backbone(course: Course, name: str, folder: Path, data: Path) -> Iterator[S
 def _judge(course: Course, folder: Path, data: Path) -> None:
     """Quantise plainly as well, and write everyone's answers on the selfies.
 
-    All decide at even odds: what is compared is how near a recipe keeps to the weights, not how its threshold was set.
+    All decide as they would be shipped: the checkpoint and each recipe at its own threshold, chosen on validation
+    images; what the toolkits' defaults make has none of its own, and decides at the checkpoint's.
     """
-    reference = replace(read_reference(folder / CHECKPOINT_FOLDER), threshold=EVEN_ODDS)
+    reference = read_reference(folder / CHECKPOINT_FOLDER)
     section = course.values["convert"]
     chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
     frames = load_batch(data / IMAGES, chosen, reference.preprocess)
     artifacts = read_artifacts(folder / ARTIFACTS)
     for name in FORMATS:
-        artifacts += write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
+        plain = write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
+        artifacts += [(path, record.model_copy(update={"threshold": reference.threshold})) for path, record in plain]
     selfies = data / "data/selfies"
-    even = [(path, record.model_copy(update={"threshold": EVEN_ODDS})) for path, record in artifacts]
-    subject = Subject(reference, even, selfies, read_index(selfies))
+    subject = Subject(reference, artifacts, selfies, read_index(selfies))
     check(subject)
     table, _ = answer(subject, on_this_machine(), threads=1, workers=course.values["measure"]["workers"])
     write_predictions(folder / PREDICTIONS, table)

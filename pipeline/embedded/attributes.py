@@ -67,13 +67,17 @@ class AttributeNet(nn.Module):
         return functional.adaptive_avg_pool2d(maps, 2).flatten(1)
 
 
-def to_input(pixels: NDArray[np.uint8]) -> Tensor:
-    """Turn uint8 (N, H, W, 3) pixels into float32 (N, 3, H, W) in -1..1, channels last in memory."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+def to_input(pixels: NDArray[np.uint8], device: torch.device | None = None) -> Tensor:
+    """Turn uint8 (N, H, W, 3) pixels into float32 (N, 3, H, W) in -1..1, channels last in memory, on ``device``."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def fit_attributes(
-    pixels: NDArray[np.uint8], codes: Codes, factors: Factors, recipe: AttributeRecipe, name: str = "attributes"
+    pixels: NDArray[np.uint8],
+    codes: Codes,
+    factors: Factors,
+    recipe: AttributeRecipe,
+    device: torch.device | None = None,
 ) -> AttributeNet:
     """Learn every factor of uint8 (N, H, W, 3) images by the sum of the factors' cross-entropies.
 
@@ -82,19 +86,20 @@ def fit_attributes(
         codes: What they show; -1 where that is not known.
         factors: What the codes stand for.
         recipe: Epochs, rates and seed.
-        name: Shown beside the progress bar.
+        device: To learn on, where the network stays; None: the CPU.
     """
     torch.manual_seed(recipe.seed)
-    net = AttributeNet(factors).to(memory_format=torch.channels_last)
+    device = device or torch.device("cpu")
+    net = AttributeNet(factors).to(device).to(memory_format=torch.channels_last)
     rng = np.random.default_rng(recipe.seed)
     steps = recipe.epochs * (len(pixels) // recipe.batch_size)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.15)
     order = np.concatenate([rng.permutation(len(pixels)) for _ in range(recipe.epochs)])
-    for step in follow(range(steps), name):
+    for step in follow(range(steps), "attributes"):
         rows = np.sort(order[step * recipe.batch_size : (step + 1) * recipe.batch_size])
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            loss = _loss(net(_jitter(to_input(pixels[rows]), rng)), codes, rows)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            loss = _loss(net(_jitter(to_input(pixels[rows], device), rng)), codes, rows)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
@@ -109,21 +114,21 @@ def read_attributes(
     found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in net.factors}
     with torch.inference_mode():
         for first in range(0, len(pixels), batch_size):
-            for name, logits in net(to_input(pixels[first : first + batch_size])).items():
-                found[name].append(logits.argmax(1).numpy())
+            for name, logits in net(to_input(pixels[first : first + batch_size], net.head.weight.device)).items():
+                found[name].append(logits.argmax(1).cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def pooled_features(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> NDArray[np.float32]:
     """What the last stage sees of uint8 (N, H, W, 3) images, averaged over the picture: float32 (N, channels)."""
-    return np.concatenate([maps.mean((2, 3)).numpy() for maps in last_features(net, pixels, batch_size)])
+    return np.concatenate([maps.mean((2, 3)).cpu().numpy() for maps in last_features(net, pixels, batch_size)])
 
 
 def last_features(net: AttributeNet, pixels: NDArray[np.uint8], batch_size: int = 256) -> Iterator[Tensor]:
     """Yield the last stage's maps of uint8 (N, H, W, 3) images, batch by batch: float32 (n, channels, H/16, W/16)."""
     for first in range(0, len(pixels), batch_size):
         with torch.inference_mode():
-            maps = net.features(to_input(pixels[first : first + batch_size]))[-1]
+            maps = net.features(to_input(pixels[first : first + batch_size], net.head.weight.device))[-1]
         yield maps
 
 
@@ -134,7 +139,7 @@ def split_logits(logits: Tensor, factors: Factors) -> dict[str, Tensor]:
 
 def save_attributes(net: AttributeNet, path: Path) -> None:
     """Write a classifier's weights, with what it reads in the header."""
-    plain = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    plain = {name: tensor.cpu().contiguous() for name, tensor in net.state_dict().items()}
     save_file(plain, path, {"factors": json.dumps(net.factors)})
     path.chmod(0o644)
 
@@ -161,7 +166,7 @@ def _jitter(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _loss(logits: Mapping[str, Tensor], codes: Codes, rows: NDArray[np.int64]) -> Tensor:
     losses = [
-        functional.cross_entropy(values, torch.from_numpy(codes[name][rows]), ignore_index=-1)
+        functional.cross_entropy(values, torch.from_numpy(codes[name][rows]).to(values.device), ignore_index=-1)
         for name, values in logits.items()
     ]
     return torch.stack(losses).sum()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
-from pipeline.embedded.loop import run_loop
+from pipeline.embedded.loop import open_device, run_loop
 from pipeline.embedded.recipe import LoopRecipe, Recipe
 
 DIVERGENCE = 1e-6
@@ -49,12 +49,16 @@ class Critic:
 
 
 def autoencoder_losses(
-    autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, rng: np.random.Generator
+    autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, weights: Tensor, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
-    """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence and perceptual."""
+    """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence and perceptual.
+
+    ``weights``, float32 (N, H, W) of mean 1, says how much an absolute difference counts at each place.
+    """
     posterior = autoencoder.encode(images).latent_dist
-    decoded = autoencoder.decode(posterior.sample(torch.Generator().manual_seed(int(rng.integers(2**31))))).sample
-    absolute = functional.l1_loss(decoded, images)
+    stream = torch.Generator(images.device).manual_seed(int(rng.integers(2**31)))
+    decoded = autoencoder.decode(posterior.sample(stream)).sample
+    absolute = ((decoded - images).abs().mean(1) * weights).mean()
     divergence = posterior.kl().mean()
     loss, perceptual = absolute + DIVERGENCE * divergence, torch.zeros(())
     if critic is not None:
@@ -63,39 +67,61 @@ def autoencoder_losses(
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual}
 
 
-def learn_autoencoder(recipe: Recipe, pixels: NDArray[np.uint8]) -> None:
-    """Learn the autoencoder from uint8 (N, H, W, 3) portraits.
+@dataclass(frozen=True, slots=True)
+class Portraits:
+    """What the autoencoder learns from.
 
-    Roughly first; then finely, with the perceptual loss; at last the decoder alone, which changes no latent. With
-    ``recipe.start`` the rough phase is that model's. Writes work/vae/, its latents scaled to unit variance; goes on
-    where a killed run stood.
+    Attributes:
+        pixels: uint8 (N, H, W, 3).
+        weights: float32 (N, H/8, W/8), of mean 1: how much a difference counts at each place.
     """
-    how, work = recipe.autoencoder, recipe.work
+
+    pixels: NDArray[np.uint8]
+    weights: NDArray[np.float32]
+
+    def draw(self, count: int, device: torch.device, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw images, float32 (count, 3, H, W) in -1..1, and weights, float32 (count, H, W)."""
+        rows = np.sort(rng.integers(0, len(self.pixels), count))
+        weights = torch.from_numpy(self.weights[rows]).to(device)
+        return to_input(self.pixels[rows], device), weights.repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
+    """Learn the autoencoder.
+
+    Roughly first; then finely, with the perceptual loss; at last the decoder alone, which changes no latent. Begun with
+    another model's, it has no rough phase. Writes work/vae/, its latents scaled to unit variance; goes on where a
+    killed run stood.
+    """
+    how, work, device = recipe.autoencoder, recipe.work, open_device(recipe.device)
+    begun = recipe.begins_with("autoencoder")
     torch.manual_seed(how.rough.seed)
-    if recipe.start is None:
-        autoencoder = build_autoencoder(how.latent_channels, how.widths)
-        autoencoder = _phase(autoencoder, None, pixels, how.rough, work / "autoencoder-rough")
+    if begun is None:
+        autoencoder = build_autoencoder(how.latent_channels, how.widths).to(device)
+        autoencoder = _phase(autoencoder, None, portraits, how.rough, work / "autoencoder-rough")
     else:
-        autoencoder = AutoencoderKL.from_pretrained(recipe.start / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
-        autoencoder.to(memory_format=torch.channels_last)
-    network = load_attributes(work / "attributes.safetensors").requires_grad_(False)
+        autoencoder = AutoencoderKL.from_pretrained(begun / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
+        autoencoder.to(device).to(memory_format=torch.channels_last)
+    network = load_attributes(work / "attributes.safetensors").requires_grad_(False).to(device)
     critic = Critic(network, how.perceptual, how.precision)
-    autoencoder = _phase(autoencoder, critic, pixels, how.fine, work / "autoencoder-fine")
+    autoencoder = _phase(autoencoder, critic, portraits, how.fine, work / "autoencoder-fine")
     for part in (autoencoder.encoder, autoencoder.quant_conv):
         part.requires_grad_(False)
-    autoencoder = _phase(autoencoder, critic, pixels, how.decoder, work / "autoencoder-decoder")
-    spread = encode(autoencoder, pixels[: recipe.world.held_out]).astype(np.float32).std()
+    autoencoder = _phase(autoencoder, critic, portraits, how.decoder, work / "autoencoder-decoder")
+    spread = encode(autoencoder, portraits.pixels[: recipe.world.held_out]).astype(np.float32).std()
     autoencoder.register_to_config(scaling_factor=float(1 / spread))
-    autoencoder.half().save_pretrained(work / "vae")
+    autoencoder.cpu().half().save_pretrained(work / "vae")
 
 
 def _phase(
-    autoencoder: AutoencoderKL, critic: Critic | None, pixels: NDArray[np.uint8], recipe: LoopRecipe, work: Path
+    autoencoder: AutoencoderKL, critic: Critic | None, portraits: Portraits, recipe: LoopRecipe, work: Path
 ) -> AutoencoderKL:
+    device, roughly = autoencoder.device, critic is None or critic.precision == "float32"
+
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        images = to_input(pixels[np.sort(rng.integers(0, len(pixels), recipe.batch_size))])
-        with torch.autocast("cpu", torch.bfloat16, enabled=critic is not None and critic.precision == "bfloat16"):
-            return autoencoder_losses(autoencoder, critic, images, rng)
+        images, weights = portraits.draw(recipe.batch_size, device, rng)
+        with torch.autocast(device.type, torch.bfloat16, enabled=not roughly):
+            return autoencoder_losses(autoencoder, critic, images, weights, rng)
 
     learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, recipe, work)["autoencoder"]
     return learned.requires_grad_(True)
@@ -105,10 +131,10 @@ def encode(autoencoder: AutoencoderKL, pixels: NDArray[np.uint8], batch_size: in
     """Means of the latents of uint8 (N, H, W, 3) images: float16 (N, C, H/8, W/8), unscaled."""
     with torch.inference_mode():
         parts = [
-            autoencoder.encode(to_input(pixels[first : first + batch_size])).latent_dist.mean.half().numpy()
+            autoencoder.encode(to_input(pixels[first : first + batch_size], autoencoder.device)).latent_dist.mean
             for first in range(0, len(pixels), batch_size)
         ]
-    return np.concatenate(parts)
+    return np.concatenate([part.half().cpu().numpy() for part in parts])
 
 
 def decode(autoencoder: AutoencoderKL, latents: NDArray[np.float16], batch_size: int = 32) -> NDArray[np.uint8]:
@@ -116,8 +142,9 @@ def decode(autoencoder: AutoencoderKL, latents: NDArray[np.float16], batch_size:
     parts = []
     with torch.inference_mode():
         for first in range(0, len(latents), batch_size):
-            images = autoencoder.decode(torch.from_numpy(latents[first : first + batch_size]).float()).sample
-            parts.append(images.add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+            part = torch.from_numpy(latents[first : first + batch_size]).to(autoencoder.device).float()
+            images = autoencoder.decode(part).sample
+            parts.append(images.add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)
 
 

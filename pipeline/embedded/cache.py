@@ -7,6 +7,7 @@ there, so that a run that was killed goes on with the first chunk that is missin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from pipeline.embedded.attributes import last_features, load_attributes
+from pipeline.embedded.attributes import AttributeNet, last_features, load_attributes
 from pipeline.embedded.autoencoder import encode
 from pipeline.embedded.world import chunk_paths, save_array
 from pipeline.engines.local import run_jobs
@@ -25,19 +26,22 @@ class _Job:
     pixels: Path
     autoencoder: Path
     attributes: Path
+    device: torch.device
 
 
-def fill_cache(world: Path, autoencoder: Path, attributes: Path, workers: int) -> None:
+def fill_cache(world: Path, autoencoder: Path, attributes: Path, workers: int, device: torch.device) -> None:
     """Encode the chunks of ``world`` that have no latents and features yet.
 
     Args:
         world: The folder of chunks.
         autoencoder: Folder of the autoencoder, in the diffusers layout.
         attributes: File of the attribute network.
-        workers: Processes, of one thread each.
+        workers: Processes, of one thread each; a GPU is this process's alone.
+        device: To encode on.
     """
-    jobs = [_Job(path, autoencoder, attributes) for path in chunk_paths(world) if not _features_path(path).is_file()]
-    for _ in run_jobs(_fill, jobs, workers):
+    missing = [path for path in chunk_paths(world) if not _features_path(path).is_file()]
+    jobs = [_Job(path, autoencoder, attributes, device) for path in missing]
+    for _ in map(_fill, jobs) if device.type == "cuda" else run_jobs(_fill, jobs, workers):
         pass
 
 
@@ -59,8 +63,14 @@ def _features_path(pixels: Path) -> Path:
 
 def _fill(job: _Job) -> None:
     torch.set_num_threads(1)
-    autoencoder = AutoencoderKL.from_pretrained(job.autoencoder, dtype=torch.float32, low_cpu_mem_usage=False)
+    autoencoder, network = _open(job.autoencoder, job.attributes, job.device)
     pixels = np.load(job.pixels)
-    save_array(_latents_path(job.pixels), encode(autoencoder.to(memory_format=torch.channels_last).eval(), pixels))
-    seen = last_features(load_attributes(job.attributes), pixels)
-    save_array(_features_path(job.pixels), np.concatenate([maps.half().numpy() for maps in seen]))
+    save_array(_latents_path(job.pixels), encode(autoencoder, pixels))
+    seen = last_features(network, pixels)
+    save_array(_features_path(job.pixels), np.concatenate([maps.half().cpu().numpy() for maps in seen]))
+
+
+@cache
+def _open(autoencoder: Path, attributes: Path, device: torch.device) -> tuple[AutoencoderKL, AttributeNet]:
+    opened = AutoencoderKL.from_pretrained(autoencoder, dtype=torch.float32, low_cpu_mem_usage=False)
+    return opened.to(device).to(memory_format=torch.channels_last).eval(), load_attributes(attributes).to(device)

@@ -113,9 +113,10 @@ def denoiser_losses(
     model: nn.Module, schedule: DDPMScheduler, batch: Batch, alignment: float, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
     """Losses of one batch: loss; the velocity's error at low, middle and high noise; the alignment, 0 when perfect."""
-    count = len(batch.latents)
-    times = draw_times(count, rng)
-    noise = torch.from_numpy(rng.standard_normal(tuple(batch.latents.shape), np.float32))
+    count, device = len(batch.latents), batch.latents.device
+    times = draw_times(count, rng).to(device)
+    stream = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+    noise = torch.randn(batch.latents.shape, generator=stream, device=device)
     noisy = schedule.add_noise(batch.latents, noise, times)
     target = schedule.get_velocity(batch.latents, noise, times)
     velocity, seen = model(noisy.contiguous(memory_format=torch.channels_last), times, batch.text)

@@ -20,10 +20,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, distributed, nn
 
 from pipeline.embedded.recipe import LoopRecipe
+from pipeline.errors import ParamsError
 
 SAVE_SECONDS = 120.0
 
 StepLoss = Callable[[int, np.random.Generator], Mapping[str, Tensor]]  # the value "loss" is minimised, all are logged
+
+
+def open_device(name: str) -> torch.device:
+    """The device to learn on; "auto" is a GPU where there is one.
+
+    Raises:
+        ParamsError: This machine has no GPU that torch can use.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ParamsError("device: cuda; torch finds no GPU here; expected cpu or auto")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def join_team() -> tuple[int, int]:
@@ -37,7 +49,7 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
     """Minimise ``step_loss``; returns the exponential moving average of ``modules``.
 
     Args:
-        modules: What is trained, in place.
+        modules: What is trained, in place, on its device.
         step_loss: (step, generator of that step) -> named scalar losses.
         recipe: Steps, rates and seed.
         work: ``work``.pt holds the state, ``work``.csv the log; both are picked up again when they are there.
@@ -46,7 +58,13 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
     blend = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(modules, multi_avg_fn=blend, use_buffers=True)
     weights = [weight for weight in modules.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        weights,
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        betas=(0.9, 0.99),
+        fused=weights[0].device.type == "cuda",
+    )
     first = _resume(work, modules, average, optimiser)
     saved = time.monotonic()
     for step in follow(range(first, recipe.steps), work.name, quiet=rank > 0):
@@ -107,7 +125,7 @@ def _resume(work: Path, modules: nn.Module, average: nn.Module, optimiser: torch
     path = work.with_suffix(".pt")
     if not path.is_file():
         return 0
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     modules.load_state_dict(state["modules"])
     average.load_state_dict(state["average"])
     if "optimiser" in state:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import ParamsError
 from pipeline.sections import Positive, Section, Seed, Share, Threads
@@ -14,6 +14,7 @@ from pipeline.sections import Positive, Section, Seed, Share, Threads
 Rate = Annotated[float, Field(gt=0)]
 Widths = tuple[Positive, ...]
 Precision = Literal["bfloat16", "float32"]  # of matrix products and convolutions
+Part = Literal["attributes", "text", "autoencoder", "denoiser", "judge"]
 
 
 class WorldRecipe(Section):
@@ -53,6 +54,7 @@ class AutoencoderRecipe(Section):
     """Sizes of the autoencoder, its three learnings, and the gate after them.
 
     Attributes:
+        head_weight: How many times more an absolute difference on the head counts.
         perceptual: Weight of the perceptual distance beside the absolute difference, after the rough phase.
         precision: Of the products after the rough phase.
     """
@@ -60,6 +62,7 @@ class AutoencoderRecipe(Section):
     latent_channels: Positive
     widths: Widths
     helmets_read: Share
+    head_weight: Rate
     perceptual: Rate
     precision: Precision
     rough: LoopRecipe
@@ -80,7 +83,12 @@ class TextRecipe(Section):
 
 
 class DenoiserRecipe(Section):
-    """Sizes of the denoiser and how it is learned; errors on the head count ``head_weight`` times more."""
+    """Sizes of the denoiser and how it is learned.
+
+    Attributes:
+        head_weight: How many times more an error on the head counts.
+        processes: That learn together on a CPU, one thread each; a GPU is one process's.
+    """
 
     widths: Widths
     layers: Positive
@@ -92,18 +100,38 @@ class DenoiserRecipe(Section):
     learning: LoopRecipe
 
 
+class Start(Section):
+    """What is not learned from nothing.
+
+    Attributes:
+        folder: A model folder that this training wrote.
+        parts: Those to begin with. The attribute network, the text side and the judge are taken over as they are; the
+            autoencoder goes on with its fine phase; the denoiser begins with these weights.
+    """
+
+    folder: Path
+    parts: tuple[Part, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Start:
+        if "denoiser" in self.parts and "autoencoder" not in self.parts:
+            raise ValueError("parts: denoiser without autoencoder; expected both: it knows no other's latents")
+        return self
+
+
 class Recipe(Section):
     """The whole training.
 
     Attributes:
-        start: A model folder to go on from: its text side and attribute network are taken over, the autoencoder goes on
-            with its fine phase, and the denoiser begins with its weights. None: everything is learned from nothing.
+        start: A model to begin with; None: everything is learned from nothing.
+        device: "auto" is a GPU where there is one.
     """
 
     policies: Path
     work: Path
     out: Path
-    start: Path | None
+    start: Start | None
+    device: Literal["auto", "cpu", "cuda"]
     width: Annotated[int, Field(multiple_of=8, gt=0)]
     height: Annotated[int, Field(multiple_of=8, gt=0)]
     world: WorldRecipe
@@ -112,6 +140,10 @@ class Recipe(Section):
     autoencoder: AutoencoderRecipe
     text: TextRecipe
     denoiser: DenoiserRecipe
+
+    def begins_with(self, part: Part) -> Path | None:
+        """The model folder that ``part`` begins with, if it does not begin with nothing."""
+        return self.start.folder if self.start is not None and part in self.start.parts else None
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -29,30 +29,38 @@ from pipeline.embedded.autoencoder import decode, encode
 from pipeline.embedded.cache import fill_cache
 from pipeline.embedded.curves import write_curves
 from pipeline.embedded.folder import LIMIT_BYTES, assemble, write_folder
-from pipeline.embedded.recipe import AttributeRecipe, Recipe
+from pipeline.embedded.loop import open_device
+from pipeline.embedded.recipe import AttributeRecipe, Recipe, Start
 from pipeline.embedded.team import run_team
 from pipeline.embedded.text import build_text_encoder, build_tokenizer, encode_text, fit_text_encoder, tokenize
 from pipeline.embedded.world import World, code_factors, draw_world, open_world, world_prompts
 from pipeline.errors import ModelError, ParamsError
 from pipeline.records import Prompt, write_json
 
+_TAKEN_OVER = {
+    "attributes": ("attributes.safetensors",),
+    "text": ("tokenizer", "text_encoder"),
+    "judge": ("judge.safetensors",),
+}
+
 
 def run(recipe: Recipe, params: Path) -> None:
     """Do every step that is not done yet; ``params`` is the file the recipe was read from.
 
     Raises:
-        ParamsError: The work folder was begun with another recipe.
+        ParamsError: The work folder was begun with another recipe, or the machine has no such device.
         ModelError: The autoencoder loses helmets, or the model folder grows too large to ship.
     """
+    processes = 1 if open_device(recipe.device).type == "cuda" else recipe.denoiser.processes
     _claim(recipe)
     if recipe.start is not None:
         _take_over(recipe.start, recipe.work)
     torch.set_num_threads(recipe.world.workers)
     steps: tuple[tuple[str, Path, Callable[[], None]], ...] = (
         ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
-        ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, recipe.denoiser.processes)),
+        ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, processes)),
         ("text", recipe.work / "text.npy", lambda: _learn_text(recipe)),
-        ("denoiser", recipe.work / "unet", lambda: _learn_denoiser(recipe, params)),
+        ("denoiser", recipe.work / "unet", lambda: _learn_denoiser(recipe, params, processes)),
         ("judge", recipe.work / "judge.json", lambda: _learn_judge(recipe)),
     )
     console = Console(stderr=True)
@@ -88,11 +96,12 @@ def _claim(recipe: Recipe) -> None:
     path.write_text(mine, encoding="utf-8")
 
 
-def _take_over(start: Path, work: Path) -> None:
-    for name in ("attributes.safetensors", "tokenizer", "text_encoder"):
-        source, target = start / name, work / name
+def _take_over(start: Start, work: Path) -> None:
+    names = [name for part in start.parts for name in _TAKEN_OVER.get(part, ())]
+    for name in names:
+        source, target = start.folder / name, work / name
         if not source.exists():
-            raise ModelError(f"start: {source} is missing; expected a folder that this training wrote")
+            raise ModelError(f"start.folder: {source} is missing; expected a folder that this training wrote")
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True)
         else:
@@ -110,31 +119,34 @@ def _open(recipe: Recipe) -> tuple[World, World]:
 
 
 def _learn_attributes(recipe: Recipe) -> None:
-    save_attributes(_fit(recipe, recipe.attributes, "attributes"), recipe.work / "attributes.safetensors")
+    save_attributes(_fit(recipe, recipe.attributes), recipe.work / "attributes.safetensors")
 
 
 def _learn_judge(recipe: Recipe) -> None:
-    judge = _fit(recipe, recipe.judge, "judge")
-    save_attributes(judge, recipe.work / "judge.safetensors")
+    path = recipe.work / "judge.safetensors"
+    if recipe.begins_with("judge") is None:
+        save_attributes(_fit(recipe, recipe.judge), path)
     _, held_out = _open(recipe)
-    found = measure_agreement(held_out.prompts, see(judge, held_out.pixels))
+    found = measure_agreement(held_out.prompts, see(load_attributes(path), held_out.pixels))
     write_json(recipe.work / "judge.json", {name: rate.share for name, rate in found.items()})
 
 
-def _fit(recipe: Recipe, how: AttributeRecipe, name: str) -> AttributeNet:
+def _fit(recipe: Recipe, how: AttributeRecipe) -> AttributeNet:
     world, _ = _open(recipe)
-    return fit_attributes(world.pixels, world.codes, world.factors, how, name)
+    device = open_device(recipe.device)
+    return fit_attributes(world.pixels, world.codes, world.factors, how, device).cpu()
 
 
 def _check_autoencoder(recipe: Recipe) -> None:
     _, held_out = _open(recipe)
-    autoencoder = AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
+    device, vae = open_device(recipe.device), recipe.work / "vae"
+    autoencoder = AutoencoderKL.from_pretrained(vae, dtype=torch.float32, low_cpu_mem_usage=False).to(device)
     decoded = decode(autoencoder, encode(autoencoder, held_out.pixels))
-    seen = see(load_attributes(recipe.work / "attributes.safetensors"), decoded)
+    seen = see(load_attributes(recipe.work / "attributes.safetensors").to(device), decoded)
     read = measure_agreement(held_out.prompts, seen)["helmet"].share
     if read < recipe.autoencoder.helmets_read:
         raise ModelError(
-            f"{recipe.work}/vae: helmets read through encode-decode {read:.3f}; expected at least "
+            f"{vae}: helmets read through encode-decode {read:.3f}; expected at least "
             f"{recipe.autoencoder.helmets_read} before a denoiser is worth its hours; learn it longer, or give it more "
             "autoencoder.latent_channels"
         )
@@ -142,10 +154,11 @@ def _check_autoencoder(recipe: Recipe) -> None:
 
 def _learn_text(recipe: Recipe) -> None:
     prompts = _prompts(recipe)
-    if recipe.start is None:
+    if recipe.begins_with("text") is None:
         _learn_text_encoder(recipe, prompts)
     tokenizer = CLIPTokenizer.from_pretrained(recipe.work / "tokenizer")
     encoder = CLIPTextModel.from_pretrained(recipe.work / "text_encoder", dtype=torch.float32).eval()
+    encoder.to(open_device(recipe.device))
     np.save(recipe.work / "empty.npy", encode_text(encoder, tokenize(tokenizer, [""]))[0])
     np.save(recipe.work / "text.npy", encode_text(encoder, tokenize(tokenizer, [prompt.text for prompt in prompts])))
 
@@ -163,6 +176,7 @@ def _learn_text_encoder(recipe: Recipe, prompts: Sequence[Prompt]) -> None:
     encoder.save_pretrained(recipe.work / "text_encoder")
 
 
-def _learn_denoiser(recipe: Recipe, params: Path) -> None:
-    fill_cache(recipe.work / "world", recipe.work / "vae", recipe.work / "attributes.safetensors", recipe.world.workers)
-    run_team("denoiser", params, recipe.denoiser.processes)
+def _learn_denoiser(recipe: Recipe, params: Path, processes: int) -> None:
+    models, device = (recipe.work / "vae", recipe.work / "attributes.safetensors"), open_device(recipe.device)
+    fill_cache(recipe.work / "world", *models, recipe.world.workers, device)
+    run_team("denoiser", params, processes)

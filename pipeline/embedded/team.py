@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from pipeline.embedded.autoencoder import learn_autoencoder
+from pipeline.embedded.autoencoder import Portraits, learn_autoencoder
 from pipeline.embedded.denoise import learn_denoiser
 from pipeline.embedded.recipe import load_recipe
-from pipeline.embedded.world import open_world, world_prompts
+from pipeline.embedded.world import head_weights, open_world, world_prompts
 
 
 def run_team(step: str, params: Path, processes: int) -> None:
@@ -35,7 +35,9 @@ def join(step: str, params: Path) -> None:
         learn_denoiser(recipe)
         return
     prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
-    learn_autoencoder(recipe, open_world(prompts, recipe.work / "world").pixels[: -recipe.world.held_out])
+    shape, known = (recipe.height // 8, recipe.width // 8), slice(None, -recipe.world.held_out)
+    weights = head_weights(prompts[known], shape, recipe.autoencoder.head_weight)
+    learn_autoencoder(recipe, Portraits(open_world(prompts, recipe.work / "world").pixels[known], weights))
 
 
 if __name__ == "__main__":

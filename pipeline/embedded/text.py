@@ -109,7 +109,7 @@ def encode_text(encoder: CLIPTextModel, ids: Tensor, batch_size: int = 256) -> N
     """Hidden states of captions: float16 (N, tokens, width)."""
     with torch.inference_mode():
         parts = [
-            encoder(ids[first : first + batch_size]).last_hidden_state.half().numpy()
+            encoder(ids[first : first + batch_size].to(encoder.device)).last_hidden_state.half().cpu().numpy()
             for first in range(0, len(ids), batch_size)
         ]
     return np.concatenate(parts)

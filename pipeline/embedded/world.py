@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,7 @@ class _Chunk:
 
 def world_prompts(policies: Path, counts: Mapping[str, int], seed: int) -> list[Prompt]:
     """Draw the captions of every policy, interleaved, so that any long enough part holds all policies in proportion."""
-    drawn = {
-        name: draw_prompts(load_policy(policies / f"{name}.yaml"), count, 1, seed) for name, count in counts.items()
-    }
+    drawn = {name: _draw(policies / f"{name}.yaml", count, seed) for name, count in counts.items()}
     places = [(place / len(prompts), name, place) for name, prompts in drawn.items() for place in range(len(prompts))]
     return [drawn[name][place] for _, name, place in sorted(places)]
 
@@ -116,6 +115,11 @@ def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], weight: floa
         maps[number] = 1 + (weight - 1) * inside
     maps /= maps.mean((1, 2), keepdims=True)
     return maps
+
+
+@cache
+def _draw(policy: Path, count: int, seed: int) -> Sequence[Prompt]:
+    return draw_prompts(load_policy(policy), count, 1, seed)
 
 
 def _draw_chunk(chunk: _Chunk) -> int:

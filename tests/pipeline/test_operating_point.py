@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from pipeline.operating_point import (
     Costs,
     OperatingPoint,
+    align,
     asks_again,
     average_costs,
     choose_operating_point,
@@ -119,6 +120,35 @@ def test_a_retake_that_costs_more_than_the_worst_doubt_is_never_asked_for() -> N
     point = choose_operating_point(1.0, Costs(10.0, 2.0, 5 / 3))
     assert point.retake_band is None
     assert not asks_again(answers(np.array([0.5, 0.83])), point.retake_band).any()
+
+
+def test_a_model_that_leans_one_way_decides_where_the_one_it_was_made_from_does() -> None:
+    honest, targets = draw(1.0)
+    leaning = answers(expit(1.5 * logit(honest[:, 1]) + 0.4))
+    scale, shift = align(honest, leaning, targets, threshold=0.8)
+    point = OperatingPoint(0.8, (0.3, 0.9)).carry_over(scale, shift)
+    equal = (leaning[:, 1] >= point.threshold) == (honest[:, 1] >= 0.8)
+    assert equal.mean() > 0.995
+    assert ((leaning[:, 1] >= 0.8) == (honest[:, 1] >= 0.8)).mean() < 0.95
+    asked, theirs = asks_again(leaning, point.retake_band), asks_again(honest, (0.3, 0.9))
+    assert (asked == theirs).mean() > 0.98
+
+
+def test_a_shift_far_from_the_threshold_moves_nothing() -> None:
+    honest, targets = draw(1.0)
+    odds = logit(honest[:, 1])
+    bent = answers(expit(np.where(odds < -2, odds - 1.0, odds)))
+    _, shift = align(honest, bent, targets, threshold=0.9)
+    assert abs(shift) < 0.2
+    _, everywhere = align(honest, bent, targets, threshold=0.05)
+    assert everywhere < shift - 0.1
+
+
+def test_a_model_beside_itself_is_neither_stretched_nor_moved() -> None:
+    honest, targets = draw(1.0)
+    assert align(honest, honest, targets) == (1.0, 0.0)
+    assert align(np.full((3, 3), 1 / 3), np.full((3, 3), 1 / 3), np.array([0, 1, 2])) == (1.0, 0.0)
+    assert OperatingPoint(0.7).carry_over(1.0, 0.0) == OperatingPoint(pytest.approx(0.7), None)
 
 
 def test_more_than_two_labels_have_no_threshold() -> None:

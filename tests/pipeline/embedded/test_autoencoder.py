@@ -9,10 +9,18 @@ import torch
 from diffusers import AutoencoderKL
 
 from pipeline.embedded.attributes import AttributeNet, save_attributes
-from pipeline.embedded.autoencoder import Critic, autoencoder_losses, build_autoencoder, encode, learn_autoencoder
+from pipeline.embedded.autoencoder import (
+    Critic,
+    Portraits,
+    autoencoder_losses,
+    build_autoencoder,
+    encode,
+    learn_autoencoder,
+)
 from pipeline.embedded.recipe import Recipe, load_recipe
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (12, 32, 32, 3), dtype=np.uint8)
+PORTRAITS = Portraits(PIXELS, np.ones((12, 4, 4), np.float32))
 
 
 def recipe_of(root: Path, work: Path, decoder_steps: int) -> Recipe:
@@ -23,14 +31,15 @@ def recipe_of(root: Path, work: Path, decoder_steps: int) -> Recipe:
     work.mkdir()
     torch.manual_seed(3)
     save_attributes(AttributeNet({"glasses": ("none", "thin")}), work / "attributes.safetensors")
-    return recipe.model_copy(update={"work": work, "autoencoder": recipe.autoencoder.model_copy(update=sizes)})
+    changes = {"work": work, "start": None, "device": "cpu", "autoencoder": recipe.autoencoder.model_copy(update=sizes)}
+    return recipe.model_copy(update=changes)
 
 
 def test_the_decoder_phase_changes_the_decoder_and_no_latent(root: Path, tmp_path: Path) -> None:
     folders = []
     for steps in (1, 3):
         recipe = recipe_of(root, tmp_path / str(steps), steps)
-        learn_autoencoder(recipe, PIXELS)
+        learn_autoencoder(recipe, PORTRAITS)
         folders.append(AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False))
     first, second = folders
     np.testing.assert_array_equal(encode(first, PIXELS), encode(second, PIXELS))
@@ -50,10 +59,24 @@ def test_the_perceptual_distance_of_a_picture_to_itself_is_zero_wherever_it_is_d
             return type("Decoded", (), {"sample": latents})()
 
     critic = Critic(AttributeNet({"glasses": ("none", "thin")}).eval(), 1.0, "float32")
-    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    images, weights = torch.rand(2, 3, 32, 32) * 2 - 1, torch.ones(2, 32, 32)
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        losses = autoencoder_losses(Perfect(), critic, images, rng)  # type: ignore[arg-type]
+        losses = autoencoder_losses(Perfect(), critic, images, weights, rng)  # type: ignore[arg-type]
         assert float(losses["perceptual"].detach()) < 1e-6
-    worse = autoencoder_losses(build_autoencoder(4, (8, 8)), critic, images, np.random.default_rng(1))
+    worse = autoencoder_losses(build_autoencoder(4, (8, 8)), critic, images, weights, np.random.default_rng(1))
     assert float(worse["perceptual"].detach()) > 0.01
+
+
+def test_differences_count_where_the_weights_lie() -> None:
+    portraits = Portraits(PIXELS, np.zeros((12, 4, 4), np.float32))
+    portraits.weights[:, 0, 0] = 16
+    images, weights = portraits.draw(3, torch.device("cpu"), np.random.default_rng(1))
+    assert images.shape == (3, 3, 32, 32)
+    assert (weights[:, :8, :8] == 16).all()
+    assert float(weights.sum()) == 3 * 16 * 64
+    torch.manual_seed(2)
+    autoencoder = build_autoencoder(4, (8, 8, 8, 8)).eval()
+    losses = autoencoder_losses(autoencoder, None, images, weights, np.random.default_rng(1))
+    evenly = autoencoder_losses(autoencoder, None, images[:, :, :8, :8], torch.ones(3, 8, 8), np.random.default_rng(1))
+    assert float(losses["absolute"].detach()) != float(evenly["absolute"].detach())

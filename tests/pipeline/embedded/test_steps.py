@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -26,6 +27,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
         "work": str(tmp_path / "work"),
         "out": str(tmp_path / "model"),
         "start": None,
+        "device": "cpu",
         "width": 96,
         "height": 128,
         "world": {"policies": {"helmet": 20, "mask": 4}, "held_out": 8, "seed": 7, "images_per_chunk": 8, "workers": 1},
@@ -34,6 +36,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
         "autoencoder": {
             "latent_channels": 4,
             "widths": [8, 8, 8, 8],
+            "head_weight": 2.0,
             "perceptual": 0.3,
             "precision": "float32",
             "helmets_read": 0.0,
@@ -93,12 +96,13 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
     path = write(values, tmp_path)
     steps.run(load_recipe(path), path)
     still = {**LEARNING, "learning_rate": 1e-12}
-    values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": str(tmp_path / "model")}
+    start = {"folder": str(tmp_path / "model"), "parts": ["attributes", "text", "autoencoder", "denoiser", "judge"]}
+    values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": start}
     values["denoiser"] = {**values["denoiser"], "learning": still}  # type: ignore[dict-item]
     values["autoencoder"] = {**values["autoencoder"], "fine": still, "decoder": still}  # type: ignore[dict-item]
     path = write(values, tmp_path)
     steps.run(load_recipe(path), path)
-    for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model"):
+    for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model", "judge"):
         first, second = (load_file(tmp_path / model / f"{name}.safetensors") for model in ("model", "second"))
         assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first), name
     logs = sorted(file.name for file in (tmp_path / "again").glob("autoencoder-*.csv"))
@@ -106,8 +110,9 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
 
 
 def test_a_start_without_its_parts_is_refused(values: dict[str, object], tmp_path: Path) -> None:
-    path = write({**values, "start": str(tmp_path)}, tmp_path)
-    with pytest.raises(ModelError, match=r"start: .*attributes\.safetensors is missing"):
+    start = {"folder": str(tmp_path), "parts": ["attributes"]}
+    path = write({**values, "start": start}, tmp_path)
+    with pytest.raises(ModelError, match=r"start\.folder: .*attributes\.safetensors is missing"):
         steps.run(load_recipe(path), path)
 
 
@@ -137,3 +142,17 @@ def test_more_held_out_than_there_are_is_refused(values: dict[str, object], tmp_
     values["world"] = {**values["world"], "held_out": 24}  # type: ignore[dict-item]
     with pytest.raises(ParamsError, match=r"world\.held_out: 24; expected less than all 24 images"):
         load_recipe(write(values, tmp_path))
+
+
+def test_a_denoiser_without_the_autoencoder_it_knows_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    values["start"] = {"folder": str(tmp_path), "parts": ["denoiser"]}
+    with pytest.raises(ParamsError, match=r"start: .*denoiser without autoencoder; expected both"):
+        load_recipe(write(values, tmp_path))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    path = write({**values, "device": "cuda"}, tmp_path)
+    with pytest.raises(ParamsError, match="device: cuda; torch finds no GPU here; expected cpu or auto"):
+        steps.run(load_recipe(path), path)
+    assert not (tmp_path / "work").exists()
