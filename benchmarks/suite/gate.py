@@ -74,8 +74,8 @@ class Params(Section):
     damaged_pairs: Positive = 100
     accuracy: Share = 0.94
     workers: Threads = 2
-    images: Positive = 2000
-    epochs: Positive = 8
+    images: Positive = 6000
+    epochs: Positive = 15
     pool: Positive = 4000
     draws: Positive = 100
     strengths: Strengths = Strengths()
