@@ -14,7 +14,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +58,12 @@ class OperatingPoint:
 
     def carry_over(self, scale: float, shift: float) -> OperatingPoint:
         """The same point for a model whose log-odds are ``scale`` times as large, and lie ``shift`` higher."""
-        moved = partial(_move, scale=scale, shift=shift)
-        band = self.retake_band and (moved(self.retake_band[0]), moved(self.retake_band[1]))
-        return OperatingPoint(moved(self.threshold), band)
+
+        def move(probability: float) -> float:
+            return float(expit(scale * _log_odds(np.asarray(probability)) + shift))
+
+        band = self.retake_band and (move(self.retake_band[0]), move(self.retake_band[1]))
+        return OperatingPoint(move(self.threshold), band)
 
 
 def average_costs(policy: Policy, rows: Sequence[Image], retake: float = 0.5) -> Costs:
@@ -98,8 +100,8 @@ def choose_operating_point(temperature: float, costs: Costs, labels: int = 2) ->
         return OperatingPoint()
     honest = costs.false_positive / (costs.false_positive + costs.false_negative)
     low, high = costs.retake / costs.false_negative, 1 - costs.retake / costs.false_positive
-    band = (_move(low, temperature), _move(high, temperature)) if low < honest < high else None
-    return OperatingPoint(_move(honest, temperature), band)
+    band = (low, high) if low < honest < high else None
+    return OperatingPoint(honest, band).carry_over(temperature, 0.0)
 
 
 def fit_temperature(probabilities: Floats, targets: Ints) -> float:
@@ -154,10 +156,6 @@ def asks_again(probabilities: Floats, band: tuple[float, float] | None) -> NDArr
     if band is None:
         return np.zeros(len(probabilities), np.bool_)
     return np.asarray((probabilities[:, -1] > band[0]) & (probabilities[:, -1] < band[1]), np.bool_)
-
-
-def _move(probability: float, scale: float, shift: float = 0.0) -> float:
-    return float(expit(scale * _log_odds(np.asarray(probability)) + shift))
 
 
 def _log_odds(probabilities: Floats) -> Floats:

@@ -8,7 +8,7 @@ No hub is needed; what comes out shows nothing. Reads params.yaml; writes nothin
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,12 +16,14 @@ import torch
 from pydantic import Field
 
 from benchmarks.suite import Tell
+from benchmarks.workspace import POLICIES
 from pipeline.diffusion.loading import pick_device, set_scheduler
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import Sampler
 from pipeline.diffusion.source import WEIGHTS
 from pipeline.params import load_params
 from pipeline.policy import load_policy
+from pipeline.records import Prompt
 from pipeline.scenes import draw_prompts
 from pipeline.sections import Positive, Section, Seed
 
@@ -75,6 +77,7 @@ def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:  # noqa:
     Raises:
         ParamsError: The checkout's params.yaml is wrong, or this machine has no such device.
     """
+    prompts = draw_prompts(load_policy(Path(POLICIES) / "helmet.yaml"), max(params.batch_sizes), 1, params.seed)
     named = load_params().generate.section("stable_diffusion")["presets"]
     device = pick_device(params.device, "--set")
     speeds = []
@@ -84,9 +87,8 @@ def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:  # noqa:
         pipe = build_pipeline(name, preset, params.seed)
         for place, size in enumerate(params.batch_sizes):
             tell(number * len(params.batch_sizes) + place, len(params.presets) * len(params.batch_sizes), name)
-            speeds.append(
-                {"preset": name, "steps": preset.steps, "batch_size": size, **time_draws(pipe, preset, size, params)}
-            )
+            rates = time_draws(Sampler(pipe, preset, size, None, None), prompts[:size], params.seconds)
+            speeds.append({"preset": name, "steps": preset.steps, "batch_size": size, **rates})
         del pipe
     return {"speeds": speeds, "device": torch.cuda.get_device_name() if device == "cuda" else device}
 
@@ -125,15 +127,13 @@ def build_pipeline(name: str, preset: Preset, seed: int) -> Any:  # noqa: ANN401
     return pipe.to(device=preset.device, dtype=getattr(torch, preset.dtype))
 
 
-def time_draws(pipe: Any, preset: Preset, size: int, params: Params) -> dict[str, float]:  # noqa: ANN401
-    """Draw batches of ``size`` for ``params.seconds``: images_per_second, and seconds_per_batch."""
-    prompts = draw_prompts(load_policy(Path("policies/helmet.yaml")), size, 1, params.seed)
-    sampler = Sampler(pipe, preset, size, None, None)
+def time_draws(sampler: Sampler, prompts: Sequence[Prompt], least: float) -> dict[str, float]:
+    """Draw the same batch for ``least`` seconds: images_per_second, and seconds_per_batch."""
     for _ in range(WARM_UP):
         sampler.draw(prompts)
     start, batches = time.perf_counter(), 0
-    while time.perf_counter() - start < params.seconds:
+    while time.perf_counter() - start < least:
         sampler.draw(prompts)
         batches += 1
     seconds = time.perf_counter() - start
-    return {"images_per_second": batches * size / seconds, "seconds_per_batch": seconds / batches}
+    return {"images_per_second": batches * len(prompts) / seconds, "seconds_per_batch": seconds / batches}

@@ -113,8 +113,8 @@ def read_attributes(
     """Tell the likeliest value of every factor of uint8 (N, H, W, 3) images: factor -> (N,) indices."""
     found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in net.factors}
     with torch.inference_mode():
-        for first in range(0, len(pixels), batch_size):
-            for name, logits in net(to_input(pixels[first : first + batch_size], net.head.weight.device)).items():
+        for maps in last_features(net, pixels, batch_size):
+            for name, logits in net.read(maps).items():
                 found[name].append(logits.argmax(1).cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in found.items()}
 

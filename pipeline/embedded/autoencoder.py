@@ -116,11 +116,11 @@ def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
 def _phase(
     autoencoder: AutoencoderKL, critic: Critic | None, portraits: Portraits, recipe: LoopRecipe, work: Path
 ) -> AutoencoderKL:
-    device, roughly = autoencoder.device, critic is None or critic.precision == "float32"
+    device, halves = autoencoder.device, critic is not None and critic.precision == "bfloat16"
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         images, weights = portraits.draw(recipe.batch_size, device, rng)
-        with torch.autocast(device.type, torch.bfloat16, enabled=not roughly):
+        with torch.autocast(device.type, torch.bfloat16, enabled=halves):
             return autoencoder_losses(autoencoder, critic, images, weights, rng)
 
     learned = run_loop(nn.ModuleDict({"autoencoder": autoencoder}), step_loss, recipe, work)["autoencoder"]

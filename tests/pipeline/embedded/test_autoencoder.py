@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from diffusers import AutoencoderKL
 
@@ -80,3 +81,5 @@ def test_differences_count_where_the_weights_lie() -> None:
     losses = autoencoder_losses(autoencoder, None, images, weights, np.random.default_rng(1))
     evenly = autoencoder_losses(autoencoder, None, images[:, :, :8, :8], torch.ones(3, 8, 8), np.random.default_rng(1))
     assert float(losses["absolute"].detach()) != float(evenly["absolute"].detach())
+    twice = autoencoder_losses(autoencoder, None, images, 2 * weights, np.random.default_rng(1))
+    assert float(twice["absolute"].detach()) == pytest.approx(2 * float(losses["absolute"].detach()))
