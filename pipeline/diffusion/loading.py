@@ -57,7 +57,7 @@ def open_pipeline(preset: Preset, source: Source, device: str, place: str) -> An
     """Load a pipeline and make it ready to draw on ``device``.
 
     Raises:
-        ParamsError: The device, the dtype or the size does not go with the machine or the model.
+        ParamsError: The device, the dtype, the size or the negative prompt does not go with the machine or the model.
         ModelError: The model is neither a whole diffusers folder nor to be had from the hub.
     """
     import torch
@@ -65,6 +65,11 @@ def open_pipeline(preset: Preset, source: Source, device: str, place: str) -> An
     dtype = pick_dtype(preset.dtype, device, place)
     pipe = _load(preset, source, getattr(torch, dtype), place)
     check_size(pipe, preset, place)
+    if preset.negative_prompt and is_told_guidance(pipe):
+        raise ParamsError(
+            f"{place}.negative_prompt: {preset.negative_prompt!r}; expected an empty one: {preset.model} is told its "
+            "guidance instead of being asked twice, so there is nothing that a negative prompt could stand in for"
+        )
     if preset.safety_checker and getattr(pipe, "safety_checker", None) is None:
         raise ParamsError(f"{place}.safety_checker: true, but {preset.model} has none; expected false")
     set_scheduler(pipe, preset.scheduler)
@@ -76,6 +81,12 @@ def open_pipeline(preset: Preset, source: Source, device: str, place: str) -> An
     if preset.compile:
         pipe.unet = torch.compile(pipe.unet)
     return pipe
+
+
+def is_told_guidance(pipe: Any) -> bool:  # noqa: ANN401
+    """Whether the UNet takes the guidance as an input (Meng et al., CVPR 2023): then a step looks once, not twice."""
+    unet = getattr(pipe, "unet", None)
+    return unet is not None and unet.config.get("time_cond_proj_dim") is not None
 
 
 def check_size(pipe: Any, preset: Preset, place: str) -> None:  # noqa: ANN401

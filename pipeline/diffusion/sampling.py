@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.diffusion.batching import cpu_batch, cuda_batch
-from pipeline.diffusion.loading import open_pipeline, pick_device
+from pipeline.diffusion.loading import is_told_guidance, open_pipeline, pick_device
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.source import find_source, folder_bytes, local_folder
 from pipeline.errors import PolicyError
@@ -98,7 +98,7 @@ def open_sampler(preset: Preset, place: str) -> Sampler:
     pipe = open_pipeline(preset, find_source(preset, place), device, place)
     threads = 1 if is_small(preset, device) else None
     unguided = None
-    if preset.guidance > 1 and _encodes(pipe):
+    if preset.guidance > 1 and _encodes(pipe) and not is_told_guidance(pipe):
         with torch.inference_mode(), torch_threads(threads):
             unguided = _encode(pipe, [preset.negative_prompt])
     return Sampler(pipe, preset, _batch_size(pipe, preset, device), threads, unguided)

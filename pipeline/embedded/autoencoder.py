@@ -1,8 +1,8 @@
 """The autoencoder: pixels to latents at an eighth of the size, and back.
 
 AutoencoderKL (Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", CVPR 2022) without its
-attention, learned on an absolute difference, a small divergence, and a perceptual distance in the feature maps of an
-attribute classifier, so that what tells a helmet from a cap survives.
+attention, learned on an absolute difference, a small divergence, a perceptual distance in the feature maps of an
+attribute classifier, and the divergence of what it tells, so that what tells a helmet from a cap survives.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.nn import functional
 from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
 from pipeline.embedded.loop import open_device, run_loop
 from pipeline.embedded.recipe import LoopRecipe, Recipe
+from pipeline.embedded.widen import widen_autoencoder
 
 DIVERGENCE = 1e-6
 
@@ -41,17 +42,25 @@ def build_autoencoder(latent_channels: int, widths: tuple[int, ...]) -> Autoenco
 
 @dataclass(frozen=True, slots=True)
 class Critic:
-    """The network whose features must survive, and how much their distance counts beside the absolute difference."""
+    """The network whose features must survive.
+
+    Attributes:
+        network: It.
+        weight: How much their distance counts beside the absolute difference.
+        told: How much it counts that it tells something else.
+        precision: Of the products.
+    """
 
     network: AttributeNet
     weight: float
+    told: float
     precision: str
 
 
 def autoencoder_losses(
     autoencoder: AutoencoderKL, critic: Critic | None, images: Tensor, weights: Tensor, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
-    """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence and perceptual.
+    """Losses of float32 (N, 3, H, W) images in -1..1: loss, absolute, divergence, perceptual and told.
 
     ``weights``, float32 (N, H, W) of mean 1, says how much an absolute difference counts at each place.
     """
@@ -60,11 +69,11 @@ def autoencoder_losses(
     decoded = autoencoder.decode(posterior.sample(stream)).sample
     absolute = ((decoded - images).abs().mean(1) * weights).mean()
     divergence = posterior.kl().mean()
-    loss, perceptual = absolute + DIVERGENCE * divergence, torch.zeros(())
+    loss, perceptual, told = absolute + DIVERGENCE * divergence, torch.zeros(()), torch.zeros(())
     if critic is not None:
-        perceptual = _perceptual(critic.network, *_displace(decoded, images, rng))
-        loss = loss + critic.weight * perceptual
-    return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual}
+        perceptual, told = _criticise(critic.network, *_displace(decoded, images, rng))
+        loss = loss + critic.weight * perceptual + critic.told * told
+    return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual, "told": told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,8 @@ def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
     """Learn the autoencoder.
 
     Roughly first; then finely, with the perceptual loss; at last the decoder alone, which changes no latent. Begun with
-    another model's, it has no rough phase. Writes work/vae/, its latents scaled to unit variance; goes on where a
-    killed run stood.
+    another model's, it has no rough phase. Writes work/vae/, every channel of its latents of mean 0 and variance 1;
+    goes on where a killed run stood.
     """
     how, work, device = recipe.autoencoder, recipe.work, open_device(recipe.device)
     begun = recipe.begins_with("autoencoder")
@@ -101,16 +110,35 @@ def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
         autoencoder = _phase(autoencoder, None, portraits, how.rough, work / "autoencoder-rough")
     else:
         autoencoder = AutoencoderKL.from_pretrained(begun / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
+        if autoencoder.config.latent_channels < how.latent_channels:
+            autoencoder = widen_autoencoder(autoencoder, build_autoencoder(how.latent_channels, how.widths))
         autoencoder.to(device).to(memory_format=torch.channels_last)
     network = load_attributes(work / "attributes.safetensors").requires_grad_(False).to(device)
-    critic = Critic(network, how.perceptual, how.precision)
+    critic = Critic(network, how.perceptual, how.told, how.precision)
     autoencoder = _phase(autoencoder, critic, portraits, how.fine, work / "autoencoder-fine")
     for part in (autoencoder.encoder, autoencoder.quant_conv):
         part.requires_grad_(False)
     autoencoder = _phase(autoencoder, critic, portraits, how.decoder, work / "autoencoder-decoder")
-    spread = encode(autoencoder, portraits.pixels[: recipe.world.held_out]).astype(np.float32).std()
-    autoencoder.register_to_config(scaling_factor=float(1 / spread))
+    level_channels(autoencoder, encode(autoencoder, portraits.pixels[: recipe.world.held_out]))
     autoencoder.cpu().half().save_pretrained(work / "vae")
+
+
+def level_channels(autoencoder: AutoencoderKL, latents: NDArray[np.float16]) -> None:
+    """Give every channel mean 0 and variance 1 over ``latents`` (N, C, h, w); what is decoded stays the same.
+
+    A channel that varies little would drown in the noise that a denoiser learns from. The change goes into the 1x1
+    convolutions at both ends of the latents.
+    """
+    values = torch.from_numpy(latents).double()
+    mean, spread = (found.float().to(autoencoder.device) for found in (values.mean((0, 2, 3)), values.std((0, 2, 3))))
+    inner, outer, count = autoencoder.quant_conv, autoencoder.post_quant_conv, len(mean)
+    with torch.no_grad():
+        outer.bias += outer.weight[:, :, 0, 0] @ mean
+        outer.weight *= spread[None, :, None, None]
+        inner.bias[:count] = (inner.bias[:count] - mean) / spread
+        inner.weight[:count] /= spread[:, None, None, None]
+        inner.bias[count:] -= 2 * spread.log()  # logarithms of variances
+    autoencoder.register_to_config(scaling_factor=1.0)
 
 
 def _phase(
@@ -148,19 +176,28 @@ def decode(autoencoder: AutoencoderKL, latents: NDArray[np.float16], batch_size:
     return np.concatenate(parts)
 
 
-def _perceptual(judge: AttributeNet, decoded: Tensor, images: Tensor) -> Tensor:
+def _criticise(network: AttributeNet, decoded: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell the distance of the features, and the Kullback-Leibler divergence of what is told, summed over factors."""
     with torch.no_grad():
-        wanted = judge.features(images)
+        wanted = network.features(images)
+    found = network.features(decoded)
     distances = [
-        (functional.normalize(found, dim=1) - functional.normalize(want, dim=1)).square().sum(1).mean()
-        for found, want in zip(judge.features(decoded), wanted, strict=True)
+        (functional.normalize(maps, dim=1) - functional.normalize(want, dim=1)).square().sum(1).mean()
+        for maps, want in zip(found, wanted, strict=True)
     ]
-    return torch.stack(distances).sum()
+    told, truth = (
+        [values.float().log_softmax(1) for values in network.read(maps[-1]).values()] for maps in (found, wanted)
+    )
+    divergences = [
+        functional.kl_div(values, true, reduction="batchmean", log_target=True)
+        for values, true in zip(told, truth, strict=True)
+    ]
+    return torch.stack(distances).sum(), torch.stack(divergences).sum()
 
 
 def _displace(decoded: Tensor, images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Shift and mirror both alike: strided features always read at the same places leave a grid in what is decoded."""
-    shift = rng.integers(0, 16, 2).tolist()
+    shift = rng.integers(-8, 8, 2).tolist()
     both = [pictures.roll(shift, (2, 3)) for pictures in (decoded, images)]
     first, second = (pictures.flip(3) for pictures in both) if rng.random() < 0.5 else both
     return first, second

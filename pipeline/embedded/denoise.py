@@ -1,7 +1,7 @@
 """Learns the denoiser, in as many processes as the recipe says (`team`).
 
 Reads the cache of latents, features and texts in the work folder; writes denoiser.pt (the whole state, every two
-minutes), denoiser.csv (every figure of every step) and, at the end, unet/ in the diffusers layout.
+minutes), denoiser.csv (every figure of every step) and, at the end, teacher/ in the diffusers layout.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pipeline.embedded.diffusion import (
 )
 from pipeline.embedded.loop import open_device, run_loop
 from pipeline.embedded.recipe import Recipe
+from pipeline.embedded.widen import widen_denoiser
 from pipeline.embedded.world import head_weights, world_prompts
 
 
@@ -44,9 +45,10 @@ class Cache:
         texts, empty = (np.load(recipe.work / f"{name}.npy", mmap_mode="c") for name in ("text", "empty"))
         weights = head_weights(prompts[: self.count], latents.shape[2:], recipe.denoiser.head_weight)
         self._scale, self._dropout, self._device = scale, recipe.denoiser.caption_dropout, device
-        self.latents, self.features, self._texts, self._empty, self._weights = (
+        self.latents, self.features, self._texts, empty, self._weights = (
             torch.from_numpy(values).to(device) for values in (latents, features, texts, empty, weights)
         )
+        self.empty = empty.float()
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Draw portraits, some of them without their caption."""
@@ -54,29 +56,41 @@ class Cache:
         dropped = torch.from_numpy(rng.random(count) < self._dropout).to(self._device)
         return Batch(
             latents=self.latents[rows].float() * self._scale,
-            text=torch.where(dropped[:, None, None], self._empty, self._texts[rows]).float(),
+            text=torch.where(dropped[:, None, None], self.empty, self._texts[rows].float()),
             weights=self._weights[rows],
             features=self.features[rows].float(),
         )
 
 
+def open_cache(recipe: Recipe) -> Cache:
+    """Open the work folder's cache on the recipe's device."""
+    scale = float(AutoencoderKL.load_config(recipe.work / "vae")["scaling_factor"])
+    return Cache(recipe, scale, open_device(recipe.device))
+
+
+def shape_of(recipe: Recipe, cache: Cache, guidance: int | None = None) -> DenoiserShape:
+    """Sizes of a denoiser of these latents; ``guidance``: as in `DenoiserShape`."""
+    channels, height, width = cache.latents.shape[1:]
+    how = recipe.denoiser
+    return DenoiserShape(channels, (height, width), how.widths, recipe.text.width, how.layers, guidance)
+
+
+def plain_attention(model: UNet2DConditionModel) -> None:
+    """On a CPU, have attention computed as plain products: there faster to learn than the fused kernel."""
+    if model.device.type == "cpu":
+        model.set_attn_processor(AttnProcessor())
+
+
 def learn_denoiser(recipe: Recipe) -> None:
     """Learn the denoiser from the work folder's cache; goes on where a killed run stood."""
     torch.manual_seed(recipe.denoiser.learning.seed)
-    scale = float(AutoencoderKL.load_config(recipe.work / "vae")["scaling_factor"])
-    device, begun = open_device(recipe.device), recipe.begins_with("denoiser")
-    cache, schedule = Cache(recipe, scale, device), build_noise_schedule()
-    height, width = cache.latents.shape[2:]
-    shape = DenoiserShape(
-        cache.latents.shape[1], (height, width), recipe.denoiser.widths, recipe.text.width, recipe.denoiser.layers
-    )
-    denoiser = build_denoiser(shape)
+    cache, schedule, begun = open_cache(recipe), build_noise_schedule(), recipe.begins_with("denoiser")
+    device, denoiser = cache.latents.device, build_denoiser(shape_of(recipe, cache))
     if begun is not None:
         taken = UNet2DConditionModel.from_pretrained(begun / "unet", dtype=torch.float32, low_cpu_mem_usage=False)
-        denoiser.load_state_dict(taken.state_dict())
+        denoiser = widen_denoiser(taken, denoiser)
     model = AlignedDenoiser(denoiser, cache.features.shape[1]).to(device).to(memory_format=torch.channels_last)
-    if device.type == "cpu":  # plain products: there faster to learn than the fused kernel
-        model.denoiser.set_attn_processor(AttnProcessor())
+    plain_attention(model.denoiser)
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         batch = cache.draw(recipe.denoiser.learning.batch_size, rng)
@@ -86,4 +100,4 @@ def learn_denoiser(recipe: Recipe) -> None:
     learned = run_loop(nn.ModuleDict({"model": model}), step_loss, recipe.denoiser.learning, recipe.work / "denoiser")
     result = learned["model"]
     assert isinstance(result, AlignedDenoiser)
-    result.denoiser.cpu().half().save_pretrained(recipe.work / "unet")
+    result.denoiser.cpu().half().save_pretrained(recipe.work / "teacher")

@@ -25,13 +25,19 @@ TIMES = 1000
 
 @dataclass(frozen=True, slots=True)
 class DenoiserShape:
-    """Sizes of the denoiser; ``latent`` is (height, width)."""
+    """Sizes of the denoiser.
+
+    Attributes:
+        latent: (height, width).
+        guidance: Length of the embedding that tells it how strongly it is guided; None: it is not told.
+    """
 
     latent_channels: int
     latent: tuple[int, int]
     widths: tuple[int, ...]
     text_width: int
     layers: int = 1
+    guidance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ def build_denoiser(shape: DenoiserShape) -> UNet2DConditionModel:
         addition_embed_type_num_heads=4,
         encoder_hid_dim=shape.text_width,
         resnet_time_scale_shift="scale_shift",
+        time_cond_proj_dim=shape.guidance,
         use_linear_projection=True,
     ).to(memory_format=torch.channels_last)
 
@@ -109,26 +116,49 @@ def draw_times(count: int, rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(((rng.random() + np.arange(count)) / count * TIMES).astype(np.int64).clip(0, TIMES - 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Noised:
+    """Latents with noise on them.
+
+    Attributes:
+        times: int64 (N,): how much, 0..999.
+        noisy: float32 (N, C, h, w).
+        velocity: float32 (N, C, h, w): what a denoiser should see in them.
+        gain: float32 (N,): min-SNR weight of a velocity's error.
+    """
+
+    times: Tensor
+    noisy: Tensor
+    velocity: Tensor
+    gain: Tensor
+
+
+def add_noise(schedule: DDPMScheduler, latents: Tensor, rng: np.random.Generator) -> Noised:
+    """Add noise to latents (N, C, h, w) at levels of `draw_times`."""
+    count, device = len(latents), latents.device
+    times = draw_times(count, rng).to(device)
+    stream = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
+    noise = torch.randn(latents.shape, generator=stream, device=device)
+    noisy = schedule.add_noise(latents, noise, times).contiguous(memory_format=torch.channels_last)
+    kept = schedule.alphas_cumprod[times]
+    gain = 1 / (1 - kept).clamp(min=1e-6)  # the signal-to-noise ratio + 1: a velocity's error is never weightless
+    return Noised(times, noisy, schedule.get_velocity(latents, noise, times), gain.clamp(max=MIN_SNR) / gain)
+
+
+def velocity_losses(found: Tensor, wanted: Tensor, weights: Tensor, gain: Tensor) -> dict[str, Tensor]:
+    """Errors of velocities (N, C, h, w) sorted by noise, ``weights`` (N, h, w): loss; low_noise, middle, high_noise."""
+    errors = ((found - wanted).square().mean(1) * weights).mean((1, 2))
+    low, middle, high = errors.tensor_split(3)
+    means = {"low_noise": low.mean(), "middle": middle.mean(), "high_noise": high.mean()}
+    return {"loss": (gain * errors).mean(), **means}
+
+
 def denoiser_losses(
     model: nn.Module, schedule: DDPMScheduler, batch: Batch, alignment: float, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
-    """Losses of one batch: loss; the velocity's error at low, middle and high noise; the alignment, 0 when perfect."""
-    count, device = len(batch.latents), batch.latents.device
-    times = draw_times(count, rng).to(device)
-    stream = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    noise = torch.randn(batch.latents.shape, generator=stream, device=device)
-    noisy = schedule.add_noise(batch.latents, noise, times)
-    target = schedule.get_velocity(batch.latents, noise, times)
-    velocity, seen = model(noisy.contiguous(memory_format=torch.channels_last), times, batch.text)
-    kept = schedule.alphas_cumprod[times]
-    gain = 1 / (1 - kept).clamp(min=1e-6)  # the signal-to-noise ratio + 1: a velocity's error is never weightless
-    errors = ((velocity - target).square().mean(1) * batch.weights).mean((1, 2))
+    """Losses of one batch: those of the velocity; the alignment, 0 when perfect."""
+    noised = add_noise(schedule, batch.latents, rng)
+    velocity, seen = model(noised.noisy, noised.times, batch.text)
+    losses = velocity_losses(velocity, noised.velocity, batch.weights, noised.gain)
     distance = 1 - functional.cosine_similarity(seen, batch.features, dim=1).mean()
-    third = count // 3
-    return {
-        "loss": (gain.clamp(max=MIN_SNR) / gain * errors).mean() + alignment * distance,
-        "low_noise": errors[:third].mean(),
-        "middle": errors[third : 2 * third].mean(),
-        "high_noise": errors[2 * third :].mean(),
-        "alignment": distance,
-    }
+    return {**losses, "loss": losses["loss"] + alignment * distance, "alignment": distance}

@@ -56,6 +56,7 @@ class AutoencoderRecipe(Section):
     Attributes:
         head_weight: How many times more an absolute difference on the head counts.
         perceptual: Weight of the perceptual distance beside the absolute difference, after the rough phase.
+        told: Weight of the divergence of what the attribute network tells, after the rough phase.
         precision: Of the products after the rough phase.
     """
 
@@ -64,6 +65,7 @@ class AutoencoderRecipe(Section):
     helmets_read: Share
     head_weight: Rate
     perceptual: Rate
+    told: Annotated[float, Field(ge=0)]
     precision: Precision
     rough: LoopRecipe
     fine: LoopRecipe
@@ -88,6 +90,9 @@ class DenoiserRecipe(Section):
     Attributes:
         head_weight: How many times more an error on the head counts.
         processes: That learn together on a CPU, one thread each; a GPU is one process's.
+        learning: Of the denoiser that guidance asks twice.
+        guidance: Weakest and strongest that its copy learns to give at once.
+        guided: Of that copy, which ships.
     """
 
     widths: Widths
@@ -98,6 +103,8 @@ class DenoiserRecipe(Section):
     precision: Precision
     processes: Threads
     learning: LoopRecipe
+    guidance: tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]]
+    guided: LoopRecipe
 
 
 class Start(Section):
@@ -106,7 +113,8 @@ class Start(Section):
     Attributes:
         folder: A model folder that this training wrote.
         parts: Those to begin with. The attribute network, the text side and the judge are taken over as they are; the
-            autoencoder goes on with its fine phase; the denoiser begins with these weights.
+            autoencoder goes on with its fine phase; the denoiser begins with these weights. Both may have fewer latent
+            channels than the recipe asks for.
     """
 
     folder: Path

@@ -5,7 +5,8 @@ attributes   the network whose features others learn by   attributes.safetensors
 autoencoder  and its gate: are helmets still read?        vae/, autoencoder-*.csv
 text         tokenizer, text encoder, every caption       tokenizer/, text_encoder/, text.npy
 cache        latents and features of every portrait       world/NNNNN.latents.npy, world/NNNNN.features.npy
-denoiser     the long one                                 unet/, denoiser.csv
+denoiser     the long one                                 teacher/, denoiser.csv
+guidance     its copy that is told how strongly           unet/, guidance.csv
 judge        the network that measures                    judge.safetensors, judge.json
 folder       the parts as one pipeline, float16           the model folder, with learning.csv
 """
@@ -60,7 +61,8 @@ def run(recipe: Recipe, params: Path) -> None:
         ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
         ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, processes)),
         ("text", recipe.work / "text.npy", lambda: _learn_text(recipe)),
-        ("denoiser", recipe.work / "unet", lambda: _learn_denoiser(recipe, params, processes)),
+        ("denoiser", recipe.work / "teacher", lambda: _learn_denoiser(recipe, params, processes)),
+        ("guidance", recipe.work / "unet", lambda: run_team("guidance", params, processes)),
         ("judge", recipe.work / "judge.json", lambda: _learn_judge(recipe)),
     )
     console = Console(stderr=True)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from pipeline.embedded.autoencoder import Portraits, learn_autoencoder
 from pipeline.embedded.denoise import learn_denoiser
-from pipeline.embedded.recipe import load_recipe
+from pipeline.embedded.guidance import learn_guidance
+from pipeline.embedded.recipe import Recipe, load_recipe
 from pipeline.embedded.world import head_weights, open_world, world_prompts
+
+_DENOISERS: Mapping[str, Callable[[Recipe], None]] = {"denoiser": learn_denoiser, "guidance": learn_guidance}
 
 
 def run_team(step: str, params: Path, processes: int) -> None:
-    """Run ``autoencoder`` or ``denoiser`` in several processes of one thread each; one stays in this process.
+    """Run ``autoencoder``, ``denoiser`` or ``guidance`` in processes of one thread each; one stays in this process.
 
     Raises:
         subprocess.CalledProcessError: A process failed; what was learned is kept, and the next run goes on from there.
@@ -31,8 +35,8 @@ def join(step: str, params: Path) -> None:
     """Learn one step of the recipe in ``params``."""
     torch.set_num_threads(1)
     recipe = load_recipe(params)
-    if step == "denoiser":
-        learn_denoiser(recipe)
+    if step in _DENOISERS:
+        _DENOISERS[step](recipe)
         return
     prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
     shape, known = (recipe.height // 8, recipe.width // 8), slice(None, -recipe.world.held_out)

@@ -9,14 +9,16 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from pipeline.embedded.attributes import AttributeNet, save_attributes
+from pipeline.embedded.attributes import AttributeNet, save_attributes, to_input
 from pipeline.embedded.autoencoder import (
     Critic,
     Portraits,
     autoencoder_losses,
     build_autoencoder,
+    decode,
     encode,
     learn_autoencoder,
+    level_channels,
 )
 from pipeline.embedded.recipe import Recipe, load_recipe
 
@@ -44,7 +46,7 @@ def test_the_decoder_phase_changes_the_decoder_and_no_latent(root: Path, tmp_pat
         folders.append(AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False))
     first, second = folders
     np.testing.assert_array_equal(encode(first, PIXELS), encode(second, PIXELS))
-    assert first.config.scaling_factor == second.config.scaling_factor
+    assert first.config.scaling_factor == second.config.scaling_factor == 1
     assert not torch.equal(first.decoder.conv_out.weight, second.decoder.conv_out.weight)
 
 
@@ -59,14 +61,41 @@ def test_the_perceptual_distance_of_a_picture_to_itself_is_zero_wherever_it_is_d
         def decode(self, latents: torch.Tensor) -> object:
             return type("Decoded", (), {"sample": latents})()
 
-    critic = Critic(AttributeNet({"glasses": ("none", "thin")}).eval(), 1.0, "float32")
+    network = AttributeNet({"glasses": ("none", "thin")}).eval()
+    network.head.weight.data.mul_(1000)  # a network that is sure of something
+    critic = Critic(network, 1.0, 0.2, "float32")
     images, weights = torch.rand(2, 3, 32, 32) * 2 - 1, torch.ones(2, 32, 32)
     for seed in range(4):
         rng = np.random.default_rng(seed)
         losses = autoencoder_losses(Perfect(), critic, images, weights, rng)  # type: ignore[arg-type]
         assert float(losses["perceptual"].detach()) < 1e-6
+        assert float(losses["told"].detach()) < 1e-6
     worse = autoencoder_losses(build_autoencoder(4, (8, 8)), critic, images, weights, np.random.default_rng(1))
     assert float(worse["perceptual"].detach()) > 0.01
+    assert float(worse["told"].detach()) > 1e-5
+    parts = ("absolute", "perceptual", "told")
+    absolute, perceptual, told = (float(worse[name].detach()) for name in parts)
+    divergence = 1e-6 * float(worse["divergence"].detach())
+    assert float(worse["loss"].detach()) == pytest.approx(absolute + perceptual + 0.2 * told + divergence, rel=1e-4)
+
+
+def test_levelled_channels_have_mean_0_and_variance_1_and_decode_to_the_same() -> None:
+    torch.manual_seed(3)
+    autoencoder = build_autoencoder(4, (8, 8)).eval()
+    with torch.no_grad():
+        autoencoder.quant_conv.weight[1] *= 20
+        autoencoder.quant_conv.bias[2] += 3
+        before = autoencoder.encode(to_input(PIXELS)).latent_dist
+    pixels = decode(autoencoder, encode(autoencoder, PIXELS))
+    level_channels(autoencoder, encode(autoencoder, PIXELS))
+    levelled = encode(autoencoder, PIXELS).astype(np.float32)
+    np.testing.assert_allclose(levelled.mean((0, 2, 3)), 0, atol=0.01)
+    np.testing.assert_allclose(levelled.std((0, 2, 3)), 1, atol=0.01)
+    assert np.abs(decode(autoencoder, levelled.astype(np.float16)).astype(int) - pixels.astype(int)).max() <= 1
+    with torch.no_grad():
+        after = autoencoder.encode(to_input(PIXELS)).latent_dist
+    noise = [given.std.mean((0, 2, 3)) / given.mean.std((0, 2, 3)) for given in (before, after)]
+    torch.testing.assert_close(noise[0], noise[1], rtol=0.01, atol=0)  # as loud beside its signal as it was
 
 
 def test_differences_count_where_the_weights_lie() -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from pipeline.embedded import steps
 from pipeline.embedded.recipe import load_recipe
+from pipeline.embedded.widen import TOLD
 from pipeline.errors import ModelError, ParamsError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -38,6 +39,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
             "widths": [8, 8, 8, 8],
             "head_weight": 2.0,
             "perceptual": 0.3,
+            "told": 0.1,
             "precision": "float32",
             "helmets_read": 0.0,
             "rough": LEARNING,
@@ -62,6 +64,8 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
             "precision": "float32",
             "processes": 1,
             "learning": LEARNING,
+            "guidance": [1.0, 5.0],
+            "guided": {**LEARNING, "learning_rate": 0.1},
         },
     }
 
@@ -80,9 +84,15 @@ def test_a_recipe_becomes_a_folder_that_the_stock_pipeline_opens(values: dict[st
     model = tmp_path / "model"
     pipe = StableDiffusionPipeline.from_pretrained(model)
     pipe.set_progress_bar_config(disable=True)
-    picture = pipe("a rider", width=96, height=128, num_inference_steps=2, output_type="np").images[0]
-    assert picture.shape == (128, 96, 3)
-    assert np.isfinite(picture).all()
+    setting = {"width": 96, "height": 128, "num_inference_steps": 2, "output_type": "np"}
+    pictures = [
+        pipe("a rider", guidance_scale=scale, generator=torch.Generator().manual_seed(1), **setting).images[0]
+        for scale in (1.0, 4.0)
+    ]
+    assert pictures[0].shape == (128, 96, 3)
+    assert np.isfinite(pictures).all()
+    assert pipe.unet.config.time_cond_proj_dim is not None
+    assert np.abs(pictures[0] - pictures[1]).max() > 0
     assert (model / "learning.csv").read_text(encoding="utf-8").startswith("step,loss,low_noise,middle,high_noise,")
     assert 0 <= yaml.safe_load((tmp_path / "work" / "judge.json").read_text(encoding="utf-8"))["helmet"] <= 1
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").rglob("*") if file.is_file()}
@@ -98,13 +108,14 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
     still = {**LEARNING, "learning_rate": 1e-12}
     start = {"folder": str(tmp_path / "model"), "parts": ["attributes", "text", "autoencoder", "denoiser", "judge"]}
     values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": start}
-    values["denoiser"] = {**values["denoiser"], "learning": still}  # type: ignore[dict-item]
+    values["denoiser"] = {**values["denoiser"], "learning": still, "guided": still}  # type: ignore[dict-item]
     values["autoencoder"] = {**values["autoencoder"], "fine": still, "decoder": still}  # type: ignore[dict-item]
     path = write(values, tmp_path)
     steps.run(load_recipe(path), path)
     for name in ("vae/diffusion_pytorch_model", "text_encoder/model", "unet/diffusion_pytorch_model", "judge"):
         first, second = (load_file(tmp_path / model / f"{name}.safetensors") for model in ("model", "second"))
-        assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first), name
+        assert all((first[key] - second[key]).abs().max() < 1e-3 for key in first if key != TOLD), name
+    assert "told" in (tmp_path / "again" / "autoencoder-fine.csv").read_text(encoding="utf-8")
     logs = sorted(file.name for file in (tmp_path / "again").glob("autoencoder-*.csv"))
     assert logs == ["autoencoder-decoder.csv", "autoencoder-fine.csv"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from pipeline.diffusion import loading, sampling
 from pipeline.errors import ModelError, ParamsError, PolicyError
@@ -19,7 +20,7 @@ from pipeline.generators import Draw, Picture, stable_diffusion
 from pipeline.generators.stable_diffusion import Params
 from pipeline.params import load_params
 from pipeline.sections import load_section
-from tests.pipeline.tiny_diffusion import prompt, save_tiny, save_tiny_xl, tiny_preset
+from tests.pipeline.tiny_diffusion import build_unet, prompt, save_tiny, save_tiny_xl, tiny_preset
 
 # diffusers hands numpy a tensor whose __array__ has no copy keyword yet
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -113,6 +114,36 @@ def test_a_pipeline_with_two_text_encoders_draws(tmp_path: Path) -> None:
 def test_without_guidance_a_pipeline_draws(model_folder: Path) -> None:
     draw = stable_diffusion.create(with_preset(model_folder, guidance=0.0, scheduler="own", steps=1))
     assert np.isfinite(next(draw([prompt(1)])).pixels).all()
+
+
+@pytest.fixture
+def told_folder(tmp_path: Path) -> Path:
+    """A Stable Diffusion whose UNet is told its guidance."""
+    folder = save_tiny(tmp_path)
+    torch.manual_seed(1)
+    build_unet(time_cond_proj_dim=16).save_pretrained(folder / "unet")
+    return folder
+
+
+def test_a_model_that_is_told_its_guidance_is_asked_once_a_step(
+    told_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    whole = UNet2DConditionModel.forward
+    monkeypatch.setattr(
+        "diffusers.UNet2DConditionModel.forward",
+        lambda model, noisy, *given, **named: asked.append(len(noisy)) or whole(model, noisy, *given, **named),
+    )
+    weak, strong = (
+        next(stable_diffusion.create(with_preset(told_folder, guidance=scale))([prompt(1)])).pixels for scale in (1, 5)
+    )
+    assert set(asked) == {1}
+    assert np.abs(weak - strong).max() > 1e-4
+
+
+def test_a_negative_prompt_is_refused_where_guidance_is_told(told_folder: Path) -> None:
+    with pytest.raises(ParamsError, match=r"negative_prompt: 'fog'; expected an empty one: .* is told its guidance"):
+        stable_diffusion.create(with_preset(told_folder, negative_prompt="fog"))
 
 
 def test_a_model_whose_weights_are_nan_is_seen(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
