@@ -82,7 +82,7 @@ class Portraits:
 
     Attributes:
         pixels: uint8 (N, H, W, 3).
-        weights: float32 (N, H/8, W/8), of mean 1: how much a difference counts at each place.
+        weights: float32 (N, H/n, W/n) for some n, of mean 1: how much a difference counts at each place.
     """
 
     pixels: NDArray[np.uint8]
@@ -92,7 +92,8 @@ class Portraits:
         """Draw images, float32 (count, 3, H, W) in -1..1, and weights, float32 (count, H, W)."""
         rows = np.sort(rng.integers(0, len(self.pixels), count))
         weights = torch.from_numpy(self.weights[rows]).to(device)
-        return to_input(self.pixels[rows], device), weights.repeat_interleave(8, 1).repeat_interleave(8, 2)
+        times = self.pixels.shape[1] // self.weights.shape[1]
+        return to_input(self.pixels[rows], device), weights.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
 def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:

@@ -39,12 +39,13 @@ class Cache:
     """
 
     def __init__(self, recipe: Recipe, scale: float, device: torch.device) -> None:
+        how = recipe.denoiser
         prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
         self.count = len(prompts) - recipe.world.held_out
         latents, features = read_cache(recipe.work / "world", self.count)
         texts, empty = (np.load(recipe.work / f"{name}.npy", mmap_mode="c") for name in ("text", "empty"))
-        weights = head_weights(prompts[: self.count], latents.shape[2:], recipe.denoiser.head_weight)
-        self._scale, self._dropout, self._device = scale, recipe.denoiser.caption_dropout, device
+        weights = head_weights(prompts[: self.count], latents.shape[2:], how.head_weight, how.eye_weight)
+        self._scale, self._dropout, self._device = scale, how.caption_dropout, device
         self.latents, self.features, self._texts, empty, self._weights = (
             torch.from_numpy(values).to(device) for values in (latents, features, texts, empty, weights)
         )

@@ -55,6 +55,7 @@ class AutoencoderRecipe(Section):
 
     Attributes:
         head_weight: How many times more an absolute difference on the head counts.
+        eye_weight: How many times more one counts at the eyes, where glasses are.
         perceptual: Weight of the perceptual distance beside the absolute difference, after the rough phase.
         told: Weight of the divergence of what the attribute network tells, after the rough phase.
         precision: Of the products after the rough phase.
@@ -64,6 +65,7 @@ class AutoencoderRecipe(Section):
     widths: Widths
     helmets_read: Share
     head_weight: Rate
+    eye_weight: Rate
     perceptual: Rate
     told: Annotated[float, Field(ge=0)]
     precision: Precision
@@ -89,6 +91,7 @@ class DenoiserRecipe(Section):
 
     Attributes:
         head_weight: How many times more an error on the head counts.
+        eye_weight: How many times more one counts at the eyes.
         processes: That learn together on a CPU, one thread each; a GPU is one process's.
         learning: Of the denoiser that guidance asks twice.
         guidance: Weakest and strongest that its copy learns to give at once.
@@ -99,6 +102,7 @@ class DenoiserRecipe(Section):
     layers: Positive
     caption_dropout: Share
     head_weight: Rate
+    eye_weight: Rate
     alignment: Annotated[float, Field(ge=0)]
     precision: Precision
     processes: Threads

@@ -39,8 +39,8 @@ def join(step: str, params: Path) -> None:
         _DENOISERS[step](recipe)
         return
     prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
-    shape, known = (recipe.height // 8, recipe.width // 8), slice(None, -recipe.world.held_out)
-    weights = head_weights(prompts[known], shape, recipe.autoencoder.head_weight)
+    shape, known = (recipe.height // 2, recipe.width // 2), slice(None, -recipe.world.held_out)
+    weights = head_weights(prompts[known], shape, recipe.autoencoder.head_weight, recipe.autoencoder.eye_weight)
     learn_autoencoder(recipe, Portraits(open_world(prompts, recipe.work / "world").pixels[known], weights))
 
 

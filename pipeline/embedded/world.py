@@ -104,15 +104,28 @@ def code_factors(prompts: Sequence[Prompt], factors: Factors | None = None) -> t
     return factors, codes
 
 
-def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], weight: float) -> NDArray[np.float32]:
-    """Say where each portrait's head is: float32 (N, height, width) of mean 1, ``weight`` times higher on the head."""
+def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], head: float, eyes: float) -> NDArray[np.float32]:
+    """Say where each portrait's head and eyes are, on a grid over the picture.
+
+    Args:
+        prompts: The portraits.
+        shape: (height, width) of the grid.
+        head: How many times more the head weighs than the rest.
+        eyes: How many times more the eyes weigh than the rest, and all that glasses cover.
+
+    Returns:
+        float32 (N, height, width), each portrait's of mean 1.
+    """
     height, width = shape
     down, right = np.mgrid[0.5:height, 0.5:width]
     maps = np.empty((len(prompts), height, width), np.float32)
     for number, prompt in enumerate(prompts):
-        (x, y), unit = strike(prompt.factors["framing"], prompt.seed).pixels((width, height))
-        inside = ((right - x) / (1.3 * unit)) ** 2 + ((down - y + 0.3 * unit) / (1.6 * unit)) ** 2 < 1
-        maps[number] = 1 + (weight - 1) * inside
+        pose = strike(prompt.factors["framing"], prompt.seed)
+        (x, y), unit = pose.pixels((width, height))
+        across, along = pose.turn.on_face(0.0, 0.02)
+        on_head = ((right - x) / (1.3 * unit)) ** 2 + ((down - y + 0.3 * unit) / (1.6 * unit)) ** 2 < 1
+        looks = ((right - x) / unit - across) ** 2 / 0.85**2 + ((down - y) / unit - along) ** 2 / 0.35**2 < 1
+        maps[number] = np.where(looks, eyes, np.where(on_head, head, 1))
     maps /= maps.mean((1, 2), keepdims=True)
     return maps
 

@@ -50,8 +50,20 @@ def test_codes_of_other_prompts_keep_the_order_they_were_given(prompts: list[Pro
 
 
 def test_the_head_weighs_more_and_all_weights_average_one(prompts: list[Prompt]) -> None:
-    maps = head_weights(prompts, (16, 12), 3.0)
+    maps = head_weights(prompts, (16, 12), 3.0, 3.0)
     np.testing.assert_allclose(maps.mean((1, 2)), 1, rtol=1e-5)
     for prompt, weights in zip(prompts, maps, strict=True):
         assert weights.max() == pytest.approx(3 * weights.min()), prompt.factors["framing"]
         assert weights[-1].max() < weights.max()  # the chest is not the head
+
+
+def test_the_eyes_weigh_most_and_lie_on_the_head(prompts: list[Prompt]) -> None:
+    for shape in ((64, 48), (16, 12)):
+        maps = head_weights(prompts, shape, 3.0, 12.0)
+        np.testing.assert_allclose(maps.mean((1, 2)), 1, rtol=1e-5)
+        for prompt, weights in zip(prompts, maps, strict=True):
+            eyes = weights == weights.max()
+            assert weights.max() == pytest.approx(12 * weights.min()), prompt.factors["framing"]
+            assert 0 < eyes.mean() < 0.2
+            rows, columns = np.nonzero(eyes)
+            assert weights[max(rows.min() - 1, 0), int(columns.mean())] == pytest.approx(3 * weights.min())
