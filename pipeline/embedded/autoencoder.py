@@ -47,13 +47,13 @@ class Critic:
     Attributes:
         network: It.
         weight: How much their distance counts beside the absolute difference.
-        told: How much it counts that it tells something else.
+        told: Factor -> how much it counts that it tells something else.
         precision: Of the products.
     """
 
     network: AttributeNet
     weight: float
-    told: float
+    told: Mapping[str, float]
     precision: str
 
 
@@ -71,8 +71,8 @@ def autoencoder_losses(
     divergence = posterior.kl().mean()
     loss, perceptual, told = absolute + DIVERGENCE * divergence, torch.zeros(()), torch.zeros(())
     if critic is not None:
-        perceptual, told = _criticise(critic.network, *_displace(decoded, images, rng))
-        loss = loss + critic.weight * perceptual + critic.told * told
+        perceptual, told = _criticise(critic, *_displace(decoded, images, rng))
+        loss = loss + critic.weight * perceptual + told
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual, "told": told}
 
 
@@ -177,23 +177,25 @@ def decode(autoencoder: AutoencoderKL, latents: NDArray[np.float16], batch_size:
     return np.concatenate(parts)
 
 
-def _criticise(network: AttributeNet, decoded: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Tell the distance of the features, and the Kullback-Leibler divergence of what is told, summed over factors."""
+def _criticise(critic: Critic, decoded: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell the distance of the features, and the weighted sum of the Kullback-Leibler divergences of what is told."""
+    network = critic.network
     with torch.no_grad():
         wanted = network.features(images)
+        truth = network.read(wanted[-1])
     found = network.features(decoded)
+    told = network.read(found[-1])
     distances = [
         (functional.normalize(maps, dim=1) - functional.normalize(want, dim=1)).square().sum(1).mean()
         for maps, want in zip(found, wanted, strict=True)
     ]
-    told, truth = (
-        [values.float().log_softmax(1) for values in network.read(maps[-1]).values()] for maps in (found, wanted)
-    )
-    divergences = [
-        functional.kl_div(values, true, reduction="batchmean", log_target=True)
-        for values, true in zip(told, truth, strict=True)
-    ]
-    return torch.stack(distances).sum(), torch.stack(divergences).sum()
+    divergences = [weight * _divergence(told[name], truth[name]) for name, weight in critic.told.items()]
+    return torch.stack(distances).sum(), sum(divergences, torch.zeros((), device=images.device))
+
+
+def _divergence(told: Tensor, truth: Tensor) -> Tensor:
+    told, truth = (logits.float().log_softmax(1) for logits in (told, truth))
+    return functional.kl_div(told, truth, reduction="batchmean", log_target=True)
 
 
 def _displace(decoded: Tensor, images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ class AutoencoderRecipe(Section):
         head_weight: How many times more an absolute difference on the head counts.
         eye_weight: How many times more one counts at the eyes, where glasses are.
         perceptual: Weight of the perceptual distance beside the absolute difference, after the rough phase.
-        told: Weight of the divergence of what the attribute network tells, after the rough phase.
+        told: Factor -> weight of the divergence of what the attribute network tells of it, after the rough phase.
         precision: Of the products after the rough phase.
     """
 
@@ -67,7 +67,7 @@ class AutoencoderRecipe(Section):
     head_weight: Rate
     eye_weight: Rate
     perceptual: Rate
-    told: Annotated[float, Field(ge=0)]
+    told: dict[str, Rate]
     precision: Precision
     rough: LoopRecipe
     fine: LoopRecipe

@@ -30,7 +30,7 @@ def recipe_of(root: Path, work: Path, decoder_steps: int) -> Recipe:
     recipe = load_recipe(root / "pipeline" / "embedded" / "params.yaml")
     short = recipe.autoencoder.fine.model_copy(update={"steps": 1, "batch_size": 2})
     decoder = short.model_copy(update={"steps": decoder_steps, "learning_rate": 0.01, "warmup_steps": 1})
-    sizes = {"widths": (8, 8, 8, 8), "rough": short, "fine": short, "decoder": decoder}
+    sizes = {"widths": (8, 8, 8, 8), "told": {"glasses": 0.1}, "rough": short, "fine": short, "decoder": decoder}
     work.mkdir()
     torch.manual_seed(3)
     save_attributes(AttributeNet({"glasses": ("none", "thin")}), work / "attributes.safetensors")
@@ -63,7 +63,7 @@ def test_the_perceptual_distance_of_a_picture_to_itself_is_zero_wherever_it_is_d
 
     network = AttributeNet({"glasses": ("none", "thin")}).eval()
     network.head.weight.data.mul_(1000)  # a network that is sure of something
-    critic = Critic(network, 1.0, 0.2, "float32")
+    critic = Critic(network, 1.0, {"glasses": 0.2}, "float32")
     images, weights = torch.rand(2, 3, 32, 32) * 2 - 1, torch.ones(2, 32, 32)
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def test_the_perceptual_distance_of_a_picture_to_itself_is_zero_wherever_it_is_d
     parts = ("absolute", "perceptual", "told")
     absolute, perceptual, told = (float(worse[name].detach()) for name in parts)
     divergence = 1e-6 * float(worse["divergence"].detach())
-    assert float(worse["loss"].detach()) == pytest.approx(absolute + perceptual + 0.2 * told + divergence, rel=1e-4)
+    assert float(worse["loss"].detach()) == pytest.approx(absolute + perceptual + told + divergence, rel=1e-4)
 
 
 def test_levelled_channels_have_mean_0_and_variance_1_and_decode_to_the_same() -> None:

@@ -40,7 +40,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
             "head_weight": 2.0,
             "eye_weight": 8.0,
             "perceptual": 0.3,
-            "told": 0.1,
+            "told": {"glasses": 0.1},
             "precision": "float32",
             "helmets_read": 0.0,
             "rough": LEARNING,
