@@ -41,6 +41,8 @@ def write_folder(pipe: StableDiffusionPipeline, out: Path) -> None:
     for path in partial.rglob("*.safetensors"):
         path.chmod(0o644)
     _open_as_float32(partial / "text_encoder" / "config.json")
+    for part in ("unet", "vae"):
+        _forget_origin(partial / part / "config.json")
     for old in out.iterdir() if out.is_dir() else ():
         if old.is_file() and not (partial / old.name).exists():
             shutil.copy2(old, partial / old.name)
@@ -52,3 +54,10 @@ def _open_as_float32(config: Path) -> None:
     """Asked for no precision, transformers opens what a file holds and diffusers float32: make them agree."""
     values = json.loads(config.read_text(encoding="utf-8"))
     config.write_text(json.dumps({**values, "dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _forget_origin(config: Path) -> None:
+    """Drop the path that a part was read from, which diffusers notes: it means nothing on another machine."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

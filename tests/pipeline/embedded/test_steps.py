@@ -94,6 +94,7 @@ def test_a_recipe_becomes_a_folder_that_the_stock_pipeline_opens(values: dict[st
     assert pictures[0].shape == (128, 96, 3)
     assert np.isfinite(pictures).all()
     assert pipe.unet.config.time_cond_proj_dim is not None
+    assert not [config for config in model.rglob("*.json") if str(tmp_path) in config.read_text(encoding="utf-8")]
     assert np.abs(pictures[0] - pictures[1]).max() > 0
     assert (model / "learning.csv").read_text(encoding="utf-8").startswith("step,loss,low_noise,middle,high_noise,")
     assert 0 <= yaml.safe_load((tmp_path / "work" / "judge.json").read_text(encoding="utf-8"))["helmet"] <= 1
