@@ -110,9 +110,8 @@ def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
         autoencoder = build_autoencoder(how.latent_channels, how.widths).to(device)
         autoencoder = _phase(autoencoder, None, portraits, how.rough, work / "autoencoder-rough")
     else:
-        autoencoder = AutoencoderKL.from_pretrained(begun / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
-        if autoencoder.config.latent_channels < how.latent_channels:
-            autoencoder = widen_autoencoder(autoencoder, build_autoencoder(how.latent_channels, how.widths))
+        taken = AutoencoderKL.from_pretrained(begun / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
+        autoencoder = widen_autoencoder(taken, build_autoencoder(how.latent_channels, how.widths))
         autoencoder.to(device).to(memory_format=torch.channels_last)
     network = load_attributes(work / "attributes.safetensors").requires_grad_(False).to(device)
     critic = Critic(network, how.perceptual, how.told, how.precision)

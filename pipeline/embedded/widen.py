@@ -15,7 +15,7 @@ TOLD = "time_embedding.cond_proj.weight"  # how an embedding of the guidance joi
 
 
 def widen_autoencoder(old: AutoencoderKL, new: AutoencoderKL) -> AutoencoderKL:
-    """Copy ``old`` into ``new``, randomly initialised and alike but for its more latent channels; returns ``new``."""
+    """Copy ``old`` into ``new``, random, alike, with as many latent channels or more; returns ``new``."""
     before, after = old.config.latent_channels, new.config.latent_channels
     weights = {name: value.clone() for name, value in old.state_dict().items()}
     fresh = new.state_dict()
@@ -40,7 +40,7 @@ def widen_autoencoder(old: AutoencoderKL, new: AutoencoderKL) -> AutoencoderKL:
 
 
 def widen_denoiser(old: UNet2DConditionModel, new: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Copy ``old`` into ``new``, randomly initialised and alike but for more latent channels; returns ``new``.
+    """Copy ``old`` into ``new``, random, alike, with as many latent channels or more; returns ``new``.
 
     Where ``new`` is told its guidance and ``old`` was not, it does not heed it yet; the other way round that is lost.
     """

@@ -25,6 +25,13 @@ def test_a_wider_autoencoder_does_what_it_did_and_reads_more() -> None:
     assert (after.logvar[:, 4:] < -5).all()
 
 
+def test_an_autoencoder_of_the_same_size_is_copied() -> None:
+    torch.manual_seed(1)
+    old = build_autoencoder(4, (8, 8))
+    copied = widen_autoencoder(old, build_autoencoder(4, (8, 8))).state_dict()
+    assert all(torch.equal(copied[name], value) for name, value in old.state_dict().items())
+
+
 def test_what_a_wider_autoencoder_reads_anew_it_can_learn_to_use() -> None:
     torch.manual_seed(1)
     new = widen_autoencoder(build_autoencoder(4, (8, 8)), build_autoencoder(6, (8, 8)))
