@@ -22,6 +22,8 @@ from pipeline.verifiers import Seen, Verify, find_telling, no_opinion
 EMBEDDED = "embedded"
 SIZE = PreprocessSpec(input_size=(128, 96), fit="crop")
 """The pictures it learned from."""
+BATCH = 50
+"""Always looked at so many at once, blank ones among them: some processors round by the size of a batch."""
 
 
 class Params(Section):
@@ -47,16 +49,24 @@ def create(params: Params, policy: Policy) -> Verify:
         raise ModelError(f"params.yaml curate.attributes.weights: {path}: no attribute network: {error}") from error
     telling = find_telling(policy, network.factors)
 
-    def verify(pictures: Sequence[Pixels]) -> Seen:
-        batch = to_input(np.stack([fit(picture, SIZE) for picture in pictures]))
+    def look(pictures: Sequence[Pixels]) -> Seen:
+        pixels, count = np.zeros((BATCH, *SIZE.input_size, 3), np.uint8), len(pictures)
+        pixels[:count] = [fit(picture, SIZE) for picture in pictures]
+        batch = to_input(pixels)
         with torch.inference_mode():
             maps, mirrored = (network.features(view)[-1] for view in (batch, batch.flip(3)))
-            features = (network.pool(maps) + network.pool(mirrored.flip(3))) / 2
+            features = ((network.pool(maps) + network.pool(mirrored.flip(3))) / 2)[:count].numpy()
             if telling is None:
-                return Seen(no_opinion(len(pictures), policy), features.numpy())
+                return Seen(no_opinion(count, policy), features)
             told = [network.read(view)[telling.name].log_softmax(1) for view in (maps, mirrored)]
-            probabilities = (told[0] + told[1]).div(2).softmax(1).numpy()
-        return Seen(telling.pool(network.factors[telling.name], probabilities), features.numpy())
+            probabilities = (told[0] + told[1]).div(2).softmax(1)[:count].numpy()
+        return Seen(telling.pool(network.factors[telling.name], probabilities), features)
+
+    def verify(pictures: Sequence[Pixels]) -> Seen:
+        seen = [look(pictures[first : first + BATCH]) for first in range(0, len(pictures), BATCH)]
+        return Seen(
+            np.concatenate([each.probabilities for each in seen]), np.concatenate([each.features for each in seen])
+        )
 
     return verify
 

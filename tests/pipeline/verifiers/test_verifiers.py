@@ -101,8 +101,7 @@ def test_the_network_that_comes_with_gossamer_knows_rendered_portraits(policy: P
     assert answers.shape == (120, 2)
     np.testing.assert_allclose(answers.sum(1), 1)
     assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.9
-    few = verify(drawn(prompts[:7])).probabilities
-    np.testing.assert_allclose(few, answers[:7], rtol=0, atol=1e-6)  # some processors round by the size of a batch
+    np.testing.assert_array_equal(verify(drawn(prompts[:7])).probabilities, answers[:7])
 
 
 def test_pictures_of_another_size_are_fitted(root: Path) -> None:
