@@ -71,7 +71,7 @@ def autoencoder_losses(
     divergence = posterior.kl().mean()
     loss, perceptual, told = absolute + DIVERGENCE * divergence, torch.zeros(()), torch.zeros(())
     if critic is not None:
-        perceptual, told = _criticise(critic, *_displace(decoded, images, rng))
+        perceptual, told = _criticise(critic, *displace(decoded, images, rng))
         loss = loss + critic.weight * perceptual + told
     return {"loss": loss, "absolute": absolute, "divergence": divergence, "perceptual": perceptual, "told": told}
 
@@ -188,8 +188,21 @@ def _criticise(critic: Critic, decoded: Tensor, images: Tensor) -> tuple[Tensor,
         (functional.normalize(maps, dim=1) - functional.normalize(want, dim=1)).square().sum(1).mean()
         for maps, want in zip(found, wanted, strict=True)
     ]
-    divergences = [weight * _divergence(told[name], truth[name]) for name, weight in critic.told.items()]
-    return torch.stack(distances).sum(), sum(divergences, torch.zeros((), device=images.device))
+    return torch.stack(distances).sum(), _diverge(critic, told, truth)
+
+
+def tell_apart(critic: Critic, drawn: Tensor, images: Tensor) -> Tensor:
+    """How far what the critic tells of ``drawn``, float32 (N, 3, H, W) in -1..1, is from what it tells of ``images``.
+
+    The weighted sum of the factors' Kullback-Leibler divergences.
+    """
+    with torch.no_grad():
+        truth = critic.network(images)
+    return _diverge(critic, critic.network(drawn), truth)
+
+
+def _diverge(critic: Critic, told: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack([weight * _divergence(told[name], truth[name]) for name, weight in critic.told.items()]).sum()
 
 
 def _divergence(told: Tensor, truth: Tensor) -> Tensor:
@@ -197,7 +210,7 @@ def _divergence(told: Tensor, truth: Tensor) -> Tensor:
     return functional.kl_div(told, truth, reduction="batchmean", log_target=True)
 
 
-def _displace(decoded: Tensor, images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def displace(decoded: Tensor, images: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Shift and mirror both alike: strided features always read at the same places leave a grid in what is decoded."""
     shift = rng.integers(-8, 8, 2).tolist()
     both = [pictures.roll(shift, (2, 3)) for pictures in (decoded, images)]

@@ -26,11 +26,16 @@ def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiff
         text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder", dtype=torch.float32),
         tokenizer=CLIPTokenizer.from_pretrained(work / "tokenizer"),
         unet=unet or UNet2DConditionModel.from_pretrained(work / "unet", dtype=torch.float32, low_cpu_mem_usage=False),
-        scheduler=DPMSolverMultistepScheduler.from_config(build_noise_schedule().config, algorithm_type="dpmsolver++"),
+        scheduler=build_sampler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def build_sampler() -> DPMSolverMultistepScheduler:
+    """The sampler that ships: DPM-Solver++ 2M with trailing steps."""
+    return DPMSolverMultistepScheduler.from_config(build_noise_schedule().config, algorithm_type="dpmsolver++")
 
 
 def write_folder(pipe: StableDiffusionPipeline, out: Path) -> None:

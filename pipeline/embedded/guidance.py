@@ -4,7 +4,7 @@ The first stage of Meng et al., "On Distillation of Guided Diffusion Models" (CV
 to give at once what the denoiser gives with guidance, at any strength of a range. It is told the strength as a part of
 its time embedding, where ``StableDiffusionPipeline`` puts its ``guidance_scale`` if a UNet asks for it.
 
-Reads the cache and teacher/ of the work folder; writes guidance.pt, guidance.csv and, at the end, unet/.
+Reads the cache and teacher/ of the work folder; writes guidance.pt, guidance.csv and, at the end, guided/.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ def embed_guidance(strengths: Tensor, length: int) -> Tensor:
     embed = StableDiffusionPipeline.get_guidance_scale_embedding
     embedded: Tensor = embed(None, strengths - 1, embedding_dim=length)
     return embedded
+
+
+def draw_strengths(bounds: tuple[float, float], count: int, rng: np.random.Generator) -> Tensor:
+    """Draw guidance scales between ``bounds``, even in their logarithms: float32 (count,)."""
+    weakest, strongest = np.log(bounds)
+    return torch.from_numpy(np.exp(rng.uniform(weakest, strongest, count))).float()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,13 @@ def learn_guidance(recipe: Recipe) -> None:
     for model in (teacher, student):
         plain_attention(model)
     pair = Pair(student, teacher, cache.empty)
-    weakest, strongest = np.log(how.guidance)
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         batch = cache.draw(how.guided.batch_size, rng)
-        strengths = torch.from_numpy(np.exp(rng.uniform(weakest, strongest, how.guided.batch_size))).float().to(device)
+        strengths = draw_strengths(how.guidance, how.guided.batch_size, rng).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=how.precision == "bfloat16"):
             return guided_losses(pair, schedule, batch, strengths, rng)
 
     learned = run_loop(nn.ModuleDict({"student": student}), step_loss, how.guided, recipe.work / "guidance")["student"]
     assert isinstance(learned, UNet2DConditionModel)
-    learned.cpu().half().save_pretrained(recipe.work / "unet")
+    learned.cpu().half().save_pretrained(recipe.work / "guided")

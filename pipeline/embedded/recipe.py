@@ -14,7 +14,7 @@ from pipeline.sections import Positive, Section, Seed, Share, Threads
 Rate = Annotated[float, Field(gt=0)]
 Widths = tuple[Positive, ...]
 Precision = Literal["bfloat16", "float32"]  # of matrix products and convolutions
-Part = Literal["attributes", "text", "autoencoder", "denoiser", "judge"]
+Part = Literal["attributes", "text", "autoencoder", "denoiser", "guided", "judge"]
 
 
 class WorldRecipe(Section):
@@ -86,6 +86,21 @@ class TextRecipe(Section):
     seed: Seed
 
 
+class RewardRecipe(Section):
+    """How the denoiser that ships learns from what is read in its pictures.
+
+    Attributes:
+        told: Factor -> weight of the divergence of what the reader tells of it.
+        pull: Weight of the distance from the denoiser as it was.
+        steps: Fewest and most steps in which pictures are drawn.
+    """
+
+    told: dict[str, Rate]
+    pull: Annotated[float, Field(ge=0)]
+    steps: tuple[Annotated[int, Field(ge=2)], Positive]
+    learning: LoopRecipe
+
+
 class DenoiserRecipe(Section):
     """Sizes of the denoiser and how it is learned.
 
@@ -95,7 +110,8 @@ class DenoiserRecipe(Section):
         processes: That learn together on a CPU, one thread each; a GPU is one process's.
         learning: Of the denoiser that guidance asks twice.
         guidance: Weakest and strongest that its copy learns to give at once.
-        guided: Of that copy, which ships.
+        guided: Of that copy.
+        reward: Of that copy, which ships then.
     """
 
     widths: Widths
@@ -109,6 +125,7 @@ class DenoiserRecipe(Section):
     learning: LoopRecipe
     guidance: tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]]
     guided: LoopRecipe
+    reward: RewardRecipe
 
 
 class Start(Section):
@@ -118,7 +135,8 @@ class Start(Section):
         folder: A model folder that this training wrote.
         parts: Those to begin with. The attribute network, the text side and the judge are taken over as they are; the
             autoencoder goes on with its fine phase; the denoiser begins with these weights. Both may have fewer latent
-            channels than the recipe asks for.
+            channels than the recipe asks for. "guided" takes over the autoencoder and the denoiser, and goes on with
+            the latter's reward at once.
     """
 
     folder: Path
@@ -126,6 +144,10 @@ class Start(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Start:
+        if "guided" in self.parts and {"denoiser", "autoencoder"} & set(self.parts):
+            raise ValueError(
+                "parts: guided beside autoencoder or denoiser; expected one or the other: it is both, learned"
+            )
         if "denoiser" in self.parts and "autoencoder" not in self.parts:
             raise ValueError("parts: denoiser without autoencoder; expected both: it knows no other's latents")
         return self
@@ -148,6 +170,7 @@ class Recipe(Section):
     height: Annotated[int, Field(multiple_of=8, gt=0)]
     world: WorldRecipe
     attributes: AttributeRecipe
+    reader: AttributeRecipe
     judge: AttributeRecipe
     autoencoder: AutoencoderRecipe
     text: TextRecipe

@@ -4,9 +4,11 @@ world        rendered portraits of every caption          world/NNNNN.npy
 attributes   the network whose features others learn by   attributes.safetensors
 autoencoder  and its gate: are helmets still read?        vae/, autoencoder-*.csv
 text         tokenizer, text encoder, every caption       tokenizer/, text_encoder/, text.npy
-cache        latents and features of every portrait       world/NNNNN.latents.npy, world/NNNNN.features.npy
-denoiser     the long one                                 teacher/, denoiser.csv
-guidance     its copy that is told how strongly           unet/, guidance.csv
+guided       latents and features of every portrait,      world/NNNNN.latents.npy, world/NNNNN.features.npy
+             the long one, the denoiser,                  teacher/, denoiser.csv
+             and its copy that is told how strongly       guided/, guidance.csv
+reader       the network that tells                       reader.safetensors
+reward       that copy, taught by what its pictures tell  unet/, reward.csv
 judge        the network that measures                    judge.safetensors, judge.json
 folder       the parts as one pipeline, float16           the model folder, with learning.csv
 """
@@ -14,7 +16,7 @@ folder       the parts as one pipeline, float16           the model folder, with
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +40,11 @@ from pipeline.embedded.world import World, code_factors, draw_world, open_world,
 from pipeline.errors import ModelError, ParamsError
 from pipeline.records import Prompt, write_json
 
-_TAKEN_OVER = {
-    "attributes": ("attributes.safetensors",),
-    "text": ("tokenizer", "text_encoder"),
-    "judge": ("judge.safetensors",),
+_TAKEN_OVER: Mapping[str, Mapping[str, str]] = {  # part -> what it is called in a model folder -> in a work folder
+    "attributes": {"attributes.safetensors": "attributes.safetensors"},
+    "text": {"tokenizer": "tokenizer", "text_encoder": "text_encoder"},
+    "guided": {"vae": "vae", "unet": "guided"},
+    "judge": {"judge.safetensors": "judge.safetensors"},
 }
 
 
@@ -61,8 +64,9 @@ def run(recipe: Recipe, params: Path) -> None:
         ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
         ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, processes)),
         ("text", recipe.work / "text.npy", lambda: _learn_text(recipe)),
-        ("denoiser", recipe.work / "teacher", lambda: _learn_denoiser(recipe, params, processes)),
-        ("guidance", recipe.work / "unet", lambda: run_team("guidance", params, processes)),
+        ("guided", recipe.work / "guided", lambda: _learn_guided(recipe, params, processes)),
+        ("reader", recipe.work / "reader.safetensors", lambda: _learn_reader(recipe)),
+        ("reward", recipe.work / "unet", lambda: run_team("reward", params, processes)),
         ("judge", recipe.work / "judge.json", lambda: _learn_judge(recipe)),
     )
     console = Console(stderr=True)
@@ -83,7 +87,8 @@ def write_model(recipe: Recipe) -> int:
     write_folder(assemble(recipe.work), recipe.out)
     for name in ("attributes.safetensors", "judge.safetensors"):
         save_attributes(load_attributes(recipe.work / name).half(), recipe.out / name)
-    write_curves(recipe.work / "denoiser.csv", recipe.out)
+    if recipe.begins_with("guided") is None:
+        write_curves(recipe.work / "denoiser.csv", recipe.out)
     size = folder_bytes(recipe.out)
     if size > LIMIT_BYTES:
         raise ModelError(f"{recipe.out}: {size} bytes; expected at most {LIMIT_BYTES}; make denoiser.widths smaller")
@@ -99,9 +104,9 @@ def _claim(recipe: Recipe) -> None:
 
 
 def _take_over(start: Start, work: Path) -> None:
-    names = [name for part in start.parts for name in _TAKEN_OVER.get(part, ())]
-    for name in names:
-        source, target = start.folder / name, work / name
+    names = {name: taken for part in start.parts for name, taken in _TAKEN_OVER.get(part, {}).items()}
+    for name, taken in names.items():
+        source, target = start.folder / name, work / taken
         if not source.exists():
             raise ModelError(f"start.folder: {source} is missing; expected a folder that this training wrote")
         if source.is_dir():
@@ -122,6 +127,10 @@ def _open(recipe: Recipe) -> tuple[World, World]:
 
 def _learn_attributes(recipe: Recipe) -> None:
     save_attributes(_fit(recipe, recipe.attributes), recipe.work / "attributes.safetensors")
+
+
+def _learn_reader(recipe: Recipe) -> None:
+    save_attributes(_fit(recipe, recipe.reader), recipe.work / "reader.safetensors")
 
 
 def _learn_judge(recipe: Recipe) -> None:
@@ -178,7 +187,9 @@ def _learn_text_encoder(recipe: Recipe, prompts: Sequence[Prompt]) -> None:
     encoder.save_pretrained(recipe.work / "text_encoder")
 
 
-def _learn_denoiser(recipe: Recipe, params: Path, processes: int) -> None:
+def _learn_guided(recipe: Recipe, params: Path, processes: int) -> None:
     models, device = (recipe.work / "vae", recipe.work / "attributes.safetensors"), open_device(recipe.device)
-    fill_cache(recipe.work / "world", *models, recipe.world.workers, device)
-    run_team("denoiser", params, processes)
+    if not (recipe.work / "teacher").exists():
+        fill_cache(recipe.work / "world", *models, recipe.world.workers, device)
+        run_team("denoiser", params, processes)
+    run_team("guidance", params, processes)

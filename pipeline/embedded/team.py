@@ -13,13 +13,18 @@ from pipeline.embedded.autoencoder import Portraits, learn_autoencoder
 from pipeline.embedded.denoise import learn_denoiser
 from pipeline.embedded.guidance import learn_guidance
 from pipeline.embedded.recipe import Recipe, load_recipe
+from pipeline.embedded.reward import learn_reward
 from pipeline.embedded.world import head_weights, open_world, world_prompts
 
-_DENOISERS: Mapping[str, Callable[[Recipe], None]] = {"denoiser": learn_denoiser, "guidance": learn_guidance}
+_DENOISERS: Mapping[str, Callable[[Recipe], None]] = {
+    "denoiser": learn_denoiser,
+    "guidance": learn_guidance,
+    "reward": learn_reward,
+}
 
 
 def run_team(step: str, params: Path, processes: int) -> None:
-    """Run ``autoencoder``, ``denoiser`` or ``guidance`` in processes of one thread each; one stays in this process.
+    """Run ``autoencoder`` or a learning of the denoiser in processes of one thread each; one stays in this process.
 
     Raises:
         subprocess.CalledProcessError: A process failed; what was learned is kept, and the next run goes on from there.

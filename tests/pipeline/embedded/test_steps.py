@@ -33,6 +33,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
         "height": 128,
         "world": {"policies": {"helmet": 20, "mask": 4}, "held_out": 8, "seed": 7, "images_per_chunk": 8, "workers": 1},
         "attributes": NETWORK,
+        "reader": NETWORK,
         "judge": NETWORK,
         "autoencoder": {
             "latent_channels": 4,
@@ -68,6 +69,7 @@ def values(root: Path, tmp_path: Path) -> dict[str, object]:
             "learning": LEARNING,
             "guidance": [1.0, 5.0],
             "guided": {**LEARNING, "learning_rate": 0.1},
+            "reward": {"told": {"glasses": 1.0}, "pull": 1.0, "steps": [2, 3], "learning": LEARNING},
         },
     }
 
@@ -111,7 +113,9 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
     still = {**LEARNING, "learning_rate": 1e-12}
     start = {"folder": str(tmp_path / "model"), "parts": ["attributes", "text", "autoencoder", "denoiser", "judge"]}
     values |= {"work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": start}
-    values["denoiser"] = {**values["denoiser"], "learning": still, "guided": still}  # type: ignore[dict-item]
+    reward = {"told": {"glasses": 1.0}, "pull": 1.0, "steps": [2, 3], "learning": still}
+    taught = {"learning": still, "guided": still, "reward": reward}
+    values["denoiser"] = {**values["denoiser"], **taught}  # type: ignore[dict-item]
     values["autoencoder"] = {**values["autoencoder"], "fine": still, "decoder": still}  # type: ignore[dict-item]
     path = write(values, tmp_path)
     steps.run(load_recipe(path), path)
@@ -121,6 +125,24 @@ def test_a_learning_goes_on_from_a_model_that_was_learned_before(values: dict[st
     assert "told" in (tmp_path / "again" / "autoencoder-fine.csv").read_text(encoding="utf-8")
     logs = sorted(file.name for file in (tmp_path / "again").glob("autoencoder-*.csv"))
     assert logs == ["autoencoder-decoder.csv", "autoencoder-fine.csv"]
+
+
+def test_the_reward_alone_goes_on_from_a_model_that_was_learned_before(
+    values: dict[str, object], tmp_path: Path
+) -> None:
+    path = write(values, tmp_path)
+    steps.run(load_recipe(path), path)
+    start = {"folder": str(tmp_path / "model"), "parts": ["attributes", "text", "guided", "judge"]}
+    path = write({**values, "work": str(tmp_path / "again"), "out": str(tmp_path / "second"), "start": start}, tmp_path)
+    steps.run(load_recipe(path), path)
+    parts = ("vae/diffusion_pytorch_model", "unet/diffusion_pytorch_model")
+    vae, unet = (
+        [load_file(tmp_path / model / f"{part}.safetensors") for model in ("model", "second")] for part in parts
+    )
+    assert all(torch.equal(vae[0][key], vae[1][key]) for key in vae[0])
+    assert max((unet[0][key].float() - unet[1][key].float()).abs().max() for key in unet[0]) > 1e-4
+    assert not (tmp_path / "again" / "teacher").exists()
+    assert not (tmp_path / "second" / "learning.csv").exists()
 
 
 def test_a_start_without_its_parts_is_refused(values: dict[str, object], tmp_path: Path) -> None:
@@ -161,6 +183,12 @@ def test_more_held_out_than_there_are_is_refused(values: dict[str, object], tmp_
 def test_a_denoiser_without_the_autoencoder_it_knows_is_refused(values: dict[str, object], tmp_path: Path) -> None:
     values["start"] = {"folder": str(tmp_path), "parts": ["denoiser"]}
     with pytest.raises(ParamsError, match=r"start: .*denoiser without autoencoder; expected both"):
+        load_recipe(write(values, tmp_path))
+
+
+def test_a_guided_start_beside_what_it_is_made_of_is_refused(values: dict[str, object], tmp_path: Path) -> None:
+    values["start"] = {"folder": str(tmp_path), "parts": ["guided", "autoencoder"]}
+    with pytest.raises(ParamsError, match=r"start: .*guided beside autoencoder or denoiser; expected one or the other"):
         load_recipe(write(values, tmp_path))
 
 
