@@ -22,6 +22,7 @@ from pipeline.embedded.attributes import AttributeNet, load_attributes, to_input
 from pipeline.embedded.loop import open_device, run_loop
 from pipeline.embedded.recipe import LoopRecipe, Recipe
 from pipeline.embedded.widen import widen_autoencoder
+from pipeline.embedded.world import head_weights, open_world, world_prompts
 
 DIVERGENCE = 1e-6
 
@@ -88,20 +89,31 @@ class Portraits:
     pixels: NDArray[np.uint8]
     weights: NDArray[np.float32]
 
-    def draw(self, count: int, device: torch.device, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Draw images, float32 (count, 3, H, W) in -1..1, and weights, float32 (count, H, W)."""
-        rows = np.sort(rng.integers(0, len(self.pixels), count))
+    def choose(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Choose portraits evenly: (count,) rows, sorted."""
+        return np.sort(rng.integers(0, len(self.pixels), count))
+
+    def take(self, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Take images, float32 (rows, 3, H, W) in -1..1, and weights, float32 (rows, H, W)."""
         weights = torch.from_numpy(self.weights[rows]).to(device)
         times = self.pixels.shape[1] // self.weights.shape[1]
         return to_input(self.pixels[rows], device), weights.repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
+def open_portraits(recipe: Recipe) -> Portraits:
+    """The work folder's portraits, but for those held out, as the recipe weighs them."""
+    prompts, how = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed), recipe.autoencoder
+    known, shape = slice(None, -recipe.world.held_out), (recipe.height // 2, recipe.width // 2)
+    weights = head_weights(prompts[known], shape, how.head_weight, how.eye_weight)
+    return Portraits(open_world(prompts, recipe.work / "world").pixels[known], weights)
 
 
 def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
     """Learn the autoencoder.
 
     Roughly first; then finely, with the perceptual loss; at last the decoder alone, which changes no latent. Begun with
-    another model's, it has no rough phase. Writes work/vae/, every channel of its latents of mean 0 and variance 1;
-    goes on where a killed run stood.
+    another model's, it has no rough phase. Writes work/autoencoder/, every channel of its latents of mean 0 and
+    variance 1; goes on where a killed run stood.
     """
     how, work, device = recipe.autoencoder, recipe.work, open_device(recipe.device)
     begun = recipe.begins_with("autoencoder")
@@ -120,7 +132,7 @@ def learn_autoencoder(recipe: Recipe, portraits: Portraits) -> None:
         part.requires_grad_(False)
     autoencoder = _phase(autoencoder, critic, portraits, how.decoder, work / "autoencoder-decoder")
     level_channels(autoencoder, encode(autoencoder, portraits.pixels[: recipe.world.held_out]))
-    autoencoder.cpu().half().save_pretrained(work / "vae")
+    autoencoder.cpu().half().save_pretrained(work / "autoencoder")
 
 
 def level_channels(autoencoder: AutoencoderKL, latents: NDArray[np.float16]) -> None:
@@ -147,7 +159,7 @@ def _phase(
     device, halves = autoencoder.device, critic is not None and critic.precision == "bfloat16"
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        images, weights = portraits.draw(recipe.batch_size, device, rng)
+        images, weights = portraits.take(portraits.choose(recipe.batch_size, rng), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=halves):
             return autoencoder_losses(autoencoder, critic, images, weights, rng)
 
@@ -188,21 +200,12 @@ def _criticise(critic: Critic, decoded: Tensor, images: Tensor) -> tuple[Tensor,
         (functional.normalize(maps, dim=1) - functional.normalize(want, dim=1)).square().sum(1).mean()
         for maps, want in zip(found, wanted, strict=True)
     ]
-    return torch.stack(distances).sum(), _diverge(critic, told, truth)
+    return torch.stack(distances).sum(), diverge(told, truth, critic.told)
 
 
-def tell_apart(critic: Critic, drawn: Tensor, images: Tensor) -> Tensor:
-    """How far what the critic tells of ``drawn``, float32 (N, 3, H, W) in -1..1, is from what it tells of ``images``.
-
-    The weighted sum of the factors' Kullback-Leibler divergences.
-    """
-    with torch.no_grad():
-        truth = critic.network(images)
-    return _diverge(critic, critic.network(drawn), truth)
-
-
-def _diverge(critic: Critic, told: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Tensor:
-    return torch.stack([weight * _divergence(told[name], truth[name]) for name, weight in critic.told.items()]).sum()
+def diverge(told: Mapping[str, Tensor], truth: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of the factors' Kullback-Leibler divergences of two tellings, logits (N, values) of each."""
+    return torch.stack([weight * _divergence(told[name], truth[name]) for name, weight in weights.items()]).sum()
 
 
 def _divergence(told: Tensor, truth: Tensor) -> Tensor:

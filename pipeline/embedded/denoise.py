@@ -65,7 +65,7 @@ class Cache:
 
 def open_cache(recipe: Recipe) -> Cache:
     """Open the work folder's cache on the recipe's device."""
-    scale = float(AutoencoderKL.load_config(recipe.work / "vae")["scaling_factor"])
+    scale = float(AutoencoderKL.load_config(recipe.work / "autoencoder")["scaling_factor"])
     return Cache(recipe, scale, open_device(recipe.device))
 
 

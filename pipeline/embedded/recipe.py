@@ -87,15 +87,19 @@ class TextRecipe(Section):
 
 
 class RewardRecipe(Section):
-    """How the denoiser that ships learns from what is read in its pictures.
+    """How the denoiser that ships, and the decoder, learn from what is read in their pictures.
 
     Attributes:
         told: Factor -> weight of the divergence of what the reader tells of it.
-        pull: Weight of the distance from the denoiser as it was.
+        look: Weight of the distance of its feature maps' statistics from those of rendered portraits.
+        decoded: Weight of the absolute difference of portraits that are encoded and decoded.
+        pull: Weight of the distance of the denoiser from what it was.
         steps: Fewest and most steps in which pictures are drawn.
     """
 
     told: dict[str, Rate]
+    look: Annotated[float, Field(ge=0)]
+    decoded: Annotated[float, Field(ge=0)]
     pull: Annotated[float, Field(ge=0)]
     steps: tuple[Annotated[int, Field(ge=2)], Positive]
     learning: LoopRecipe

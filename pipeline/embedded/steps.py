@@ -2,13 +2,14 @@
 
 world        rendered portraits of every caption          world/NNNNN.npy
 attributes   the network whose features others learn by   attributes.safetensors
-autoencoder  and its gate: are helmets still read?        vae/, autoencoder-*.csv
+autoencoder  and its gate: are helmets still read?        autoencoder/, autoencoder-*.csv
 text         tokenizer, text encoder, every caption       tokenizer/, text_encoder/, text.npy
 guided       latents and features of every portrait,      world/NNNNN.latents.npy, world/NNNNN.features.npy
              the long one, the denoiser,                  teacher/, denoiser.csv
              and its copy that is told how strongly       guided/, guidance.csv
 reader       the network that tells                       reader.safetensors
-reward       that copy, taught by what its pictures tell  unet/, reward.csv
+reward       that copy and the decoder, taught by what    vae/, unet/, reward.csv
+             their pictures tell
 judge        the network that measures                    judge.safetensors, judge.json
 folder       the parts as one pipeline, float16           the model folder, with learning.csv
 """
@@ -43,7 +44,7 @@ from pipeline.records import Prompt, write_json
 _TAKEN_OVER: Mapping[str, Mapping[str, str]] = {  # part -> what it is called in a model folder -> in a work folder
     "attributes": {"attributes.safetensors": "attributes.safetensors"},
     "text": {"tokenizer": "tokenizer", "text_encoder": "text_encoder"},
-    "guided": {"vae": "vae", "unet": "guided"},
+    "guided": {"vae": "autoencoder", "unet": "guided"},
     "judge": {"judge.safetensors": "judge.safetensors"},
 }
 
@@ -62,7 +63,7 @@ def run(recipe: Recipe, params: Path) -> None:
     torch.set_num_threads(recipe.world.workers)
     steps: tuple[tuple[str, Path, Callable[[], None]], ...] = (
         ("attributes", recipe.work / "attributes.safetensors", lambda: _learn_attributes(recipe)),
-        ("autoencoder", recipe.work / "vae", lambda: run_team("autoencoder", params, processes)),
+        ("autoencoder", recipe.work / "autoencoder", lambda: run_team("autoencoder", params, processes)),
         ("text", recipe.work / "text.npy", lambda: _learn_text(recipe)),
         ("guided", recipe.work / "guided", lambda: _learn_guided(recipe, params, processes)),
         ("reader", recipe.work / "reader.safetensors", lambda: _learn_reader(recipe)),
@@ -150,7 +151,7 @@ def _fit(recipe: Recipe, how: AttributeRecipe) -> AttributeNet:
 
 def _check_autoencoder(recipe: Recipe) -> None:
     _, held_out = _open(recipe)
-    device, vae = open_device(recipe.device), recipe.work / "vae"
+    device, vae = open_device(recipe.device), recipe.work / "autoencoder"
     autoencoder = AutoencoderKL.from_pretrained(vae, dtype=torch.float32, low_cpu_mem_usage=False).to(device)
     decoded = decode(autoencoder, encode(autoencoder, held_out.pixels))
     seen = see(load_attributes(recipe.work / "attributes.safetensors").to(device), decoded)
@@ -188,7 +189,7 @@ def _learn_text_encoder(recipe: Recipe, prompts: Sequence[Prompt]) -> None:
 
 
 def _learn_guided(recipe: Recipe, params: Path, processes: int) -> None:
-    models, device = (recipe.work / "vae", recipe.work / "attributes.safetensors"), open_device(recipe.device)
+    models, device = (recipe.work / "autoencoder", recipe.work / "attributes.safetensors"), open_device(recipe.device)
     if not (recipe.work / "teacher").exists():
         fill_cache(recipe.work / "world", *models, recipe.world.workers, device)
         run_team("denoiser", params, processes)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from pipeline.embedded.autoencoder import Portraits, learn_autoencoder
+from pipeline.embedded.autoencoder import learn_autoencoder, open_portraits
 from pipeline.embedded.denoise import learn_denoiser
 from pipeline.embedded.guidance import learn_guidance
 from pipeline.embedded.recipe import Recipe, load_recipe
 from pipeline.embedded.reward import learn_reward
-from pipeline.embedded.world import head_weights, open_world, world_prompts
 
-_DENOISERS: Mapping[str, Callable[[Recipe], None]] = {
+_LEARNINGS: Mapping[str, Callable[[Recipe], None]] = {
+    "autoencoder": lambda recipe: learn_autoencoder(recipe, open_portraits(recipe)),
     "denoiser": learn_denoiser,
     "guidance": learn_guidance,
     "reward": learn_reward,
@@ -24,7 +24,7 @@ _DENOISERS: Mapping[str, Callable[[Recipe], None]] = {
 
 
 def run_team(step: str, params: Path, processes: int) -> None:
-    """Run ``autoencoder`` or a learning of the denoiser in processes of one thread each; one stays in this process.
+    """Run one of the learnings in processes of one thread each; one stays in this process.
 
     Raises:
         subprocess.CalledProcessError: A process failed; what was learned is kept, and the next run goes on from there.
@@ -39,14 +39,7 @@ def run_team(step: str, params: Path, processes: int) -> None:
 def join(step: str, params: Path) -> None:
     """Learn one step of the recipe in ``params``."""
     torch.set_num_threads(1)
-    recipe = load_recipe(params)
-    if step in _DENOISERS:
-        _DENOISERS[step](recipe)
-        return
-    prompts = world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)
-    shape, known = (recipe.height // 2, recipe.width // 2), slice(None, -recipe.world.held_out)
-    weights = head_weights(prompts[known], shape, recipe.autoencoder.head_weight, recipe.autoencoder.eye_weight)
-    learn_autoencoder(recipe, Portraits(open_world(prompts, recipe.work / "world").pixels[known], weights))
+    _LEARNINGS[step](load_recipe(params))
 
 
 if __name__ == "__main__":

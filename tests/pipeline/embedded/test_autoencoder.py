@@ -43,7 +43,9 @@ def test_the_decoder_phase_changes_the_decoder_and_no_latent(root: Path, tmp_pat
     for steps in (1, 3):
         recipe = recipe_of(root, tmp_path / str(steps), steps)
         learn_autoencoder(recipe, PORTRAITS)
-        folders.append(AutoencoderKL.from_pretrained(recipe.work / "vae", dtype=torch.float32, low_cpu_mem_usage=False))
+        folders.append(
+            AutoencoderKL.from_pretrained(recipe.work / "autoencoder", dtype=torch.float32, low_cpu_mem_usage=False)
+        )
     first, second = folders
     np.testing.assert_array_equal(encode(first, PIXELS), encode(second, PIXELS))
     assert first.config.scaling_factor == second.config.scaling_factor == 1
@@ -101,7 +103,7 @@ def test_levelled_channels_have_mean_0_and_variance_1_and_decode_to_the_same() -
 def test_differences_count_where_the_weights_lie() -> None:
     portraits = Portraits(PIXELS, np.zeros((12, 4, 4), np.float32))
     portraits.weights[:, 0, 0] = 16
-    images, weights = portraits.draw(3, torch.device("cpu"), np.random.default_rng(1))
+    images, weights = portraits.take(portraits.choose(3, np.random.default_rng(1)), torch.device("cpu"))
     assert images.shape == (3, 3, 32, 32)
     assert (weights[:, :8, :8] == 16).all()
     assert float(weights.sum()) == 3 * 16 * 64

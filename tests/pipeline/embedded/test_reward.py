@@ -9,15 +9,21 @@ import pytest
 import torch
 
 from pipeline.embedded.attributes import AttributeNet
-from pipeline.embedded.autoencoder import Critic, build_autoencoder
+from pipeline.embedded.autoencoder import build_autoencoder
 from pipeline.embedded.diffusion import DenoiserShape, build_denoiser
-from pipeline.embedded.reward import Order, Studio, reward_losses
+from pipeline.embedded.recipe import LoopRecipe, RewardRecipe
+from pipeline.embedded.reward import Order, Studio, compare_statistics, reward_losses
 from pipeline.embedded.widen import widen_denoiser
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 
 SHAPE = DenoiserShape(latent_channels=4, latent=(4, 3), widths=(16, 32, 32), text_width=32, guidance=16)
 FACTORS = {"glasses": ("clear", "none"), "light": ("day", "dusk", "night")}
+
+LEARNING = LoopRecipe(steps=2, batch_size=2, learning_rate=0.001, warmup_steps=1, ema_decay=0.5, seed=1)
+HOW = RewardRecipe(
+    told={"glasses": 1.0, "light": 0.5}, look=0.01, decoded=0.1, pull=0.1, steps=(2, 4), learning=LEARNING
+)
 
 
 @pytest.fixture
@@ -28,14 +34,14 @@ def studio() -> Studio:
     autoencoder = build_autoencoder(4, (8, 8, 8, 8)).eval().requires_grad_(False)
     network = AttributeNet(FACTORS).eval().requires_grad_(False)
     network.head.weight *= 1e4  # else one that has not learned tells the same of every picture
-    critic = Critic(network, 0.0, {"glasses": 1.0, "light": 0.5}, "float32")
-    return Studio(student, before, autoencoder, critic, 0.1)
+    return Studio(student, before, autoencoder, network, HOW)
 
 
 @pytest.fixture
 def order() -> Order:
     torch.manual_seed(1)
-    return Order(torch.randn(4, 5, 32), torch.rand(4, 3, 32, 24) * 2 - 1, torch.full((4,), 3.0), steps=4, kept=2)
+    rendered, weights = torch.rand(4, 3, 32, 24) * 2 - 1, torch.ones(4, 32, 24)
+    return Order(torch.randn(4, 5, 32), rendered, weights, torch.full((4,), 3.0), steps=4, kept=2)
 
 
 def losses(studio: Studio, order: Order) -> dict[str, torch.Tensor]:
@@ -61,7 +67,7 @@ def test_how_many_looks_learn_changes_the_gradient_and_not_the_picture(studio: S
 
 
 def test_the_student_learns_to_be_read_and_no_one_else_changes(studio: Studio, order: Order) -> None:
-    others = [studio.before, studio.autoencoder, studio.critic.network]
+    others = [studio.before, studio.autoencoder, studio.reader]
     held = [value.clone() for other in others for value in other.state_dict().values()]
     optimiser = torch.optim.Adam(studio.student.parameters(), lr=1e-3)
     first = losses(studio, order)["told"].item()
@@ -76,9 +82,26 @@ def test_the_student_learns_to_be_read_and_no_one_else_changes(studio: Studio, o
     assert all(torch.equal(*pair) for pair in zip(held, now, strict=True))
 
 
-def test_a_pull_counts_the_drift(studio: Studio, order: Order) -> None:
+def test_the_loss_is_what_the_recipe_weighs(studio: Studio, order: Order) -> None:
     with torch.no_grad():
         studio.student.conv_out.bias += 0.5
-    found = losses(replace(studio, pull=3.0), order)
-    assert found["loss"].item() == pytest.approx(found["told"].item() + 3 * found["drift"].item(), rel=1e-6)
+    how = HOW.model_copy(update={"look": 2.0, "decoded": 5.0, "pull": 3.0})
+    found = losses(replace(studio, how=how), order)
+    parts = found["told"] + 2 * found["look"] + 5 * found["decoded"] + 3 * found["drift"]
+    assert found["loss"].item() == pytest.approx(parts.item(), rel=1e-6)
     assert found["drift"].item() == pytest.approx(0.25, rel=1e-4)
+
+
+def test_the_look_of_the_same_pictures_is_the_same_and_of_paler_ones_is_not(studio: Studio, order: Order) -> None:
+    wanted = studio.reader.features(order.rendered)
+    assert compare_statistics(wanted, wanted).item() == 0
+    pale, paler = (compare_statistics(studio.reader.features(order.rendered * by), wanted).item() for by in (0.9, 0.5))
+    assert 0 < pale < paler
+
+
+def test_what_is_decoded_counts_where_it_weighs(studio: Studio, order: Order) -> None:
+    upper = torch.zeros(4, 32, 24)
+    upper[:, :16] = 2.0
+    halves = [losses(studio, replace(order, weights=weights))["decoded"].item() for weights in (upper, 2 - upper)]
+    assert sum(halves) / 2 == pytest.approx(losses(studio, order)["decoded"].item(), rel=1e-5)
+    assert halves[0] != pytest.approx(halves[1], rel=1e-4)
