@@ -11,7 +11,7 @@ reader       the network that tells                       reader.safetensors
 reward       that copy and the decoder, taught by what    vae/, unet/, reward.csv
              their pictures tell
 judge        the network that measures                    judge.safetensors, judge.json
-folder       the parts as one pipeline, float16           the model folder, with learning.csv
+folder       the parts as one pipeline, float16           the model folder, with learning.csv and reward.csv
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pipeline.embedded.agreement import measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, fit_attributes, load_attributes, save_attributes
 from pipeline.embedded.autoencoder import decode, encode
 from pipeline.embedded.cache import fill_cache
-from pipeline.embedded.curves import write_curves
+from pipeline.embedded.curves import LEARNING, REWARD, write_curves
 from pipeline.embedded.folder import LIMIT_BYTES, assemble, write_folder
 from pipeline.embedded.loop import open_device
 from pipeline.embedded.recipe import AttributeRecipe, Recipe, Start
@@ -89,7 +89,8 @@ def write_model(recipe: Recipe) -> int:
     for name in ("attributes.safetensors", "judge.safetensors"):
         save_attributes(load_attributes(recipe.work / name).half(), recipe.out / name)
     if recipe.begins_with("guided") is None:
-        write_curves(recipe.work / "denoiser.csv", recipe.out)
+        write_curves(recipe.work / "denoiser.csv", LEARNING, recipe.out / "learning")
+    write_curves(recipe.work / "reward.csv", REWARD, recipe.out / "reward")
     size = folder_bytes(recipe.out)
     if size > LIMIT_BYTES:
         raise ModelError(f"{recipe.out}: {size} bytes; expected at most {LIMIT_BYTES}; make denoiser.widths smaller")

@@ -101,6 +101,7 @@ def test_a_recipe_becomes_a_folder_that_the_stock_pipeline_opens(values: dict[st
     assert not [config for config in model.rglob("*.json") if str(tmp_path) in config.read_text(encoding="utf-8")]
     assert np.abs(pictures[0] - pictures[1]).max() > 0
     assert (model / "learning.csv").read_text(encoding="utf-8").startswith("step,loss,low_noise,middle,high_noise,")
+    assert (model / "reward.csv").read_text(encoding="utf-8").startswith("step,loss,told,look,decoded,drift,norm")
     assert 0 <= yaml.safe_load((tmp_path / "work" / "judge.json").read_text(encoding="utf-8"))["helmet"] <= 1
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").rglob("*") if file.is_file()}
     steps.run(load_recipe(path), path)
