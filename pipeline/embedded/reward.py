@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, ModelMixin, UNet2DConditionModel
 from torch import Tensor, nn
 
 from pipeline.embedded.attributes import AttributeNet, load_attributes
@@ -177,7 +177,9 @@ def learn_reward(recipe: Recipe) -> None:
     modules = nn.ModuleDict({"student": student, "autoencoder": autoencoder})
     learned = run_loop(modules, step_loss, how.learning, work / "reward")
     for name, folder in (("autoencoder", "vae"), ("student", "unet")):
-        learned[name].cpu().half().save_pretrained(work / folder)
+        part = learned[name]
+        assert isinstance(part, ModelMixin)
+        part.cpu().half().save_pretrained(work / folder)
 
 
 def _open_denoiser(recipe: Recipe) -> UNet2DConditionModel:
