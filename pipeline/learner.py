@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from pipeline.devices import choose_device
 from pipeline.metrics import accuracy, decide
 from pipeline.model import PortableClassifier
 from pipeline.params import TrainParams
@@ -67,7 +68,7 @@ class Learner:
     """
 
     def __init__(self, network: nn.Module, spec: PreprocessSpec, params: TrainParams, pool: Executor) -> None:
-        self.device = choose_device(params.device)
+        self.device = torch.device(choose_device(params.device, "train"))
         self.params = params
         self._pool = pool
         # Depthwise convolutions run twice as fast on a CPU when channels lie innermost.
@@ -167,15 +168,6 @@ class Learner:
                     mean.copy_(now)
 
 
-def choose_device(name: str) -> torch.device:
-    """Resolve "auto" to the best device there is."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 @contextmanager
 def reproducible_pool(params: TrainParams) -> Iterator[Executor]:
     """Open the thread pool with torch on one thread in each and deterministic kernels only; put torch back after."""
@@ -186,7 +178,7 @@ def reproducible_pool(params: TrainParams) -> Iterator[Executor]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(1)
     # Some GPU kernels have no deterministic twin: there torch says so once and goes on.
-    torch.use_deterministic_algorithms(True, warn_only=choose_device(params.device).type != "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=choose_device(params.device, "train") != "cpu")
     deterministic.fill_uninitialized_memory = False  # a net for bugs, at a quarter of the speed
     try:
         with ThreadPoolExecutor(params.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -17,7 +17,8 @@ from pydantic import Field
 
 from benchmarks.suite import Tell
 from benchmarks.workspace import POLICIES
-from pipeline.diffusion.loading import pick_device, set_scheduler
+from pipeline.devices import choose_device
+from pipeline.diffusion.loading import set_scheduler
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import Sampler
 from pipeline.diffusion.source import WEIGHTS
@@ -79,7 +80,7 @@ def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:  # noqa:
     """
     prompts = draw_prompts(load_policy(Path(POLICIES) / "helmet.yaml"), max(params.batch_sizes), 1, params.seed)
     named = load_params().generate.section("stable_diffusion")["presets"]
-    device = pick_device(params.device, "--set")
+    device = choose_device(params.device, "--set")
     speeds = []
     for number, name in enumerate(params.presets):
         changes = {"width": params.width, "height": params.height, "dtype": params.dtype, "device": device}

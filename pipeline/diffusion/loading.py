@@ -23,23 +23,6 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def pick_device(wanted: str, place: str) -> str:
-    """The device to draw on; "auto" is the best there is.
-
-    Raises:
-        ParamsError: This machine does not have it.
-    """
-    import torch
-
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if there[name])
-    if not there[wanted]:
-        found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise ParamsError(f"{place}.device: {wanted}; this machine has {found}; or: auto")
-    return wanted
-
-
 def pick_dtype(wanted: str, device: str, place: str) -> str:
     """The dtype to draw in; "auto" is float16 on CUDA and float32 elsewhere.
 

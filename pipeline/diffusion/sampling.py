@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.devices import choose_device
 from pipeline.diffusion.batching import cpu_batch, cuda_batch
-from pipeline.diffusion.loading import is_told_guidance, open_pipeline, pick_device
+from pipeline.diffusion.loading import is_told_guidance, open_pipeline
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.source import find_source, folder_bytes, local_folder
 from pipeline.errors import PolicyError
@@ -94,7 +95,7 @@ def open_sampler(preset: Preset, place: str) -> Sampler:
     """
     import torch
 
-    device = pick_device(preset.device, place)
+    device = choose_device(preset.device, place)
     pipe = open_pipeline(preset, find_source(preset, place), device, place)
     threads = 1 if is_small(preset, device) else None
     unguided = None

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, distributed, nn
 
+from pipeline.devices import choose_device
 from pipeline.embedded.recipe import LoopRecipe
-from pipeline.errors import ParamsError
 
 SAVE_SECONDS = 120.0
 
@@ -28,14 +28,12 @@ StepLoss = Callable[[int, np.random.Generator], Mapping[str, Tensor]]  # the val
 
 
 def open_device(name: str) -> torch.device:
-    """The device to learn on; "auto" is a GPU where there is one.
+    """The device to learn on; "auto" is a GPU of CUDA where there is one.
 
     Raises:
-        ParamsError: This machine has no GPU that torch can use.
+        ParamsError: This machine does not have it.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ParamsError("device: cuda; torch finds no GPU here; expected cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device(choose_device(name, "recipe", among=("cuda", "cpu")))
 
 
 def join_team() -> tuple[int, int]:

@@ -11,8 +11,8 @@ from typing import Self
 
 from pydantic import model_validator
 
+from pipeline.devices import choose_device
 from pipeline.diffusion.batching import in_batches
-from pipeline.diffusion.loading import pick_device
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import is_small, open_sampler
 from pipeline.diffusion.source import find_source, read_licence, require_acknowledged
@@ -63,7 +63,7 @@ def create(params: Params) -> Draw:
 
 def processes(params: Params, wanted: int) -> int:
     """Several for a small model on the CPU; one for all others, which fill the machine by themselves."""
-    return wanted if is_small(params.chosen, pick_device(params.chosen.device, params.place)) else 1
+    return wanted if is_small(params.chosen, choose_device(params.chosen.device, params.place)) else 1
 
 
 def describe(params: Params) -> Description:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.devices import choose_device
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
 from pipeline.policy import Factor, Policy
@@ -41,7 +42,7 @@ class Params(Section):
         model: A local folder in the transformers layout, or a hub id, e.g. openai/clip-vit-base-patch32.
         revision: Of a hub id: a branch, tag or commit; null is its main branch.
         batch_size: Pictures at once.
-        device: "auto" is CUDA where there is one.
+        device: "auto" is the best there is.
     """
 
     model: str
@@ -60,7 +61,7 @@ def create(params: Params, policy: Policy) -> Verify:
     from torch.nn.functional import normalize
 
     telling = find_telling(policy)
-    device = params.device if params.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(params.device, "curate.clip")
     model, processor = _open(params, device)
     as_tensors = {"return_tensors": "pt", "padding": True}
     directions = torch.zeros(1, 1)

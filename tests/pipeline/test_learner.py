@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import learner
 from pipeline.learner import Learner, Part, Score, reproducible_pool, split_batch
 from pipeline.model import build_network
 from pipeline.params import TrainParams, load_params
@@ -161,14 +160,3 @@ def test_torch_is_put_back_as_it_was(params: TrainParams) -> None:
     with pytest.raises(ZeroDivisionError), reproducible_pool(params) as pool:
         list(pool.map(look_and_fail, range(4)))
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
-
-
-def test_auto_takes_the_best_device_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert learner.choose_device("auto") == CPU
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert learner.choose_device("auto").type == "mps"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert learner.choose_device("auto").type == "cuda"
-    assert learner.choose_device("cpu") == CPU

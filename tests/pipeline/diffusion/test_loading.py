@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.diffusion.loading import SCHEDULERS, check_size, open_pipeline, pick_device, pick_dtype, set_scheduler
+from pipeline.diffusion.loading import SCHEDULERS, check_size, open_pipeline, pick_dtype, set_scheduler
 from pipeline.diffusion.source import find_source
 from pipeline.errors import ParamsError
 from pipeline.generators import stable_diffusion
@@ -95,13 +95,6 @@ def test_a_dtype_is_what_the_device_can_do() -> None:
     assert pick_dtype("bfloat16", "cpu", "here") == "bfloat16"
     with pytest.raises(ParamsError, match=r"here.dtype: float16 on the CPU.*expected auto, float32 or bfloat16"):
         pick_dtype("float16", "cpu", "here")
-
-
-def test_a_device_that_is_not_there_names_those_that_are() -> None:
-    assert pick_device("cpu", "here") == "cpu"
-    if not torch.cuda.is_available():
-        with pytest.raises(ParamsError, match=r"here.device: cuda; this machine has cpu"):
-            pick_device("cuda", "here")
 
 
 def test_bfloat16_draws_on_the_cpu(model_folder: Path) -> None:
