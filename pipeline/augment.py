@@ -34,7 +34,7 @@ class Ranges:
     """How far each distortion goes at full strength; shares are of the batch, sizes of the picture."""
 
     rotation_degrees: float = 15.0
-    zoom: float = 0.25
+    zoom: float = 0.6  # octaves
     shift: float = 0.10
     cover_share: float = 0.35
     cover_side: float = 0.35
