@@ -15,6 +15,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.devices import choose_device
+
 PACKAGES = (
     "torch",
     "timm",
@@ -81,8 +83,8 @@ def _package(name: str) -> Finding:
 def _accelerator() -> Finding:
     import torch
 
-    if torch.cuda.is_available():
+    best = choose_device("auto", "doctor")
+    if best == "cuda":
         return Finding("accelerator", torch.cuda.get_device_name(0), good=True)
-    if torch.backends.mps.is_available():
-        return Finding("accelerator", "Apple GPU", good=True)
-    return Finding("accelerator", "none: training and generation run on the CPU", good=True)
+    words = "Apple GPU" if best == "mps" else "none: training and generation run on the CPU"
+    return Finding("accelerator", words, good=True)
