@@ -153,12 +153,12 @@ def benchmark(
     work: Annotated[Path, typer.Argument(help="keeps what is finished")] = Path("data/benchmark.work"),
 ) -> None:
     """Measure Gossamer itself: run a benchmark and write its figures, to be committed."""
-    from benchmarks import suite
+    from benchmarks import experiments
 
     if not name:
-        print(suite.listing())
+        print(experiments.listing())
         return
-    path = suite.measure(name, changes or [], results, work / name)
+    path = experiments.measure(name, changes or [], results, work / name)
     print(f"{path}: written; commit it, then: dvc repro report")
 
 

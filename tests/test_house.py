@@ -15,7 +15,7 @@ from tests.house import ROOF, ROOMS, ROOT, STAGES, code_needed, dvc_stages, impo
 
 FOUNDATION = {f"pipeline.{name}" for name in ("errors", "records", "params", "preprocess", "sections", "shards")}
 STAGE_MODULES = {f"{room}.{stage}" for stage, room in STAGES.items()}
-PLUG_INS = ("pipeline.generators", "pipeline.engines", "pipeline.verifiers", "export.formats", "benchmarks.suite")
+PLUG_INS = ("pipeline.generators", "pipeline.engines", "pipeline.verifiers", "export.formats", "benchmarks.experiments")
 
 
 def test_the_foundation_stands_on_itself() -> None:
@@ -47,9 +47,16 @@ def test_rooms_look_one_way() -> None:
 
 @pytest.mark.parametrize("folder", PLUG_INS)
 def test_plug_ins_never_import_each_other(folder: str) -> None:
-    plug_ins = {name for name in modules() if name.startswith(f"{folder}.")}
-    for name in plug_ins:
-        assert not imports(name) & plug_ins, name
+    owner = {name: name.split(".")[folder.count(".") + 1] for name in modules() if name.startswith(f"{folder}.")}
+    for name, plug_in in owner.items():
+        assert {other for other in imports(name) if owner.get(other, plug_in) != plug_in} == set(), name
+
+
+def test_the_product_never_imports_experiments() -> None:
+    experiments = ("benchmarks.experiments", "benchmarks.experiment_harness")
+    for name in modules().keys() - ROOF:
+        if not name.startswith(experiments):
+            assert {other for other in imports(name) if other.startswith(experiments)} == set(), name
 
 
 def test_there_are_no_import_cycles() -> None:
