@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmarks.experiment_harness.command_cost import run_measured
+from benchmarks.experiment_harness.planted_errors import KINDS, Defects, Mask, choose, relabel, score, spoil
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.curation import downstream_accuracy
 from benchmarks.experiments.curation.label_judge import disagreements, rate, see_labels
-from benchmarks.experiments.curation.planted_errors import KINDS, Defects, Mask, choose, relabel, score, spoil
 from pipeline.embedded.agreement import CONFUSING
 from pipeline.looks import Store, find_witness, look
 from pipeline.metrics import wilson_interval

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiments.curation.planted_errors import KINDS, Defects, choose, relabel, score, spoil
+from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, relabel, score, spoil
 from pipeline.filters import differing_share, fingerprint
 from pipeline.preprocess import decode, encode_png
 from pipeline.records import Image

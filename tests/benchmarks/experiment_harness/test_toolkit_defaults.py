@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiments.export_recipes.toolkit_defaults import SOURCES, write_plain
+from benchmarks.experiment_harness.toolkit_defaults import SOURCES, write_plain
 from export.convert import ConvertRows, run
 from export.formats import open_format
 from export.parity import run_artifact
