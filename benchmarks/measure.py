@@ -1,9 +1,9 @@
 """Stage: every artifact on the selfies the training never saw, beside the float checkpoint it came from.
 
 Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/; writes metrics/measure.json, plots/*.csv and
-data/predictions.parquet. Answers come from each format's own runtime on this machine (``benchmarks.answers``); time and
-memory from a fresh process an artifact (``benchmarks.latency``), and preprocessing apart from both
-(``benchmarks.preprocessing``). What could not be measured is null, and ``unmeasured`` says why.
+data/predictions.parquet. Answers come from each format's own runtime (``benchmarks.evaluation.inference``); time and
+memory from a fresh process an artifact (``benchmarks.latency.single_artifact``), and preprocessing apart from both
+(``benchmarks.latency.preprocessing``). What could not be measured is null, and ``unmeasured`` says why.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import latency, robustness
-from benchmarks.answers import Instruments, Subject, answer, artifact_name, check, on_this_machine
-from benchmarks.arm64.survey import survey
+from benchmarks.arm64.evaluate import survey
 from benchmarks.complexity import Complexity
-from benchmarks.figures import (
+from benchmarks.evaluation.accuracy import (
     Figures,
     PolicyFacts,
     Row,
@@ -35,7 +33,10 @@ from benchmarks.figures import (
     rate_slice,
     slice_rows,
 )
-from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
+from benchmarks.evaluation.inference import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
+from benchmarks.latency import single_artifact
+from benchmarks.robustness import evaluate
 from pipeline.errors import GossamerError
 from pipeline.params import MeasureParams
 from pipeline.policy import SCENARIO, Policy
@@ -43,7 +44,7 @@ from pipeline.preprocess import PreprocessSpec
 from pipeline.records import Artifact, write_json, write_table
 from pipeline.shards import load_batch, read_bytes
 
-TIMES = tuple(name for name in latency.Timing.model_fields if name not in {"threads", "threads_many"})
+TIMES = tuple(name for name in single_artifact.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32
 
 
@@ -88,7 +89,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
     metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
     pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
     metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
-    metrics = robustness.run(params, subject, instruments).add_to(metrics)
+    metrics = evaluate.run(params, subject, instruments).add_to(metrics)
     return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
@@ -128,7 +129,7 @@ def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifac
         frames = Path(folder) / "frames.npy"
         spec = PreprocessSpec.model_validate(record.preprocess)
         np.save(frames, load_batch(subject.selfies, subject.rows[:_TIMED_FRAMES], spec))
-        request = latency.LatencyRequest(
+        request = single_artifact.LatencyRequest(
             format=record.format,
             path=path.resolve(),
             frames=frames,

@@ -185,7 +185,7 @@ def measure(
 ) -> None:
     """Measure every artifact on the selfies: accuracy, slices, latency, memory, size."""
     from benchmarks import measure as stage
-    from benchmarks.answers import Subject, read_artifacts, read_reference
+    from benchmarks.evaluation.inference import Subject, read_artifacts, read_reference
     from pipeline.params import load_params
     from pipeline.policy import load_policy
     from pipeline.shards import read_index
@@ -207,10 +207,10 @@ def gate(
     fetched: In = Path("data/baseline"),
 ) -> None:
     """Judge the measurements, against floors and the accepted baseline; `gossamer release` obeys the verdict."""
-    from benchmarks import gate as stage
-    from benchmarks.baseline import read_baseline
-    from benchmarks.predictions import read_predictions
-    from benchmarks.stopwatch import Places, open_bench
+    from benchmarks.evaluation.predictions import read_predictions
+    from benchmarks.gate import stage
+    from benchmarks.gate.baseline import read_baseline
+    from benchmarks.gate.baseline_latency import Places, open_bench
     from pipeline.params import load_params
     from pipeline.records import read_metrics, write_json
 
@@ -226,8 +226,8 @@ def report(
     summary: Out = Path("report/summary.md"),
 ) -> None:
     """Put all of it on one page, and the gist in a comment."""
-    from benchmarks import report as stage
-    from benchmarks.evidence import ReportPaths, read_report_input
+    from benchmarks.report import stage
+    from benchmarks.report.inputs import ReportPaths, read_report_input
     from pipeline.params import load_params
     from pipeline.policy import load_policy
 

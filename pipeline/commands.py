@@ -40,10 +40,10 @@ def accept_baseline(
     release: Annotated[str, typer.Option(help="tag or commit that has these artifacts in its dvc.lock")] = "HEAD",
 ) -> None:
     """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
-    from benchmarks import gate as stage
-    from benchmarks.baseline import read_baseline
-    from benchmarks.releases import find_release
-    from benchmarks.stopwatch import Places, open_bench
+    from benchmarks.gate import stage
+    from benchmarks.gate.baseline import read_baseline
+    from benchmarks.gate.baseline_artifacts import find_release
+    from benchmarks.gate.baseline_latency import Places, open_bench
     from pipeline.params import load_params
     from pipeline.records import read_metrics
 
@@ -59,8 +59,8 @@ def fetch_baseline(
     out: Out = Path("data/baseline"),
 ) -> None:
     """Fetch the accepted artifacts from DVC's cache or remote, so that the gate can time them on this machine."""
-    from benchmarks.baseline import read_baseline
-    from benchmarks.releases import fetch
+    from benchmarks.gate.baseline import read_baseline
+    from benchmarks.gate.baseline_artifacts import fetch
     from pipeline.errors import DataError
 
     accepted = read_baseline(baseline)
@@ -79,7 +79,7 @@ def release(
     out: Out = Path("release"),
 ) -> None:
     """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
-    from benchmarks.gate import refuse_unless_pass
+    from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle import build, gather
     from pipeline.policy import load_policy
     from pipeline.records import Verdict, read_json
@@ -97,8 +97,8 @@ def tell_verdict(
     ] = False,
 ) -> None:
     """Say what the gate decided, and exit with 1 unless it is a pass."""
-    from benchmarks.comment import only_unmeasured, verdict_text
-    from benchmarks.gate import refuse_unless_pass
+    from benchmarks.gate.stage import refuse_unless_pass
+    from benchmarks.report.pr_comment import only_unmeasured, verdict_text
     from pipeline.records import Verdict, read_json
 
     found = read_json(verdict, Verdict)

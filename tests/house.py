@@ -33,6 +33,12 @@ FINDS = {
 }
 
 
+def stage_module(stage: str) -> str:
+    """Module of a stage: ``ROOM.STAGE.stage`` where the stage is a folder, else ``ROOM.STAGE``."""
+    folder = f"{STAGES[stage]}.{stage}.stage"
+    return folder if folder in modules() else f"{STAGES[stage]}.{stage}"
+
+
 def module_name(path: Path) -> str:
     """Dotted name of a file of the checkout."""
     parts = path.relative_to(ROOT).with_suffix("").parts

@@ -194,7 +194,7 @@ def test_a_missing_remote_is_said_and_no_error(tmp_path: Path, tools: Path, remo
 
 
 def test_the_comment_s_links_lead_to_the_uploaded_report(tmp_path: Path) -> None:
-    template = (ROOT / "benchmarks/templates/summary.md.j2").read_text(encoding="utf-8")
+    template = (ROOT / "benchmarks/report/templates/summary.md.j2").read_text(encoding="utf-8")
     links = re.findall(r"^\[\w+\]: .*$", template, re.MULTILINE)
     assert len(links) == 3
     (tmp_path / "report").mkdir()

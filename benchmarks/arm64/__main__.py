@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.answers import read_artifacts
+from benchmarks.arm64.evaluate import Findings, Question, ask, choose, examine
 from benchmarks.arm64.lab import FORMATS, Lab, open_lab
-from benchmarks.arm64.survey import Findings, Question, ask, choose, examine
+from benchmarks.evaluation.inference import read_artifacts
 from export.formats import open_format
 from pipeline.errors import DataError, GossamerError
 from pipeline.params import MeasureParams, load_params

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arm64 import guest
-from benchmarks.arm64.folder import EMULATOR, PLUGIN, PROCESSORS, WHEELS
+from benchmarks.arm64 import guest_script
+from benchmarks.arm64.lab_layout import EMULATOR, PLUGIN, PROCESSORS, WHEELS
 from pipeline.errors import ModelError
 
 COUNTED = 5
@@ -77,7 +77,7 @@ class EmulatedLab:
         Raises:
             ModelError: It failed, or took longer than ``TIMEOUT_S``.
         """
-        shutil.copyfile(guest.__file__, work / _SCRIPT)
+        shutil.copyfile(guest_script.__file__, work / _SCRIPT)
         command = self.command(work.relative_to(self.folder), cpu, counted=counted)
         try:
             done = subprocess.run(

@@ -15,15 +15,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arm64 import guest
+from benchmarks.arm64 import guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses
-from benchmarks.arm64.folder import KEPT, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
-from benchmarks.arm64.kept import Kept
+from benchmarks.arm64.lab_layout import KEPT, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
 from benchmarks.arm64.native import NativeLab
+from benchmarks.arm64.result_cache import Kept
 from pipeline.errors import DataError
 from pipeline.records import read_json
 
-FORMATS = tuple(guest.RUNTIMES)
+FORMATS = tuple(guest_script.RUNTIMES)
 
 
 class Lab(Protocol):
@@ -105,7 +105,7 @@ def open_lab(folder: Path) -> Lab | str:
     stale = _stale(record)
     if stale:
         return f"{folder}: an ARM lab of {stale}; set up anew by: {SETUP} {folder}"
-    script = hashlib.sha256(Path(guest.__file__).read_bytes()).hexdigest()
+    script = hashlib.sha256(Path(guest_script.__file__).read_bytes()).hexdigest()
     lab = EmulatedLab(folder.resolve(), record.id(), can_fix_addresses())
     return RememberingLab(lab, Kept(folder / KEPT, f"{lab.id} {script}"))
 

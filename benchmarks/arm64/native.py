@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arm64 import guest
+from benchmarks.arm64 import guest_script
 from pipeline.errors import ModelError
 
 CPU = "native"
@@ -76,7 +76,7 @@ def read_perf(text: str) -> int:
 def _start(prefix: list[str], artifact: Path, format_name: str, frames: Path, last: str) -> str:
     """Run the guest script with this Python; gives what came on stderr, perf's figures among it."""
     task = "count" if prefix else "answers"
-    command = [*prefix, sys.executable, guest.__file__, task, format_name, str(artifact), str(frames), last]
+    command = [*prefix, sys.executable, guest_script.__file__, task, format_name, str(artifact), str(frames), last]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:

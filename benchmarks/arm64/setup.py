@@ -19,9 +19,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.arm64 import debian, guest
+from benchmarks.arm64 import debian_packages, guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses, read_counts
-from benchmarks.arm64.folder import (
+from benchmarks.arm64.lab import open_lab
+from benchmarks.arm64.lab_layout import (
     DEFAULT_FOLDER,
     EMULATOR,
     KEPT,
@@ -35,7 +36,6 @@ from benchmarks.arm64.folder import (
     emulator_version,
     installed_runtimes,
 )
-from benchmarks.arm64.lab import open_lab
 from pipeline.errors import GossamerError, ModelError
 from pipeline.records import write_json
 
@@ -50,8 +50,8 @@ def missing(folder: Path) -> list[str]:
     lacks = []
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         lacks.append(f"{sys.platform} on {platform.machine()}; expected Linux on x86_64 (an ARM machine needs no lab)")
-    absent = (tool for tool in debian.tools() if shutil.which(tool) is None)
-    lacks += [f"{tool}: not found; expected {debian.ENOUGH}" for tool in absent]
+    absent = (tool for tool in debian_packages.tools() if shutil.which(tool) is None)
+    lacks += [f"{tool}: not found; expected {debian_packages.ENOUGH}" for tool in absent]
     if shutil.which("cc") is None:
         lacks.append("cc: not found; install a C compiler: apt-get install gcc libc6-dev")
     if not emulator_version():
@@ -68,7 +68,7 @@ def missing(folder: Path) -> list[str]:
     return lacks
 
 
-def set_up(folder: Path, tell: debian.Tell) -> LabRecord:
+def set_up(folder: Path, tell: debian_packages.Tell) -> LabRecord:
     """Set the lab up in ``folder``, or leave no ``folder``.
 
     Raises:
@@ -80,8 +80,8 @@ def set_up(folder: Path, tell: debian.Tell) -> LabRecord:
     part = folder.absolute().with_name(f"{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
     tell(f"fetches about 85 MB into {part}, which unpack to 250 MB")
-    apt, runtimes = debian.Apt(part / "apt"), installed_runtimes()
-    python, packages = debian.fetch(apt, tell)
+    apt, runtimes = debian_packages.Apt(part / "apt"), installed_runtimes()
+    python, packages = debian_packages.fetch(apt, tell)
     wheels = fetch_wheels(runtimes, python, part / "wheels", tell)
     tell("unpacking")
     _unpack(apt, packages, wheels, part)
@@ -99,7 +99,7 @@ def set_up(folder: Path, tell: debian.Tell) -> LabRecord:
     return record
 
 
-def fetch_wheels(runtimes: dict[str, str], python: str, into: Path, tell: debian.Tell) -> list[Path]:
+def fetch_wheels(runtimes: dict[str, str], python: str, into: Path, tell: debian_packages.Tell) -> list[Path]:
     """Fetch the runtimes' wheels for aarch64; those that are there already are not fetched again.
 
     Raises:
@@ -129,7 +129,7 @@ def build_plugin(folder: Path) -> None:
         GossamerError: It does not compile, or this QEMU loads none.
     """
     told = ""
-    marks = [f"-DMARK={guest.MARK:#x}ull", f"-DSTART={guest.START}", f"-DSTOP={guest.STOP}"]
+    marks = [f"-DMARK={guest_script.MARK:#x}ull", f"-DSTART={guest_script.START}", f"-DSTOP={guest_script.STOP}"]
     for api in PLUGIN_APIS:
         command = [
             "cc",
@@ -198,10 +198,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _unpack(apt: debian.Apt, packages: Mapping[str, str], wheels: Sequence[Path], part: Path) -> None:
+def _unpack(apt: debian_packages.Apt, packages: Mapping[str, str], wheels: Sequence[Path], part: Path) -> None:
     root = part / ROOT
     shutil.rmtree(root, ignore_errors=True)  # half-unpacked by a setup that was stopped
-    debian.unpack(apt.archives, packages, root)
+    debian_packages.unpack(apt.archives, packages, root)
     programs = root / "usr" / "bin"
     (programs / "python3").symlink_to(next(programs.glob("python3.*")).name)
     for wheel in wheels:

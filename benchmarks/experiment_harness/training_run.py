@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.answers import Subject, answer, check, on_this_machine, read_reference
+from benchmarks.evaluation.inference import Subject, answer, check, on_this_machine, read_reference
+from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions, write_predictions
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from benchmarks.predictions import CHECKPOINT, read_predictions, write_predictions
 from pipeline.metrics import paired_difference_interval, wilson_interval
 from pipeline.shards import read_index
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.answers import Instruments, Reference, Subject
-from benchmarks.latency import LatencyRequest, Timing
-from benchmarks.predictions import CHECKPOINT, Predictions
+from benchmarks.evaluation.inference import Instruments, Reference, Subject
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.params import Arm64Params, GateParams, MeasureParams, Params, load_params
 from pipeline.preprocess import encode_png
 from pipeline.records import Image

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from benchmarks import measure
-from benchmarks.answers import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
-from benchmarks.figures import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
-from benchmarks.latency import LatencyRequest, Timing
-from benchmarks.predictions import CHECKPOINT, read_predictions
+from benchmarks.evaluation.accuracy import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
+from benchmarks.evaluation.inference import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions
+from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.errors import DataError, ModelError
 from pipeline.params import MeasureParams
 from pipeline.policy import load_policy

@@ -22,11 +22,19 @@ import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
-from benchmarks.answers import Subject, answer, artifact_name, check, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.inference import (
+    Subject,
+    answer,
+    artifact_name,
+    check,
+    on_this_machine,
+    read_artifacts,
+    read_reference,
+)
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.experiment_harness.toolkit_defaults import write_plain
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
-from benchmarks.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from export.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
 from pipeline.params import load_params

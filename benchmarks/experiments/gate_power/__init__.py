@@ -24,9 +24,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from benchmarks.checks.pairs import Change
-from benchmarks.checks.resources import Bench, no_bench
-from benchmarks.checks.slices import find_slices
+from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.gate_power import damaged_models, latency_power
@@ -41,8 +39,10 @@ from benchmarks.experiments.gate_power.damaged_models import (
 )
 from benchmarks.experiments.gate_power.simulated_pairs import ARTIFACT, DAMAGES, QUIET, draw_world
 from benchmarks.experiments.gate_power.verdict_rates import as_case, count, draw_parts, judge_case, judge_simulated
-from benchmarks.paired import PairedRequest, PairedTiming, compare_latency, judge_runs
-from benchmarks.predictions import Predictions, read_predictions
+from benchmarks.gate.checks.paired_accuracy import Change
+from benchmarks.gate.checks.resource_growth import Bench, no_bench
+from benchmarks.gate.checks.slices import find_slices
+from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, compare_latency, judge_runs
 from pipeline.model import load_checkpoint
 from pipeline.params import GateParams, load_params
 from pipeline.params import Params as AllParams

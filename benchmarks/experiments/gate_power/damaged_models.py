@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.answers import Subject, answer, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.inference import Subject, answer, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.planted_errors import choose, relabel
 from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from benchmarks.predictions import write_predictions
 from export.calibration import choose_rows
 from export.fingerprint import sha256_of, size_of
 from pipeline.model import Checkpoint, load_checkpoint, save_checkpoint

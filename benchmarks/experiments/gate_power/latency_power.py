@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiments.gate_power.latency_false_alarms import bound_false_alarms
-from benchmarks.paired import (
+from benchmarks.latency.side_by_side import (
     FAIL,
     WARN,
     PairedRequest,

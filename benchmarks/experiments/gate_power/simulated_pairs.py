@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.baseline import Accepted, Baseline
-from benchmarks.checks.camera import NAMES
-from benchmarks.checks.resources import Bench
-from benchmarks.figures import compare, rate
-from benchmarks.paired import PairedTiming
-from benchmarks.predictions import CHECKPOINT, Predictions
+from benchmarks.evaluation.accuracy import compare, rate
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.gate.baseline import Accepted, Baseline
+from benchmarks.gate.checks.resource_growth import Bench
+from benchmarks.gate.checks.robustness import NAMES
+from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.policy import Policy
 from pipeline.scenes import draw_prompts
 

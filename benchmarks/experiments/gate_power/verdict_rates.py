@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.baseline import Accepted, Baseline
-from benchmarks.checks.judge import holding_back, judge
-from benchmarks.checks.resources import Bench
+from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, World, measure, simulate
-from benchmarks.predictions import Predictions
+from benchmarks.gate.baseline import Accepted, Baseline
+from benchmarks.gate.checks.resource_growth import Bench
+from benchmarks.gate.checks.verdict import holding_back, judge
 from pipeline.engines.local import open_pool
 from pipeline.metrics import wilson_interval
 from pipeline.params import GateParams

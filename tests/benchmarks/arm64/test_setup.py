@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import setup
-from benchmarks.arm64.folder import KEPT, PROCESSORS, RECORD, LabRecord, dress
+from benchmarks.arm64.lab_layout import KEPT, PROCESSORS, RECORD, LabRecord, dress
 from pipeline.errors import GossamerError
 
 RECORDED = LabRecord(emulator="7", python="3.11", packages={}, runtimes={}, plugin_sha256="")

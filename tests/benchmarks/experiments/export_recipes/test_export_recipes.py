@@ -9,9 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.experiment_harness.workspace import step_key
 from benchmarks.experiments.export_recipes import FORMATS, Course, Params, Sizes, artifact_figures, figures, plan
-from benchmarks.predictions import CHECKPOINT, Predictions, write_predictions
 from pipeline.records import write_json
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.evaluation.predictions import CHECKPOINT, write_predictions
 from benchmarks.experiments.gate_power import REAL_ARTIFACT, SLOWER, Course, Params, Runs, _simulate, figures, plan
 from benchmarks.experiments.gate_power.damaged_models import FIGURES, PAIRS, PREDICTIONS, QUANTISED, SOUND, Figures
 from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, QUIET
-from benchmarks.paired import PairedTiming
-from benchmarks.predictions import CHECKPOINT, write_predictions
+from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.records import write_json
 from tests.benchmarks.conftest import Table
-from tests.benchmarks.verdicts import missing
+from tests.benchmarks.gate.verdicts import missing
 
 SMALL = Params(selfies=(400,), quiet_pairs=1, damaged_pairs=1, draws=2, slowdown_runs=0, workers=1)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.experiments.gate_power.latency_power import ROWS, Curve, judge_medians, operating_curve
-from benchmarks.paired import PairedRequest, PairedTiming, ProcessTiming, judge_runs
+from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, ProcessTiming, judge_runs
 
 
 class Processes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.evaluation.predictions import CHECKPOINT
 from benchmarks.experiments.gate_power.simulated_pairs import (
     ARTIFACT,
     DAMAGES,
@@ -17,7 +18,6 @@ from benchmarks.experiments.gate_power.simulated_pairs import (
     simulate,
 )
 from benchmarks.experiments.gate_power.verdict_rates import judge_case
-from benchmarks.predictions import CHECKPOINT
 from pipeline.params import GateParams
 from pipeline.policy import load_policy
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.checks.resources import no_bench
+from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiments.gate_power.simulated_pairs import Effect, draw_world
 from benchmarks.experiments.gate_power.verdict_rates import as_case, count, draw_parts, judge_case, judge_simulated
-from benchmarks.predictions import Predictions
+from benchmarks.gate.checks.resource_growth import no_bench
 from pipeline.params import GateParams
 from pipeline.policy import load_policy
 from pipeline.records import Check, Outcome, Verdict
-from tests.benchmarks.verdicts import INT8, factored, missing
+from tests.benchmarks.gate.verdicts import INT8, factored, missing
 
 Table = Callable[..., Predictions]
 

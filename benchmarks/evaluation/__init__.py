@@ -1,0 +1,1 @@
+"""Artifacts on test sets: predictions, accuracy with intervals, and the measurement they are written to."""

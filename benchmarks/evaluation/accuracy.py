@@ -1,0 +1,260 @@
+"""Pure: answers on labelled selfies -> the figures of metrics/measure.json and the rows of plots/*.csv.
+
+A figure that cannot be had (no such rows, no answers) is None, never 0 and never NaN: JSON and readers stay honest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from pipeline import metrics
+from pipeline.operating_point import asks_again
+
+Figures = dict[str, Any]
+Row = dict[str, Any]
+_ROC_POINTS = 200
+_COVERAGE_POINTS = 100
+_SLICE_COLUMNS = ("count", "accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What measuring needs of a policy.
+
+    Attributes:
+        factors: Names, in the order they are reported; factors that rows carry beside them follow.
+        costs: Scenario -> label -> what it costs to claim that label falsely there, in the policy's unit.
+        pairs: Factors that are looked at together, e.g. skin tone and light.
+    """
+
+    factors: tuple[str, ...] = ()
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
+
+
+def finite(value: float) -> float | None:
+    """The value as a plain float, or None where it is NaN or infinite."""
+    return float(value) if math.isfinite(value) else None
+
+
+def rate(table: Predictions, column: str, confidence: float) -> Figures:
+    """Figures of one column of answers: accuracy with its Wilson interval, error rates, ranking, calibration.
+
+    All are None where an answer is not a number: such an artifact is unmeasured, not merely wrong.
+    """
+    names = ("accuracy", "accuracy_low", "accuracy_high", "fnr", "fpr", "auc", "ece")
+    if not table.is_whole(column):
+        return dict.fromkeys(names)
+    probabilities, targets, positive = table.probabilities[column], table.targets, len(table.labels) - 1
+    decisions = table.decisions(column)
+    values = (
+        *_share(decisions == targets, confidence),
+        metrics.false_negative_rate(decisions, targets, positive),
+        metrics.false_positive_rate(decisions, targets, positive),
+        metrics.roc_auc(probabilities[:, positive], targets == positive),
+        metrics.expected_calibration_error(probabilities, targets),
+    )
+    return {name: finite(value) for name, value in zip(names, values, strict=True)}
+
+
+def compare(table: Predictions, column: str, reference: str) -> Figures:
+    """Share of decisions equal to the reference's, and the largest difference of any probability."""
+    if not (table.is_whole(column) and table.is_whole(reference)) or not table.ids:
+        return {"agreement": None, "max_abs_probability_diff": None}
+    difference = np.abs(table.probabilities[column] - table.probabilities[reference])
+    same = table.decisions(column) == table.decisions(reference)
+    return {"agreement": float(np.mean(same)), "max_abs_probability_diff": finite(float(difference.max()))}
+
+
+def ask_again(table: Predictions, column: str, band: tuple[float, float] | None) -> Figures:
+    """Share of selfies on which an artifact asks for another picture, and its accuracy on the others."""
+    if not table.is_whole(column) or not table.ids:
+        return {"retake_rate": None, "accuracy_outside_band": None}
+    unsure = asks_again(table.probabilities[column], band)
+    right = (table.decisions(column) == table.targets)[~unsure]
+    accuracy = finite(metrics.accuracy(right, np.ones(len(right), np.bool_)))
+    return {"retake_rate": float(unsure.mean()), "accuracy_outside_band": accuracy}
+
+
+def slice_rows(factors: Sequence[Mapping[str, str]], order: Sequence[str]) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """Factor -> value -> indices of the rows that have it; the factors of ``order`` first, values by name."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, row in enumerate(factors):
+        for name, value in row.items():
+            found[name][value].append(index)
+    names = [*(name for name in order if name in found), *sorted(set(found) - set(order))]
+    return {name: {value: np.array(rows) for value, rows in sorted(found[name].items())} for name in names}
+
+
+def pair_rows(
+    factors: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, NDArray[np.int64]]]:
+    """``slice_rows`` of two factors at once: "skin_tone x light" -> "monk_10 x night" -> indices of the rows."""
+    titles = {pair: " x ".join(pair) for pair in pairs}
+    joint = [
+        {title: f"{row[one]} x {row[other]}" for (one, other), title in titles.items() if {one, other} <= row.keys()}
+        for row in factors
+    ]
+    return slice_rows(joint, tuple(titles.values()))
+
+
+def equalised_odds(slices: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
+    """How unequally errors fall on the values of each factor (Hardt et al., arXiv 1610.02413).
+
+    Args:
+        slices: Factor -> value -> figures of the checkpoint (``rate_slice``).
+
+    Returns:
+        Factor -> ``fnr_gap`` and ``fpr_gap``, the largest less the least rate among its rated values; ``gap``, the
+        larger of both; and the values that have the largest rates. Factors whose values cannot be compared are left
+        out: fewer than two are rated, or each goes with one label only (headwear).
+    """
+    found = {}
+    for factor, values in slices.items():
+        rates = {
+            rate: {value: figures[rate] for value, figures in values.items() if figures.get(rate) is not None}
+            for rate in ("fnr", "fpr")
+        }
+        if min(len(each) for each in rates.values()) < 2:
+            continue
+        gaps = {f"{rate}_gap": max(each.values()) - min(each.values()) for rate, each in rates.items()}
+        worst = {f"{rate}_worst": max(each, key=each.__getitem__) for rate, each in rates.items()}
+        found[factor] = {"gap": max(gaps.values()), **gaps, **worst}
+    return found
+
+
+def rate_slice(table: Predictions, rows: NDArray[np.int64], confidence: float, min_rows: int) -> Figures:
+    """Figures of some rows: count and, from ``min_rows`` on, the checkpoint's rates and every artifact's accuracy."""
+    figures: Figures = {"count": len(rows)}
+    columns = [name for name in table.probabilities if table.is_whole(name)]
+    targets, positive = table.targets[rows], len(table.labels) - 1
+    rated = len(rows) >= min_rows
+    for column in columns if rated else ():
+        decisions = table.decisions(column)[rows]
+        low_high = _share(decisions == targets, confidence)
+        if column == CHECKPOINT:
+            figures |= dict(zip(("accuracy", "accuracy_low", "accuracy_high"), low_high, strict=True))
+            figures["fnr"] = finite(metrics.false_negative_rate(decisions, targets, positive))
+            figures["fpr"] = finite(metrics.false_positive_rate(decisions, targets, positive))
+        else:
+            figures.setdefault("artifacts", {})[column] = low_high[0]
+    if not rated:
+        figures["accuracy"] = None
+    return figures
+
+
+def expected_cost(
+    table: Predictions, column: str, scenarios: Sequence[str | None], costs: Mapping[str, Mapping[str, float]]
+) -> Figures:
+    """Expected cost of wrong decisions per 1,000 checks, overall and by scenario.
+
+    Scenarios and labels weigh as often as they stand among the selfies; rows of a scenario without costs are left out.
+
+    Returns:
+        ``overall`` and every scenario -> cost in the policy's unit; empty where no row has a scenario with costs.
+    """
+    if not table.is_whole(column):
+        return {}
+    by_scenario: dict[str, list[float]] = {}
+    for scenario, decided, target in zip(scenarios, table.decisions(column), table.targets, strict=True):
+        if scenario is not None and scenario in costs:
+            cost = costs[scenario][table.labels[decided]] if decided != target else 0.0
+            by_scenario.setdefault(scenario, []).append(cost)
+    if not by_scenario:
+        return {}
+    named = {name: 1000 * float(np.mean(by_scenario[name])) for name in sorted(by_scenario)}
+    everything = [cost for rows in by_scenario.values() for cost in rows]
+    return {"overall": 1000 * float(np.mean(everything)), **named}
+
+
+def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]]:
+    """True label -> decided label -> count; empty where there are no answers."""
+    if not table.is_whole(column):
+        return {}
+    counts = metrics.confusion(table.decisions(column), table.targets, len(table.labels))
+    return {
+        true: {decided: int(counts[i, j]) for j, decided in enumerate(table.labels)}
+        for i, true in enumerate(table.labels)
+    }
+
+
+def plot_rows(
+    table: Predictions, slices: Mapping[str, Mapping[str, Figures]], artifacts: Mapping[str, Figures] | None = None
+) -> dict[str, list[Row]]:
+    """Rows of plots/*.csv by name: confusion, roc, calibration, coverage, slices and accuracy_latency.
+
+    They are in the layouts ``dvc plots`` takes. A slice too small to rate and an artifact that was not timed have no
+    row: there is nothing to draw.
+    """
+    whole = [name for name in table.probabilities if table.is_whole(name)]
+    names = table.labels
+    return {
+        "confusion": [
+            {"actual": names[target], "predicted": names[decided]}
+            for target, decided in zip(table.targets, table.decisions(CHECKPOINT), strict=True)
+        ]
+        if CHECKPOINT in whole
+        else [],
+        "roc": [row for column in whole for row in _roc_rows(table, column)],
+        "calibration": [
+            {"artifact": column, "confidence": round(mean, 6), "accuracy": round(share, 6), "count": rows}
+            for column in whole
+            for rows, mean, share in metrics.calibration_bins(table.probabilities[column], table.targets)
+        ],
+        "coverage": [row for column in whole for row in _coverage_rows(table, column)],
+        "slices": [
+            {"slice": f"{factor}={value}", **{key: figures.get(key) for key in _SLICE_COLUMNS}}
+            for factor, values in slices.items()
+            for value, figures in values.items()
+            if figures.get("accuracy") is not None
+        ],
+        "accuracy_latency": _accuracy_latency_rows(artifacts or {}),
+    }
+
+
+def _roc_rows(table: Predictions, column: str) -> list[Row]:
+    positive = len(table.labels) - 1
+    alarms, hits, thresholds = metrics.roc_curve(table.probabilities[column][:, positive], table.targets == positive)
+    keep = np.unique(np.linspace(0, len(alarms) - 1, min(len(alarms), _ROC_POINTS)).astype(int))
+    return [
+        {
+            "artifact": column,
+            "fpr": round(float(alarms[i]), 6),
+            "tpr": round(float(hits[i]), 6),
+            "threshold": round(min(float(thresholds[i]), 1.0), 6),
+        }
+        for i in keep
+    ]
+
+
+def _coverage_rows(table: Predictions, column: str) -> list[Row]:
+    """From all checks answered down to the surest few; the others are asked for another picture."""
+    sure = metrics.sureness(table.probabilities[column], table.thresholds[column])
+    coverage, accuracy = metrics.coverage_curve(sure, table.decisions(column) == table.targets)
+    if not len(coverage):
+        return []
+    wanted = np.searchsorted(coverage, np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS))
+    keep = np.unique(np.minimum(wanted, len(coverage) - 1))[::-1]
+    return [
+        {"artifact": column, "coverage": round(float(coverage[i]), 6), "accuracy": round(float(accuracy[i]), 6)}
+        for i in keep
+    ]
+
+
+def _accuracy_latency_rows(artifacts: Mapping[str, Figures]) -> list[Row]:
+    columns = ("accuracy", "accuracy_low", "accuracy_high", "latency_p50_ms", "size_bytes")
+    rows = [(name, {key: figures.get(key) for key in columns}) for name, figures in artifacts.items()]
+    return [{"artifact": name, **row} for name, row in rows if None not in row.values()]
+
+
+def _share(right: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:
+    low, high = metrics.wilson_interval(int(right.sum()), len(right), confidence)
+    return (float(np.mean(right)) if len(right) else math.nan), low, high

@@ -1,0 +1,1 @@
+"""The release gate: a candidate against the accepted baseline and against absolute limits."""

@@ -1,0 +1,1 @@
+"""The HTML report, its Markdown summary and the comment on a pull request."""

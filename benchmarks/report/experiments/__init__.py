@@ -1,0 +1,1 @@
+"""Report sections on the results of experiments under benchmarks/results."""

@@ -1,0 +1,1 @@
+"""Accuracy under the distortions of a phone's camera and under integration errors."""

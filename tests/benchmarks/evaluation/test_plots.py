@@ -1,0 +1,185 @@
+"""``dvc plots show`` and ``dvc plots diff``: what dvc.yaml promises to draw is drawn from what measuring writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from dvc.render.match import match_defs_renderers
+from dvc.repo import Repo
+
+from benchmarks.evaluation.accuracy import plot_rows, rate, rate_slice, slice_rows
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from pipeline.records import write_table
+from tests.benchmarks.small_task import NAMES
+from tests.house import dvc_stages
+
+Table = Callable[..., Predictions]
+TRAINED = [{"epoch": i, "train_loss": 1 / i, "val_loss": 2 / i, "val_accuracy": 1 - 0.5 / i} for i in (1, 2, 3)]
+
+
+def graded(table: Predictions) -> Predictions:
+    """The same decisions, each as sure as its row is late; the first are wrong, so sureness is worth something."""
+    for values in table.probabilities.values():
+        sure = 0.5 + 0.49 * np.arange(1, len(values) + 1) / len(values)
+        positive = np.where(values[:, 1] > 0.5, sure, 1 - sure)
+        values[:] = np.stack([1 - positive, positive], axis=1)
+    return table
+
+
+def measured(table: Predictions) -> dict[str, dict[str, Any]]:
+    """Figures of each artifact; Core ML was not timed."""
+    times = {name: None if name.startswith("coreml") else 0.5 + i for i, name in enumerate(NAMES)}
+    return {name: {**rate(table, name, 0.95), "size_bytes": 10**6, "latency_p50_ms": times[name]} for name in NAMES}
+
+
+def write_plots(folder: Path, table: Predictions) -> None:
+    """Write all that dvc.yaml draws, of some answers."""
+    factors = [{"light": "night" if i % 10 == 0 else "day", "place": f"place {i % 97}"} for i in range(len(table.ids))]
+    slices = {
+        name: {value: rate_slice(table, rows, 0.95, 30) for value, rows in values.items()}
+        for name, values in slice_rows(factors, ()).items()
+    }
+    for name, rows in {**plot_rows(table, slices, measured(table)), "train": TRAINED}.items():
+        write_table(folder / "plots" / f"{name}.csv", rows)
+
+
+@pytest.fixture(scope="module")
+def definitions(root: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    return found
+
+
+@pytest.fixture
+def repository(root: Path, tmp_path: Path, definitions: list[dict[str, Any]], table: Table) -> Path:
+    """A DVC repository with dvc.yaml's plots and templates, and their data in one commit."""
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True)
+
+    git("init", "--quiet")
+    Repo.init(str(tmp_path)).close()
+    shutil.copytree(root / ".dvc" / "plots", tmp_path / ".dvc" / "plots", dirs_exist_ok=True)
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"plots": definitions}, sort_keys=False), encoding="utf-8")
+    write_plots(tmp_path, graded(table(200)))
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "measured")
+    return tmp_path
+
+
+def drawn(repository: Path, *revisions: str) -> dict[str, dict[str, Any]]:
+    """Plot -> its filled Vega-Lite specification; any error on the way fails."""
+    with Repo(str(repository)) as repo:
+        data = repo.plots.diff(revs=list(revisions)) if revisions else repo.plots.show()
+        found = match_defs_renderers(data, out=repository / "out", templates_dir=repo.plots.templates_dir)
+        assert [each.source_errors or each.definition_errors for each in found] == [{}] * len(found)
+        return {each.renderer.name: each.renderer.get_filled_template() for each in found}
+
+
+def test_every_plot_of_dvc_yaml_is_drawn_and_none_beside(repository: Path, definitions: list[dict[str, Any]]) -> None:
+    specifications = drawn(repository)
+    assert list(specifications) == [name for each in definitions for name in each]
+    for name, specification in specifications.items():
+        assert specification["data"]["values"], name
+        assert specification["title"]["text"], name
+        assert "<DVC_METRIC" not in json.dumps(specification), name
+
+
+def test_a_plot_shows_two_revisions_side_by_side(repository: Path, table: Table) -> None:
+    write_plots(repository, graded(table(200, {"tflite-float32": 40})))
+    for name, specification in drawn(repository, "HEAD", "workspace").items():
+        assert {row["rev"] for row in specification["data"]["values"]} == {"HEAD", "workspace"}, name
+    text = (repository / ".dvc/plots/small_multiples.json").read_text(encoding="utf-8")
+    assert '"color": {"field": "rev"' in text
+
+
+def fields(specification: object) -> set[str]:
+    """Fields that a template of our own reads from the data itself."""
+    if isinstance(specification, list):
+        return set().union(*map(fields, specification))
+    if not isinstance(specification, dict):
+        return set()
+    read = {specification["field"]} if isinstance(specification.get("field"), str) else set()
+    return read.union(*map(fields, specification.values()))
+
+
+def made(specification: dict[str, Any]) -> set[str]:
+    return {each["as"] for each in specification.get("transform", [])}
+
+
+@pytest.mark.parametrize("name", ["roc", "calibration", "coverage", "slices", "accuracy_latency"])
+def test_a_template_reads_columns_that_are_there(repository: Path, name: str) -> None:
+    specification = drawn(repository)[name]
+    rows = specification["data"]["values"]
+    assert fields({**specification, "data": {}}) - made(specification) <= set(rows[0])
+    for each in specification["transform"]:
+        column = each["calculate"].partition("toNumber(datum")[2].partition(")")[0].strip(".[]'")
+        assert all(float(row[column]) >= 0 for row in rows), f"{name}: {each}"
+
+
+def test_plots_that_dvc_yaml_names_are_outs_of_a_stage_that_dvc_draws_once(definitions: list[dict[str, Any]]) -> None:
+    named = {path for each in definitions for plot in each.values() for path in plot["y"]}
+    outs = {
+        path
+        for stage in dvc_stages().values()
+        for out in stage.get("outs", [])
+        if isinstance(out, dict)
+        for path in out
+    }
+    assert named <= outs
+    assert {path for path in outs if path.startswith("plots/")} == named
+
+
+def test_nothing_timed_leaves_the_other_plots(repository: Path) -> None:
+    write_table(repository / "plots/accuracy_latency.csv", [])
+    specifications = drawn(repository)
+    assert specifications["accuracy_latency"] == {}
+    assert specifications["roc"]["data"]["values"]
+
+
+def test_coverage_falls_from_all_to_few_while_accuracy_rises(table: Table) -> None:
+    rows = plot_rows(graded(table(2000, {CHECKPOINT: 300})), {})["coverage"]
+    mine = [row for row in rows if row["artifact"] == CHECKPOINT]
+    assert {row["artifact"] for row in rows} == {CHECKPOINT, *NAMES}
+    assert len(mine) == 100
+    coverage, accuracy = [[row[name] for row in mine] for name in ("coverage", "accuracy")]
+    assert coverage == sorted(coverage, reverse=True)
+    assert accuracy == sorted(accuracy)
+    assert (coverage[0], accuracy[0]) == (1.0, 0.85)
+    assert accuracy[15:] == [1.0] * 85
+    assert mine[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6)}
+
+
+def test_few_selfies_give_as_many_points_and_broken_answers_none(table: Table) -> None:
+    broken = graded(table(7))
+    broken.probabilities["onnx-float32"][3] = np.nan
+    rows = plot_rows(broken, {})["coverage"]
+    assert sum(row["artifact"] == CHECKPOINT for row in rows) == 7
+    assert all(row["artifact"] != "onnx-float32" for row in rows)
+    assert plot_rows(table(0), {})["coverage"] == []
+
+
+def test_an_artifact_that_was_not_timed_has_no_point(table: Table, tmp_path: Path) -> None:
+    write_plots(tmp_path, table(200))
+    with (tmp_path / "plots/accuracy_latency.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["artifact"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(NAMES) - {"coreml-float16"}
+    assert float(rows["tflite-float32"]["latency_p50_ms"]) == 2.5
+    assert float(rows["tflite-float32"]["accuracy"]) == 0.98
+    assert int(rows["tflite-float32"]["size_bytes"]) == 10**6
+
+
+def test_slices_too_small_to_rate_are_not_drawn(table: Table, tmp_path: Path) -> None:
+    write_plots(tmp_path, table(400))
+    text = (tmp_path / "plots/slices.csv").read_text(encoding="utf-8")
+    assert "light=night,40," in text
+    assert "place=" not in text

@@ -1,0 +1,124 @@
+"""The baseline: what may become one, what it remembers, and what is refused as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.evaluation.predictions import Predictions, write_predictions
+from benchmarks.gate import stage as gate
+from benchmarks.gate.baseline import ACCEPTED, MEASURED, PREDICTIONS, Release, read_baseline, write_baseline
+from benchmarks.gate.stage import Candidate
+from pipeline.cli import app
+from pipeline.errors import DataError, ReleaseRefusedError
+from pipeline.params import GateParams
+from pipeline.records import write_json
+from tests.benchmarks.gate.verdicts import INT8, measured, saved
+
+Table = Callable[..., Predictions]
+
+
+def test_the_first_baseline_is_accepted_and_read_back(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
+    folder = tmp_path / "baseline"
+    assert read_baseline(folder) is None
+    assert gate.accept(gate_params, Candidate(*saved(tmp_path, table())), folder).verdict == "pass"
+    baseline = read_baseline(folder)
+    assert baseline is not None
+    assert baseline.accepted.selfies_dataset_id == table().dataset_id()
+    assert gate.run(gate_params, measured(table()), table(), baseline).verdict == "pass"
+
+
+def test_a_failing_candidate_is_not_accepted(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
+    folder = tmp_path / "baseline"
+    gate.accept(gate_params, Candidate(*saved(tmp_path, table())), folder)
+    before = (folder / MEASURED).read_bytes()
+    with pytest.raises(ReleaseRefusedError, match=rf"{INT8} accuracy_vs_baseline: fail"):
+        gate.accept(gate_params, Candidate(*saved(tmp_path, table(wrong={INT8: 100}))), folder)
+    assert (folder / MEASURED).read_bytes() == before
+
+
+def test_an_undecided_candidate_is_not_accepted(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
+    few = saved(tmp_path, table(100, wrong={INT8: 6}))
+    with pytest.raises(ReleaseRefusedError, match="more selfies"):
+        gate.accept(gate_params, Candidate(*few), tmp_path / "baseline")
+    assert read_baseline(tmp_path / "baseline") is None
+
+
+def test_new_selfies_may_replace_a_baseline_they_cannot_be_compared_with(
+    gate_params: GateParams, table: Table, tmp_path: Path
+) -> None:
+    folder = tmp_path / "baseline"
+    gate.accept(gate_params, Candidate(*saved(tmp_path, table())), folder)
+    verdict = gate.accept(gate_params, Candidate(*saved(tmp_path, table(prefix="other"))), folder)
+    assert verdict.verdict == "unmeasured"
+    baseline = read_baseline(folder)
+    assert baseline is not None
+    assert baseline.predictions.ids[0] == "other-0"
+
+
+@pytest.mark.parametrize("name", [MEASURED, PREDICTIONS])
+def test_a_tampered_baseline_is_refused(table: Table, tmp_path: Path, name: str) -> None:
+    write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
+    path = tmp_path / "baseline" / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(DataError, match=f"{name}: not the file that .* names; restore"):
+        read_baseline(tmp_path / "baseline")
+
+
+@pytest.mark.parametrize("name", [MEASURED, PREDICTIONS, ACCEPTED])
+def test_half_a_baseline_is_refused(table: Table, tmp_path: Path, name: str) -> None:
+    write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
+    (tmp_path / "baseline" / name).unlink()
+    with pytest.raises(DataError, match=f"{name}: missing beside the rest"):
+        read_baseline(tmp_path / "baseline")
+
+
+def test_a_damaged_predictions_table_is_refused(table: Table, tmp_path: Path) -> None:
+    paths = saved(tmp_path, table(100))
+    paths[1].write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(DataError, match="not a predictions table"):
+        write_baseline(tmp_path / "baseline", *paths)
+    assert json.loads(paths[0].read_text())["confidence"] == 0.95
+
+
+def test_a_baseline_remembers_the_release_and_every_artifact(
+    gate_params: GateParams, table: Table, tmp_path: Path
+) -> None:
+    figures = measured(table())
+    for number, each in enumerate(figures["artifacts"].values()):
+        each["sha256"] = f"{number:064x}"
+    write_predictions(tmp_path / "predictions.parquet", table())
+    write_json(tmp_path / "measure.json", figures)
+    release = Release("v1.2.0", "c" * 40)
+    candidate = Candidate(tmp_path / "measure.json", tmp_path / "predictions.parquet", release=release)
+    gate.accept(gate_params, candidate, tmp_path / "baseline")
+    baseline = read_baseline(tmp_path / "baseline")
+    assert baseline is not None
+    assert (baseline.accepted.release, baseline.accepted.revision) == ("v1.2.0", "c" * 40)
+    assert baseline.accepted.artifacts == {name: each["sha256"] for name, each in figures["artifacts"].items()}
+    assert baseline.name().startswith("v1.2.0: checkpoint abc on 2000 selfies")
+
+
+def test_a_baseline_of_before_releases_is_still_read(table: Table, tmp_path: Path) -> None:
+    write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
+    path = tmp_path / "baseline" / ACCEPTED
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key.endswith(("sha256", "_id"))}
+    path.write_text(json.dumps(old))
+    baseline = read_baseline(tmp_path / "baseline")
+    assert baseline is not None
+    assert (baseline.accepted.revision, baseline.accepted.artifacts) == ("", {})
+
+
+def test_commands_of_the_baseline_name_what_is_missing(
+    root: Path, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["baseline", "fetch"])
+    assert (result.exit_code, "no baseline was accepted yet" in result.stderr) == (2, True)
+    result = CliRunner().invoke(app, ["baseline", "accept", *map(str, saved(tmp_path, table()))])
+    assert (result.exit_code, "no revision of" in result.stderr) == (2, True)

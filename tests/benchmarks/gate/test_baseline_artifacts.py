@@ -1,0 +1,178 @@
+"""The accepted artifacts: found in git, fetched by DVC, and never taken for what they are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gate.baseline import Accepted
+from benchmarks.gate.baseline_artifacts import (
+    ARTIFACTS,
+    FETCHED,
+    Fetched,
+    check_artifacts,
+    fetch,
+    find_release,
+    read_fetched,
+)
+from export.fingerprint import sha256_of
+from pipeline.errors import DataError, ModelError
+from pipeline.records import Artifacts, write_json
+from tests.benchmarks.small_task import artifact
+
+NAME = "onnx-float32"
+STAGES = """
+stages:
+  convert:
+    matrix: {format: [onnx]}
+    cmd: "true"
+    outs:
+    - artifacts/${item.format}
+"""
+
+
+@dataclass(frozen=True)
+class House:
+    """A checkout with one release, v1, and other artifacts since."""
+
+    root: Path
+    accepted: Accepted
+
+
+def call(root: Path, *words: str) -> None:
+    subprocess.run(words, cwd=root, check=True, capture_output=True)
+
+
+def export(root: Path, content: bytes) -> str:
+    folder = root / ARTIFACTS / "onnx"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    record = artifact("onnx", "float32")
+    (folder / record.file).write_bytes(content)
+    record = record.model_copy(update={"sha256": sha256_of(folder / record.file), "size_bytes": len(content)})
+    write_json(folder / "artifact.json", Artifacts(format="onnx", artifacts=(record,)))
+    return record.sha256
+
+
+def accepted(revision: str, digest: str) -> Accepted:
+    return Accepted(
+        measure_sha256="",
+        predictions_sha256="",
+        selfies_dataset_id="",
+        checkpoint_id="",
+        release="v1",
+        revision=revision,
+        artifacts={NAME: digest},
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    root = tmp_path_factory.mktemp("house")
+    dvc = (sys.executable, "-m", "dvc")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("DVC_SITE_CACHE_DIR", str(root.parent / "dvc-site"))
+        for who in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{who}_NAME", "A Maintainer")
+            patch.setenv(f"GIT_{who}_EMAIL", "maintainer@users.noreply.example")
+        call(root, "git", "init", "--quiet")
+        call(root, *dvc, "init", "--quiet")
+        (root / "dvc.yaml").write_text(STAGES, encoding="utf-8")
+        (root / ".gitignore").write_text("/artifacts/*\n/data/*\n", encoding="utf-8")
+        digest = export(root, b"the weights of v1")
+        call(root, *dvc, "commit", "--quiet", "--force")
+        call(root, "git", "add", "--all")
+        call(root, "git", "commit", "--quiet", "--message", "v1")
+        call(root, "git", "tag", "v1")
+        revision = find_release(root, "v1").revision
+        export(root, b"other weights")
+        call(root, *dvc, "commit", "--quiet", "--force")
+        call(root, "git", "commit", "--quiet", "--all", "--message", "others")
+        fetch(root, accepted(revision, digest), root / "data/baseline")
+        yield House(root, accepted(revision, digest))
+
+
+@pytest.fixture
+def house(built: House, tmp_path: Path) -> House:
+    """A copy that a test may spoil; the cache comes along."""
+    shutil.copytree(built.root, tmp_path / "house", symlinks=True)
+    return House(tmp_path / "house", built.accepted)
+
+
+def test_what_was_accepted_is_fetched_though_others_lie_here_now(house: House) -> None:
+    found = read_fetched(house.root / "data/baseline", house.accepted)
+    assert found is not None
+    path, record = found[NAME]
+    assert path.read_bytes() == b"the weights of v1"
+    assert record.format == "onnx"
+    assert (house.root / ARTIFACTS / "onnx" / record.file).read_bytes() == b"other weights"
+
+
+def test_a_tampered_artifact_is_named_and_never_timed(house: House) -> None:
+    path = house.root / "data/baseline/artifacts/onnx/model.onnx"
+    path.chmod(0o644)
+    path.write_bytes(b"the weights of vl")
+    with pytest.raises(DataError, match=r"artifacts/onnx/model\.onnx: not the file accepted with v1.*run gossamer"):
+        read_fetched(house.root / "data/baseline", house.accepted)
+
+
+def test_a_missing_artifact_is_named(house: House) -> None:
+    (house.root / "data/baseline/artifacts/onnx/model.onnx").unlink()
+    with pytest.raises(ModelError, match=r"artifacts/onnx/model\.onnx: missing"):
+        read_fetched(house.root / "data/baseline", house.accepted)
+    with pytest.raises(DataError, match=r"no tflite-float32; expected every artifact that was measured; run dvc repro"):
+        check_artifacts(house.root / ARTIFACTS, {"tflite-float32": "0" * 64}, "that was measured", "dvc repro")
+
+
+def test_a_cache_that_lost_its_truth_is_refused_and_the_good_copy_stays(house: House) -> None:
+    for path in (house.root / ".dvc/cache").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"the weights of v1":
+            path.chmod(0o644)
+            path.write_bytes(b"the weights of vl")
+    with pytest.raises(DataError, match=r"model\.onnx: not the file of v1"):
+        fetch(house.root, house.accepted, house.root / "data/baseline")
+    assert read_fetched(house.root / "data/baseline", house.accepted) is not None
+
+
+def test_artifacts_that_dvc_has_nowhere_are_told_with_what_to_do(house: House) -> None:
+    shutil.rmtree(house.root / ".dvc/cache/files")
+    with pytest.raises(DataError, match=r"artifacts of v1 \([0-9a-f]{12}\): dvc get: .*dvc push"):
+        fetch(house.root, house.accepted, house.root / "data/baseline")
+
+
+def test_artifacts_of_another_baseline_count_as_not_fetched(house: House) -> None:
+    folder = house.root / "data/baseline"
+    write_json(folder / FETCHED, Fetched(revision="0" * 40))
+    assert read_fetched(folder, house.accepted) is None
+    assert read_fetched(house.root / "nowhere", house.accepted) is None
+
+
+def test_a_baseline_without_a_revision_cannot_be_fetched(house: House) -> None:
+    before = house.accepted.model_copy(update={"revision": ""})
+    assert read_fetched(house.root / "data/baseline", before) is None
+    with pytest.raises(DataError, match="no revision; accept a baseline anew"):
+        fetch(house.root, before, house.root / "data/baseline")
+
+
+def test_a_release_is_a_commit_that_has_these_artifacts(house: House) -> None:
+    release = find_release(house.root)
+    assert len(release.revision) == 40
+    assert release.name.startswith("v1-1-g")
+    with pytest.raises(DataError, match=r"dvc\.lock: its artifacts are not those of v1 .*commit dvc\.lock"):
+        find_release(house.root, "v1")
+    with pytest.raises(DataError, match=r"v9: no revision of .*; expected a tag, branch or commit"):
+        find_release(house.root, "v9")
+
+
+def test_outside_of_git_there_is_no_release(tmp_path: Path) -> None:
+    assert "GIT_DIR" not in os.environ
+    with pytest.raises(DataError, match="HEAD: no revision"):
+        find_release(tmp_path)
