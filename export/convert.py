@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 
 from export.atomic import whole_folder
-from export.calibration import choose_rows
-from export.fingerprint import sha256_of, size_of
 from export.formats import ExportJob, Format, Interface, open_format, tool_versions
 from export.parity import Judge, Parity, compare, run_artifact
+from export.quantisation.calibration import choose_rows
+from pipeline.data.hashing import sha256_of, size_of
 from pipeline.errors import DataError, ModelError
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 from pipeline.operating_point import Costs, OperatingPoint, align, choose_operating_point

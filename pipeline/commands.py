@@ -80,7 +80,7 @@ def release(
 ) -> None:
     """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
     from benchmarks.gate.stage import refuse_unless_pass
-    from export.bundle import build, gather
+    from export.bundle.bundle import build, gather
     from pipeline.policy import load_policy
     from pipeline.records import Verdict, read_json
 
@@ -110,7 +110,7 @@ def tell_verdict(
 @app.command()
 def verify(bundle: In) -> None:
     """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""
-    from export.bundle import verify as check
+    from export.bundle.bundle import verify as check
     from pipeline.errors import ReleaseRefusedError
 
     findings = check(bundle)
@@ -132,7 +132,7 @@ def parity(
     Example: gossamer parity artifacts/onnx/float32.onnx
     artifacts/onnx/static_wi8_ai8.onnx --layers
     """
-    from export.comparison import compare_artifacts, show
+    from export.artifact_comparison.compare import compare_artifacts, show
 
     show(compare_artifacts(reference, artifact, images, count, layers=layers))
 

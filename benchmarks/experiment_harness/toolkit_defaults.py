@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import take_ranges
-from export.fingerprint import sha256_of, size_of
 from export.formats import INPUT
-from export.int8.coreml import open_saved, open_trace, own_ranges
-from export.quiet import quiet_toolkits
+from export.formats.coreml.quantiser import open_saved, open_trace, own_ranges
+from export.quantisation.calibration import take_ranges
+from export.toolkit_output import quiet_toolkits
+from pipeline.data.hashing import sha256_of, size_of
 from pipeline.errors import DataError
 from pipeline.records import Artifact, Artifacts, read_json
 

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.evaluation.inference import artifact_name, read_artifacts
 from benchmarks.gate.baseline import Accepted, Release
-from export.fingerprint import sha256_of
+from pipeline.data.hashing import sha256_of
 from pipeline.errors import DataError
 from pipeline.records import Artifact, Record, read_json, write_json
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.latency.isolated_process import Errand, ask, serve
-from export.fingerprint import sha256_of
+from pipeline.data.hashing import sha256_of
 from pipeline.records import Outcome, Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

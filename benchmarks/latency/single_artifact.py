@@ -1,7 +1,7 @@
 """Load time, latency and memory of one artifact in its own runtime, in a fresh process; timings -> percentiles.
 
-``measure`` starts ``python -m benchmarks.latency.single_artifact REQUEST ANSWER``; the child reads the request and a few
-frames, loads the artifact through its format, lets LoadGen run it (``benchmarks.latency.mlperf_loadgen``), and writes a
+``measure`` starts ``python -m benchmarks.latency.single_artifact REQUEST ANSWER``; the child reads the request and
+a few frames, loads the artifact through its format, lets LoadGen run it (``benchmarks.latency.mlperf_loadgen``), and writes a
 ``Timing``.
 
 What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, Python's own

@@ -32,7 +32,7 @@ from benchmarks.robustness import metrics
 from benchmarks.robustness.distortions import DETAIL, MISTAKES, distort
 from benchmarks.robustness.geometry import bound
 from benchmarks.robustness.metrics import CLEAN, Decisions, Ints, Look
-from export.calibration import choose_rows
+from export.quantisation.calibration import choose_rows
 from pipeline.metrics import decide
 from pipeline.params import MeasureParams
 from pipeline.preprocess import Pixels, PreprocessSpec, fit

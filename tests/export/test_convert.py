@@ -12,9 +12,9 @@ from scipy.special import logit
 
 from export import convert as stage
 from export.convert import ARTIFACT_JSON, ConvertRows, run
-from export.fingerprint import sha256_of, size_of
 from export.formats import onnx
 from export.parity import Predict
+from pipeline.data.hashing import sha256_of, size_of
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import Checkpoint
 from pipeline.operating_point import OperatingPoint, choose_operating_point

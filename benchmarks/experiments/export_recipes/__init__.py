@@ -35,7 +35,7 @@ from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_pred
 from benchmarks.experiment_harness.toolkit_defaults import write_plain
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
-from export.calibration import choose_rows
+from export.quantisation.calibration import choose_rows
 from pipeline.metrics import false_negative_rate, wilson_interval
 from pipeline.params import load_params
 from pipeline.records import Image, Record, read_json, read_rows, write_json

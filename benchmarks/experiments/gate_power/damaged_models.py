@@ -27,8 +27,8 @@ from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.planted_errors import choose, relabel
 from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from export.calibration import choose_rows
-from export.fingerprint import sha256_of, size_of
+from export.quantisation.calibration import choose_rows
+from pipeline.data.hashing import sha256_of, size_of
 from pipeline.model import Checkpoint, load_checkpoint, save_checkpoint
 from pipeline.records import Image, Record, read_rows, write_json, write_rows
 from pipeline.sections import Positive, Section, Seed, Share

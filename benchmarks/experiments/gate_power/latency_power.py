@@ -39,7 +39,7 @@ from benchmarks.latency.side_by_side import (
     judge_runs,
     time_process,
 )
-from export.fingerprint import sha256_of
+from pipeline.data.hashing import sha256_of
 from pipeline.metrics import wilson_interval
 from pipeline.records import Record, read_rows, write_rows
 

@@ -51,7 +51,7 @@ def _write_onnx(path: Path) -> Path:
 def _write_tflite(path: Path) -> Path:
     import torch
 
-    from export.quiet import quiet_toolkits
+    from export.toolkit_output import quiet_toolkits
 
     class Means(torch.nn.Module):
         def __init__(self) -> None:

@@ -22,7 +22,7 @@ from benchmarks.gate.baseline_artifacts import (
     find_release,
     read_fetched,
 )
-from export.fingerprint import sha256_of
+from pipeline.data.hashing import sha256_of
 from pipeline.errors import DataError, ModelError
 from pipeline.records import Artifacts, write_json
 from tests.benchmarks.small_task import artifact

@@ -15,7 +15,7 @@ from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.baseline_artifacts import FETCHED, Fetched
 from benchmarks.gate.baseline_latency import Places, open_bench
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming
-from export.fingerprint import sha256_of
+from pipeline.data.hashing import sha256_of
 from pipeline.errors import DataError, ModelError
 from pipeline.params import GateParams
 from pipeline.records import Artifacts, Image, write_json

@@ -15,7 +15,7 @@ from benchmarks.evaluation.inference import Instruments, Subject
 from benchmarks.robustness import evaluate
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, distort
 from benchmarks.robustness.metrics import CLEAN, FIGURES
-from export.calibration import choose_rows
+from export.quantisation.calibration import choose_rows
 from pipeline.errors import ModelError, ParamsError
 from pipeline.params import MeasureParams, load_params
 from pipeline.preprocess import fit

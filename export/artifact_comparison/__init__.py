@@ -1,0 +1,1 @@
+"""Where an artifact departs from its checkpoint: decisions, probabilities, and signal-to-noise ratio per layer."""

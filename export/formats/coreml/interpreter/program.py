@@ -1,0 +1,178 @@
+"""Reads an .mlpackage and runs its classifier: one RGB frame in, a probability a label out.
+
+Reads Data/com.apple.CoreML/model.mlmodel (protobuf) and weights/weight.bin; writes nothing.
+Two modes: "declared" rounds every result to the type that the program declares for it, so a float16 program behaves as
+on hardware that computes each op exactly and stores halves; "float32" never rounds and shows what the weights lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.formats.coreml.interpreter.constants import FLOAT16, read_value
+from export.formats.coreml.interpreter.operations import OPERATIONS, tensor_of
+from export.toolkit_output import quiet_toolkits
+from pipeline.errors import ModelError
+from pipeline.preprocess import Pixels
+
+Mode = Literal["declared", "float32"]
+DATA = Path("Data/com.apple.CoreML")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One op: what it computes, the names or constants it takes, and what it is declared to give."""
+
+    kind: str
+    arguments: Mapping[str, Any]
+    names: Mapping[str, str]
+    output: str
+    half: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A classifier's main function, its constants loaded and its compressed weights unpacked.
+
+    Attributes:
+        input_name: Of the image.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        output_name: Of the dictionary of probabilities.
+        labels: In the order of the probabilities.
+        steps: In execution order.
+        probabilities: Name of the value that ``classify`` ranks.
+    """
+
+    input_name: str
+    height: int
+    width: int
+    output_name: str
+    labels: tuple[str, ...]
+    steps: tuple[Step, ...]
+    probabilities: str
+
+    def run(self, frame: Pixels, mode: Mode = "declared") -> NDArray[np.float32]:
+        """Classify one frame: uint8 (height, width, 3) RGB in 0..255 -> float32 (labels,)."""
+        values = {step.output: value for step, value in self.trace(frame, mode)}
+        return np.asarray(values[self.probabilities].reshape(-1).numpy(), np.float32)
+
+    def trace(self, frame: Pixels, mode: Mode = "declared") -> Iterator[tuple[Step, torch.Tensor]]:
+        """Yield what every op gives, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255."""
+        pixels = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None], np.float32))
+        values: dict[str, torch.Tensor] = {self.input_name: pixels}
+        for step in self.steps:
+            arguments = {**step.arguments, **{key: values[name] for key, name in step.names.items()}}
+            with torch.inference_mode():
+                value = OPERATIONS[step.kind](arguments)
+                values[step.output] = value.half().float() if step.half and mode == "declared" else value
+            yield step, values[step.output]
+
+
+def open_package(path: Path) -> Program:
+    """Read a package.
+
+    Raises:
+        ModelError: It is missing or damaged, no image classifier, or uses an op that this executor does not know.
+    """
+    spec = read_spec(path)
+    description = spec.description
+    if spec.WhichOneof("Type") != "mlProgram" or not description.input[0].type.HasField("imageType"):
+        raise ModelError(f"{path}: {spec.WhichOneof('Type')}; expected an ML program that takes an image")
+    image = description.input[0]
+    function = spec.mlProgram.functions["main"]
+    steps, constants, classifier = _read_steps(function.block_specializations[function.opset].operations, path)
+    if classifier is None:
+        raise ModelError(f"{path}: no classify op; expected a classifier")
+    classes = classifier.inputs["classes"].arguments[0]
+    labels = constants[classes.name] if classes.name else read_value(classes.value, _weights(path))
+    return Program(
+        input_name=image.name,
+        height=int(image.type.imageType.height),
+        width=int(image.type.imageType.width),
+        output_name=description.predictedProbabilitiesName,
+        labels=tuple(labels),
+        steps=steps,
+        probabilities=classifier.inputs["probabilities"].arguments[0].name,
+    )
+
+
+def read_spec(path: Path) -> Any:  # noqa: ANN401 - protobuf
+    """Parse the package's model description.
+
+    Raises:
+        ModelError: It is missing or cut short.
+    """
+    model = path / DATA / "model.mlmodel"
+    if not model.is_file():
+        raise ModelError(f"{model}: missing; expected a Core ML package; run dvc repro convert@coreml")
+    with quiet_toolkits():
+        from coremltools.proto import Model_pb2
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    spec = Model_pb2.Model()
+    try:
+        spec.ParseFromString(model.read_bytes())
+    except DecodeError as error:
+        raise ModelError(f"{model}: cut short or no Core ML model: {error}; run dvc repro convert@coreml") from error
+    return spec
+
+
+def _read_steps(operations: Any, path: Path) -> tuple[tuple[Step, ...], dict[str, Any], Any]:  # noqa: ANN401
+    """Split the ops into steps to run, constants by name, and the classify op."""
+    constants: dict[str, Any] = {}
+    steps: list[Step] = []
+    classifier = None
+    for operation in operations:
+        if operation.type == "const":
+            constants[operation.outputs[0].name] = read_value(operation.attributes["val"], _weights(path))
+        elif operation.type == "classify":
+            classifier = operation
+        else:
+            step = _read_step(operation, constants, path)
+            if step.kind.startswith("constexpr_"):
+                constants[step.output] = _round(OPERATIONS[step.kind](step.arguments), step.half).numpy()
+            else:
+                steps.append(step)
+    return tuple(steps), constants, classifier
+
+
+def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step:  # noqa: ANN401 - protobuf
+    output = operation.outputs[0]
+    if operation.type not in OPERATIONS:
+        known = ", ".join(OPERATIONS)
+        raise ModelError(f"{path}: op {operation.type!r} that gives {output.name!r} is unknown here; known: {known}")
+    arguments: dict[str, Any] = {
+        name: read_value(value, _weights(path)) for name, value in operation.attributes.items() if name != "name"
+    }
+    names: dict[str, str] = {}
+    for key, argument in operation.inputs.items():
+        binding = argument.arguments[0]
+        if not binding.name:
+            arguments[key] = read_value(binding.value, _weights(path))
+        elif binding.name in constants:
+            arguments[key] = constants[binding.name]
+        else:
+            names[key] = binding.name
+    # Halves are widened here once, and not again for every frame.
+    arguments = {key: _widen(value) for key, value in arguments.items()}
+    return Step(operation.type, arguments, names, output.name, output.type.tensorType.dataType == FLOAT16)
+
+
+def _round(value: torch.Tensor, half: bool) -> torch.Tensor:
+    return tensor_of(value).half().float() if half else value
+
+
+def _widen(value: Any) -> Any:  # noqa: ANN401 - array, text or list
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float16 else value
+
+
+def _weights(path: Path) -> Path:
+    return path / DATA / "weights" / "weight.bin"

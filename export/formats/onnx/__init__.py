@@ -1,0 +1,192 @@
+"""ONNX, run by ONNX Runtime: ``float32``, ``float16``, and ``static_wi8_ai8`` as a QDQ graph.
+
+``float32_ort`` and ``static_wi8_ai8_ort`` are the same in the form that ONNX Runtime Mobile's small builds read.
+Reads an ``ExportJob``; writes one .onnx file without paths, stack traces or external data.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.formats.onnx.ort_format import settle_kernels
+from export.formats.onnx.quantiser import float_nodes, open_quantiser, open_session, open_trace
+from export.parity import Predict, Trace
+from export.quantisation.int8_search import search
+from export.toolkit_output import quiet_toolkits
+from pipeline.errors import ModelError
+from pipeline.preprocess import Pixels
+from pipeline.records import Quantisation
+
+TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
+Recipe = Literal["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"]
+_ORT = "_ort"
+
+
+class Params(FormatParams):
+    """The section ``convert.onnx``."""
+
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)]
+    opset: Literal[18, 20, 21, 23] = 18
+
+
+def suffix(recipe: str) -> str:
+    """Name the file's ending: by it runtimes tell the two forms apart."""
+    return ".ort" if recipe.endswith(_ORT) else ".onnx"
+
+
+def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
+    """Write ``path``; deterministic, and every intermediate file is gone afterwards."""
+    chosen = None
+    with quiet_toolkits():
+        model = _convert(job, params.opset)
+        if recipe == "float16":
+            model = _halve(model, job)
+    if recipe.startswith("static_wi8_ai8"):
+        model, chosen = _quantise(job, params.opset)
+    path.write_bytes(_optimise_for_mobile(model) if recipe.endswith(_ORT) else model)
+    return chosen
+
+
+def load(path: Path, threads: int = 1) -> Predict:
+    """Open the model in ONNX Runtime on the CPU."""
+    session = _session(path, threads)
+    height, width = session.get_inputs()[0].shape[1:3]
+
+    def predict(frame: Pixels) -> NDArray[np.float32]:
+        check_frame(frame, height, width, path)
+        return np.asarray(session.run([OUTPUT], {INPUT: frame[None]})[0][0], np.float32)
+
+    return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    _session(path, 1)
+    if path.suffix == suffix(_ORT):
+        raise ModelError(f"{path}: this form does not show its insides; compare the .onnx file beside it")
+    return open_trace(path.read_bytes())
+
+
+def describe(path: Path) -> Interface:
+    """Read the graph's own input, output and metadata."""
+    session = _session(path, 1)
+    frame, probabilities = session.get_inputs()[0], session.get_outputs()[0]
+    metadata = session.get_modelmeta().custom_metadata_map
+    return Interface(
+        input_name=frame.name,
+        dtype=str(frame.type).removeprefix("tensor(").removesuffix(")"),
+        layout="NHWC",
+        height=frame.shape[1],
+        width=frame.shape[2],
+        output_name=probabilities.name,
+        labels=tuple(json.loads(metadata.get("labels", "[]"))),
+    )
+
+
+def runtime() -> Runtime:
+    """ONNX Runtime runs everywhere."""
+    return Runtime("ONNX Runtime")
+
+
+@lru_cache(maxsize=1)
+def _convert(job: ExportJob, opset: int) -> bytes:
+    """Trace to a float32 graph; kept, because the quantised recipe starts from it."""
+    import torch
+
+    height, width = job.spec.input_size
+    frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    program = torch.onnx.export(
+        job.network,
+        (frame,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=opset,
+        external_data=False,
+        verbose=False,
+    )
+    if program is None:
+        raise ModelError("torch.onnx.export gave no program; expected one; another opset may help: convert.onnx.opset")
+    return _serialise(program.model_proto, job)
+
+
+@lru_cache(maxsize=1)
+def _quantise(job: ExportJob, opset: int) -> tuple[bytes, Quantisation]:
+    """Search for 8 bits; kept, because both forms hold the same."""
+    import onnx
+
+    prepare = partial(open_quantiser, _convert(job, opset), job.calibration)
+    quantised, chosen = search(prepare, job.judge, job.int8, job.tell)
+    return _serialise(onnx.load_from_string(quantised), job), chosen
+
+
+def _optimise_for_mobile(model: bytes) -> bytes:
+    """Optimise a graph once and for all, and write it as ONNX Runtime Mobile reads it; for any CPU, ARM's above all.
+
+    (https://onnxruntime.ai/docs/performance/model-optimizations/ort-format-models.html)
+    """
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as scratch:
+        optimised = Path(scratch) / "model.ort"
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry("session.save_model_format", "ORT")
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
+        # Its blocked layout is one processor's own.
+        onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
+        )
+        return settle_kernels(optimised.read_bytes())
+
+
+def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has no types
+    """Turn a model into bytes without the exporter's notes: they hold this machine's paths and make files differ."""
+    import onnx
+
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    # Stale intermediate shapes break later passes; they are inferred anew.
+    del graph.value_info[:]
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    onnx.helper.set_model_props(model, {"labels": json.dumps(job.labels), **job.metadata})
+    model.producer_name, model.producer_version = "gossamer", ""
+    model.doc_string = job.metadata.get("description", "")
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _halve(model: bytes, job: ExportJob) -> bytes:
+    """Compute in halves, all but the normalisation and the softmax; probabilities stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    plain = onnx.load_from_string(model)
+    halved = OnnxModel(convert_float_to_float16(plain, keep_io_types=True, node_block_list=float_nodes(plain.graph)))
+    halved.topological_sort()  # the converter puts its casts last
+    return _serialise(halved.model, job)
+
+
+def _session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    from onnxruntime.capi import onnxruntime_pybind11_state as status
+
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; expected an ONNX model; run dvc repro convert@onnx")
+    broken = (status.Fail, status.InvalidProtobuf, status.InvalidGraph, status.InvalidArgument, status.NoModel)
+    try:
+        return open_session(path.read_bytes(), threads)
+    except (*broken, status.NotImplemented, status.RuntimeException) as error:
+        raise ModelError(f"{path}: not a whole ONNX model: {error}; run dvc repro convert@onnx") from error

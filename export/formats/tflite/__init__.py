@@ -1,0 +1,190 @@
+"""TFLite, run by LiteRT: ``float32``; ``float16`` with weights in halves; ``dynamic_wi8_afp32`` with 8-bit weights.
+
+``static_wi8_ai8`` has 8-bit weights and activations.
+Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata ride behind the
+flatbuffer as a zip archive, where Android's readers look for the files that ``metadata.py`` names inside it; it also
+shows at once when a file is cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.formats.tflite.metadata import LABELS_FILE, add_metadata
+from export.formats.tflite.quantiser import open_quantiser, open_trace
+from export.parity import Predict, Trace
+from export.quantisation.int8_search import search
+from export.toolkit_output import quiet_output, quiet_toolkits
+from pipeline.errors import ModelError
+from pipeline.preprocess import Pixels
+from pipeline.records import Quantisation
+
+if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory is measured
+    import torch
+    from torch import nn
+
+TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
+SIGNATURE = "classify"
+Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class Params(FormatParams):
+    """The section ``convert.tflite``."""
+
+    recipes: Annotated[
+        tuple[Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"], ...], Field(min_length=1)
+    ]
+
+
+def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
+    """Name the file's ending."""
+    return ".tflite"
+
+
+def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:  # noqa: ARG001
+    """Write ``path``; deterministic."""
+    chosen = None
+    with quiet_toolkits():
+        model = _convert(job)
+        if recipe in ("float16", "dynamic_wi8_afp32"):
+            model = _compress_weights(model, recipe)
+    if recipe == "static_wi8_ai8":
+        model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
+    path.write_bytes(add_metadata(model, job.spec.input_size, job.metadata, (INPUT, OUTPUT)))
+    files = {LABELS_FILE: "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
+    return chosen
+
+
+def load(path: Path, threads: int = 1) -> Predict:
+    """Open the model in LiteRT on the CPU."""
+    _labels(path)
+    interpreter, frame_details, output_details = _open(path, threads)
+    height, width = (int(side) for side in frame_details["shape"][1:3])
+
+    def predict(frame: Pixels) -> NDArray[np.float32]:
+        check_frame(frame, height, width, path)
+        interpreter.set_tensor(frame_details["index"], frame[None])
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(output_details["index"])[0], np.float32)
+
+    return predict
+
+
+def trace(path: Path) -> Trace:
+    """Open it so that it shows every float tensor on the way."""
+    _labels(path)
+    with quiet_output():
+        return open_trace(path.read_bytes())
+
+
+def describe(path: Path) -> Interface:
+    """Read the signature's input and output, and the labels beside them."""
+    labels = _labels(path)
+    interpreter, frame, _ = _open(path, 1)
+    names = interpreter.get_signature_list()[SIGNATURE]
+    return Interface(
+        input_name=names["inputs"][0],
+        dtype=np.dtype(frame["dtype"]).name,
+        layout="NHWC",
+        height=int(frame["shape"][1]),
+        width=int(frame["shape"][2]),
+        output_name=names["outputs"][0],
+        labels=labels,
+    )
+
+
+def runtime() -> Runtime:
+    """LiteRT runs everywhere."""
+    return Runtime("LiteRT")
+
+
+@lru_cache(maxsize=1)
+def _convert(job: ExportJob) -> bytes:
+    """Convert to a float32 flatbuffer; kept, because the quantised recipe starts from it."""
+    import litert_torch
+    import torch
+    from litert_torch import config
+
+    config.show_progress = False
+    height, width = job.spec.input_size
+    frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    converter = litert_torch.signature(SIGNATURE, _named(job.network).eval(), sample_kwargs={INPUT: frame})
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "float32.tflite"
+        converter.convert().export(str(plain))
+        return plain.read_bytes()
+
+
+def _named(network: nn.Module) -> nn.Module:
+    """Give the signature's input and output their names."""
+    from torch import nn
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {OUTPUT: self.network(image)}
+
+    return Named()
+
+
+def _compress_weights(model: bytes, recipe_name: str) -> bytes:
+    """Store weights as halves, or as 8-bit integers; the runtime then rounds activations as they come."""
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+
+    work = quantizer.Quantizer(bytearray(model))
+    if recipe_name == "float16":
+        halves = qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT)
+        work.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+            op_config=qtyping.OpQuantizationConfig(weight_tensor_config=halves, explicit_dequantize=True),
+            algorithm_key="float_casting",
+        )
+    else:
+        work.load_quantization_recipe(getattr(recipe, recipe_name)())
+    result = work.quantize(enable_progress_report=False, enable_progress_bar=False)
+    return bytes(result.quantized_model)
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; expected a TFLite model; run dvc repro convert@tflite")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(archive.read(LABELS_FILE).decode().split())
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelError(
+            f"{path}: cut short, or not a TFLite model of Gossamer's: no labels behind it ({error}); "
+            "run dvc repro convert@tflite"
+        ) from error
+
+
+def _open(path: Path, threads: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        # The runtime announces its delegate on stderr.
+        with quiet_output():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        runner = interpreter.get_signature_runner(SIGNATURE)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: not a whole TFLite model: {error}; run dvc repro convert@tflite") from error
+    return interpreter, runner.get_input_details()[INPUT], runner.get_output_details()[OUTPUT]
