@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.records import Record
+from pipeline.data.records import Record
 
 if TYPE_CHECKING:
     from torch import nn

@@ -37,12 +37,12 @@ from benchmarks.evaluation.inference import Instruments, Subject, answer, artifa
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.latency import single_artifact
 from benchmarks.robustness import evaluate
+from pipeline.config.params import MeasureParams
+from pipeline.config.policy import SCENARIO, Policy
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, write_json, write_table
+from pipeline.data.shards import load_batch, read_bytes
 from pipeline.errors import GossamerError
-from pipeline.params import MeasureParams
-from pipeline.policy import SCENARIO, Policy
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, write_json, write_table
-from pipeline.shards import load_batch, read_bytes
 
 TIMES = tuple(name for name in single_artifact.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.records import Image
-from pipeline.shards import Encoded
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded
 
 _KEPT = frozenset({"id", "group", "label", "factors", "width", "height", "fault"})
 

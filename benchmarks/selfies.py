@@ -19,15 +19,15 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.engines.local import open_pool
+from pipeline.config.params import SelfiesParams
+from pipeline.config.policy import Policy
+from pipeline.data.preprocess import Pixels, encode_png
+from pipeline.data.records import Image, Prompt, Rejection, write_rows
+from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError, ParamsError, PolicyError
-from pipeline.params import SelfiesParams
-from pipeline.policy import Policy
-from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Image, Prompt, Rejection, write_rows
+from pipeline.machine.process_pool import open_pool
 from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
-from pipeline.shards import Encoded, write_images
 
 PREFIX = "selfie-"
 REJECTED = "rejected.jsonl"

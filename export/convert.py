@@ -22,14 +22,14 @@ from export.atomic import whole_folder
 from export.formats import ExportJob, Format, Interface, open_format, tool_versions
 from export.parity import Judge, Parity, compare, run_artifact
 from export.quantisation.calibration import choose_rows
+from pipeline.config.fields import load_section
+from pipeline.config.params import ConvertParams
 from pipeline.data.hashing import sha256_of, size_of
+from pipeline.data.records import Artifact, Artifacts, Image, Tensor, write_json
+from pipeline.data.shards import load_batch
 from pipeline.errors import DataError, ModelError
+from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align, choose_operating_point
 from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
-from pipeline.operating_point import Costs, OperatingPoint, align, choose_operating_point
-from pipeline.params import ConvertParams
-from pipeline.records import Artifact, Artifacts, Image, Tensor, write_json
-from pipeline.sections import load_section
-from pipeline.shards import load_batch
 
 ARTIFACT_JSON = "artifact.json"
 MIN_FLOAT_AGREEMENT = 0.999

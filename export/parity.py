@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.preprocess import Pixels
 from pipeline.errors import DataError
-from pipeline.preprocess import Pixels
 
 Predict = Callable[[Pixels], NDArray[np.float32]]
 """An open artifact: uint8 (height, width, 3) RGB -> float32 (labels,) probabilities."""
@@ -74,7 +74,7 @@ def compare(reference: NDArray[np.float32], artifact: NDArray[np.float32], thres
     """Compare probabilities of the same frames in the same order, each (n, labels); NaN never agrees."""
     if reference.shape != artifact.shape:
         raise DataError(f"probabilities {artifact.shape}; expected {reference.shape}, as the checkpoint gives")
-    from pipeline.metrics import decide  # SciPy stays out of processes that only run an artifact: they are timed
+    from pipeline.metrics.classification import decide
 
     finite = np.isfinite(artifact).all(axis=1)
     equal = finite & (decide(reference, threshold) == decide(artifact, threshold))

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.augment import augment
+from pipeline.config.params import TrainParams
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Image
+from pipeline.data.shards import load_batch
 from pipeline.learner import Indices, Part
-from pipeline.params import TrainParams
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Image
-from pipeline.shards import load_batch
 
 # Pixels of more rows than this are read from disk again in every epoch.
 HELD_BYTES = 2 << 30

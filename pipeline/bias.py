@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pipeline.metrics import wilson_interval
-from pipeline.policy import LABEL
-from pipeline.records import Image
+from pipeline.config.policy import LABEL
+from pipeline.data.records import Image
+from pipeline.metrics.classification import wilson_interval
 
 TIMES = 2.0
 """A slice loses too much above so many times the average."""

@@ -1,6 +1,6 @@
 """The roof: one typer app, ``gossamer``. Each command loads params, reads rows, calls a stage's run and writes rows.
 
-The stages' commands stand here, the others in ``pipeline.commands``. Stages are imported when their command runs:
+The stages' commands stand here, the others in ``pipeline.cli_commands``. Stages are imported when their command runs:
 ``gossamer --help`` answers at once. Paths are arguments, values params.
 """
 
@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline import commands
-from pipeline.guard import GuardedGroup, In, Out
+from pipeline import cli_commands
+from pipeline.cli_errors import GuardedGroup, In, Out
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -31,9 +31,9 @@ def prompts(
 ) -> None:
     """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
     from pipeline import prompts as stage
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.records import write_json, write_rows
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import write_json, write_rows
 
     result = stage.run(load_params().prompts, load_policy(policy))
     write_rows(out, result.prompts)
@@ -49,9 +49,9 @@ def generate(
 ) -> None:
     """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
     from pipeline import generate as stage
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.records import Prompt, read_rows, write_json
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import Prompt, read_rows, write_json
 
     params = load_params()
     if params.dataset.source == "photos":
@@ -74,12 +74,12 @@ def curate(
 ) -> None:
     """Put aside what is broken, doubled or mislabelled; each with its reason and score."""
     from pipeline import curate as stage
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import write_json, write_rows
+    from pipeline.data.shards import read_index
     from pipeline.decisions import read_decisions
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.records import write_json, write_rows
     from pipeline.review import write_sheets
-    from pipeline.shards import read_index
 
     params = load_params().curate
     sources = stage.Sources(images, kept.with_name("curate.work"), read_decisions(decisions))
@@ -98,8 +98,8 @@ def split(
 ) -> None:
     """Hold scenes out for validation; no scene stands on both sides."""
     from pipeline import split as stage
-    from pipeline.params import load_params
-    from pipeline.records import Image, read_rows, write_rows
+    from pipeline.config.params import load_params
+    from pipeline.data.records import Image, read_rows, write_rows
 
     result = stage.run(load_params().split, read_rows(kept, Image))
     write_rows(train, result.train)
@@ -118,10 +118,10 @@ def train(
 ) -> None:
     """Train the backbone; goes on after the last whole epoch of a stopped run."""
     from pipeline import train as stage
-    from pipeline.operating_point import average_costs
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.records import Image, read_rows, write_json, write_table
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import Image, read_rows, write_json, write_table
+    from pipeline.metrics.decision_threshold import average_costs
 
     checked, judges = load_policy(policy), read_rows(val, Image)
     rows = stage.TrainRows(read_rows(train, Image), judges, images, average_costs(checked, judges))
@@ -134,9 +134,9 @@ def train(
 def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/selfies")) -> None:
     """Make the portrait selfies that models are measured on; training never sees them."""
     from benchmarks import selfies as stage
-    from pipeline.params import load_params
-    from pipeline.photographs import read_photographs
-    from pipeline.policy import load_policy
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.photo_folder import read_photographs
 
     params, checked = load_params(), load_policy(policy)
     if params.selfies.source == "photos":
@@ -160,11 +160,11 @@ def convert(
 ) -> None:
     """Export the checkpoint to one format, every recipe of it, and compare each with the checkpoint."""
     from export import convert as stage
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import Image, read_rows, write_json
+    from pipeline.metrics.decision_threshold import average_costs
     from pipeline.model import load_checkpoint
-    from pipeline.operating_point import average_costs
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.records import Image, read_rows, write_json
 
     params, checked, judges = load_params().convert, load_policy(policy), read_rows(val, Image)
     costs = average_costs(checked, judges, params.retake_cost)
@@ -186,9 +186,9 @@ def measure(
     """Measure every artifact on the selfies: accuracy, slices, latency, memory, size."""
     from benchmarks import measure as stage
     from benchmarks.evaluation.inference import Subject, read_artifacts, read_reference
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
-    from pipeline.shards import read_index
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
+    from pipeline.data.shards import read_index
 
     params, rows = load_params(), read_index(selfies)
     facts = stage.policy_facts(load_policy(policy), params.gate.slice_pairs)
@@ -211,8 +211,8 @@ def gate(
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_latency import Places, open_bench
-    from pipeline.params import load_params
-    from pipeline.records import read_metrics, write_json
+    from pipeline.config.params import load_params
+    from pipeline.data.records import read_metrics, write_json
 
     params, figures, accepted = load_params().gate, read_metrics(measured), read_baseline(baseline)
     bench = open_bench(params.latency, figures, accepted, Places(artifacts, selfies, fetched))
@@ -228,15 +228,15 @@ def report(
     """Put all of it on one page, and the gist in a comment."""
     from benchmarks.report import stage
     from benchmarks.report.inputs import ReportPaths, read_report_input
-    from pipeline.params import load_params
-    from pipeline.policy import load_policy
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
 
     checked = load_policy(policy)
     found = read_report_input(ReportPaths(), checked.name, checked.question)
     stage.write(stage.run(load_params().report, found), page, summary)
 
 
-app.add_typer(commands.app)  # last, so that help shows the chain first
+app.add_typer(cli_commands.app)  # last, so that help shows the chain first
 
 if __name__ == "__main__":
     app()

@@ -31,15 +31,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.bias import SliceLoss, losing_slices, slice_losses
+from pipeline.config.params import CurateParams
+from pipeline.config.policy import Policy
+from pipeline.data.records import Decision, Image, Rejection
 from pipeline.errors import DataError
 from pipeline.filters import QUALITY, Finding, find, find_copies, score_quality
 from pipeline.looks import Looks, Store, find_witness, look
 from pipeline.opinions import Judgement, Labelled, Recipe, judge_labels
 from pipeline.outliers import score_outliers
 from pipeline.overrule import overrule
-from pipeline.params import CurateParams
-from pipeline.policy import Policy
-from pipeline.records import Decision, Image, Rejection
 
 Rows = NDArray[np.int64]
 

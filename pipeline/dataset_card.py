@@ -9,8 +9,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from pipeline.data.records import Fault, Image
 from pipeline.generators import Description
-from pipeline.records import Fault, Image
 
 
 def dataset_card(title: str, source: Description, images: Sequence[Image]) -> str:

@@ -16,8 +16,8 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from pipeline.data.records import Decision, Image
 from pipeline.errors import DataError
-from pipeline.records import Decision, Image
 
 
 @dataclass(frozen=True, slots=True)

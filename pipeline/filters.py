@@ -17,8 +17,8 @@ import PIL.Image
 import PIL.ImageStat
 from numpy.typing import NDArray
 
-from pipeline.preprocess import Pixels
-from pipeline.records import Image
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Image
 
 Fingerprint = NDArray[np.uint64]
 Scores = NDArray[np.float64]

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.config.fields import load_section
+from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.data.photo_folder import read_photographs
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Fault, Image, Prompt, Rejection, read_rows, write_rows
+from pipeline.data.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
 from pipeline.dataset_card import dataset_card
-from pipeline.engines.local import run_jobs
 from pipeline.errors import DataError
 from pipeline.generators import Description, Draw, Picture, find_generator
-from pipeline.params import DatasetParams, GenerateParams
-from pipeline.photographs import read_photographs
-from pipeline.preprocess import encode_png
-from pipeline.records import Fault, Image, Prompt, Rejection, read_rows, write_rows
-from pipeline.sections import load_section
-from pipeline.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
+from pipeline.machine.process_pool import run_jobs
 
 BLACK = 8  # a picture with no brighter pixel than this, of 255, is a blank: a failed decode, or nothing drawn at all
 PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from pipeline.devices import choose_device
-from pipeline.metrics import accuracy, decide
+from pipeline.config.params import TrainParams
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.machine.devices import choose_device
+from pipeline.metrics.classification import accuracy, decide
 from pipeline.model import PortableClassifier
-from pipeline.params import TrainParams
-from pipeline.preprocess import PreprocessSpec
 
 PART = 32
 EVALUATED = 64

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.local import run_jobs
+from pipeline.config.fields import load_section
+from pipeline.config.params import CurateParams
+from pipeline.config.policy import Policy
+from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.records import Image, atomic_write
+from pipeline.data.shards import read_bytes
 from pipeline.errors import DataError
 from pipeline.filters import MEASURES, fingerprint, measure_quality
-from pipeline.params import CurateParams
-from pipeline.policy import Policy
-from pipeline.preprocess import Pixels, decode
-from pipeline.records import Image, atomic_write
-from pipeline.sections import load_section
-from pipeline.shards import read_bytes
+from pipeline.machine.process_pool import run_jobs
 from pipeline.threads import torch_threads
 from pipeline.verifiers import Verify, find_verifier
 

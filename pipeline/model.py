@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import nn
 
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Record, atomic_write, read_json, write_json
 from pipeline.errors import ModelError, ParamsError
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Record, atomic_write, read_json, write_json
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -36,7 +36,7 @@ class CheckpointConfig(Record):
     Attributes:
         labels: In the order of the outputs; the last is the positive one.
         threshold: Of the positive label's probability; with more than two labels unused.
-        temperature: Log-odds divided by it are honest (``pipeline.operating_point``).
+        temperature: Log-odds divided by it are honest (``pipeline.metrics.decision_threshold``).
         dataset_id: SHA-256 over the training and validation rows.
     """
 

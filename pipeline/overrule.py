@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.data.records import Decision, Image
 from pipeline.decisions import standing
 from pipeline.filters import Finding
-from pipeline.records import Decision, Image
 
 REASON = "decision"
 NAMED = 3

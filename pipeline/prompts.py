@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.params import PromptsParams
+from pipeline.config.policy import LABEL, SCENARIO, Policy
+from pipeline.data.records import Prompt
 from pipeline.errors import ParamsError
-from pipeline.metrics import normalised_mutual_information
-from pipeline.params import PromptsParams
-from pipeline.policy import LABEL, SCENARIO, Policy
-from pipeline.records import Prompt
+from pipeline.metrics.classification import normalised_mutual_information
 from pipeline.scenes import endless_prompts, space_size
 
 Slice = tuple[str, str]

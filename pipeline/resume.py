@@ -16,9 +16,9 @@ from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
+from pipeline.data.records import Record, atomic_write
 from pipeline.errors import DataError
 from pipeline.learner import Tensors
-from pipeline.records import Record, atomic_write
 
 STATE = "state.safetensors"
 

@@ -18,11 +18,11 @@ import PIL.ImageDraw
 import PIL.ImageFont
 import PIL.ImageOps
 
+from pipeline.config.params import CurateParams
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Image, Rejection, atomic_write
+from pipeline.data.shards import read_index, read_pixels
 from pipeline.errors import DataError
-from pipeline.params import CurateParams
-from pipeline.preprocess import Pixels
-from pipeline.records import Image, Rejection, atomic_write
-from pipeline.shards import read_index, read_pixels
 
 COLUMNS = 8
 CELL = (120, 160)

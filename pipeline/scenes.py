@@ -23,9 +23,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.policy import LABEL, SCENARIO, Factor, Policy, Rule
+from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
-from pipeline.policy import LABEL, SCENARIO, Factor, Policy, Rule
-from pipeline.records import Prompt
 
 BLOCK = 100
 SPACE_LIMIT = 50_000_000

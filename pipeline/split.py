@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.config.params import SplitParams
+from pipeline.data.records import Image
 from pipeline.errors import DataError
 from pipeline.filters import hash_share
-from pipeline.params import SplitParams
-from pipeline.records import Image
 
 
 @dataclass(frozen=True, slots=True)

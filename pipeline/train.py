@@ -29,15 +29,16 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pipeline import augment, batches, learner, model, preprocess
+from pipeline import augment, batches, learner, model
 from pipeline.batches import Pictures, Plan, draw_epoch
+from pipeline.config.params import TrainParams
+from pipeline.data import preprocess
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Image
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.learner import Learner, Score, Tensors, reproducible_pool, split_batch
+from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
 from pipeline.model import CheckpointConfig, build_network, save_checkpoint
-from pipeline.operating_point import Costs, choose_operating_point, fit_temperature
-from pipeline.params import TrainParams
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Image
 from pipeline.resume import Epoch, load_state, open_work, save_state
 
 OnEpoch = Callable[[Epoch], None]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent
-ROOF = frozenset({"pipeline.cli", "pipeline.commands"})
+ROOF = frozenset({"pipeline.cli", "pipeline.cli_commands"})
 ROOMS = ("pipeline", "export", "benchmarks")
 STAGES = {
     "prompts": "pipeline",

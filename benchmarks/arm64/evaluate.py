@@ -22,12 +22,12 @@ from rich.progress import track
 from benchmarks.arm64.lab import FORMATS, Lab, open_lab
 from benchmarks.evaluation.inference import Subject, artifact_name
 from benchmarks.evaluation.predictions import Predictions
+from pipeline.config.params import Arm64Params
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, Image
+from pipeline.data.shards import load_batch
 from pipeline.errors import GossamerError, ParamsError
-from pipeline.metrics import decide, wilson_interval
-from pipeline.params import Arm64Params
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, Image
-from pipeline.shards import load_batch
+from pipeline.metrics.classification import decide, wilson_interval
 
 Figures = dict[str, Any]
 COUNTS = {"cortex-a76": "arm64_instructions", "cortex-a53": "arm64_instructions_a53", "native": "arm64_instructions"}

@@ -16,7 +16,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.records import Record
+from pipeline.data.records import Record
 
 DEFAULT_FOLDER = Path("data/arm64-lab")
 EMULATOR = "qemu-aarch64"

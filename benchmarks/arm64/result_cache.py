@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.records import atomic_write
 from pipeline.errors import ModelError
-from pipeline.records import atomic_write
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ from benchmarks.arm64.lab_layout import (
     emulator_version,
     installed_runtimes,
 )
+from pipeline.data.records import write_json
 from pipeline.errors import GossamerError, ModelError
-from pipeline.records import write_json
 
 NEEDED_GB = 0.7
 PLUGIN_SOURCE = Path(__file__).with_name("count.c")

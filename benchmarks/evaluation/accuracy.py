@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from pipeline import metrics
-from pipeline.operating_point import asks_again
+from pipeline.metrics import classification
+from pipeline.metrics.decision_threshold import asks_again
 
 Figures = dict[str, Any]
 Row = dict[str, Any]
@@ -57,10 +57,10 @@ def rate(table: Predictions, column: str, confidence: float) -> Figures:
     decisions = table.decisions(column)
     values = (
         *_share(decisions == targets, confidence),
-        metrics.false_negative_rate(decisions, targets, positive),
-        metrics.false_positive_rate(decisions, targets, positive),
-        metrics.roc_auc(probabilities[:, positive], targets == positive),
-        metrics.expected_calibration_error(probabilities, targets),
+        classification.false_negative_rate(decisions, targets, positive),
+        classification.false_positive_rate(decisions, targets, positive),
+        classification.roc_auc(probabilities[:, positive], targets == positive),
+        classification.expected_calibration_error(probabilities, targets),
     )
     return {name: finite(value) for name, value in zip(names, values, strict=True)}
 
@@ -80,7 +80,7 @@ def ask_again(table: Predictions, column: str, band: tuple[float, float] | None)
         return {"retake_rate": None, "accuracy_outside_band": None}
     unsure = asks_again(table.probabilities[column], band)
     right = (table.decisions(column) == table.targets)[~unsure]
-    accuracy = finite(metrics.accuracy(right, np.ones(len(right), np.bool_)))
+    accuracy = finite(classification.accuracy(right, np.ones(len(right), np.bool_)))
     return {"retake_rate": float(unsure.mean()), "accuracy_outside_band": accuracy}
 
 
@@ -142,8 +142,8 @@ def rate_slice(table: Predictions, rows: NDArray[np.int64], confidence: float, m
         low_high = _share(decisions == targets, confidence)
         if column == CHECKPOINT:
             figures |= dict(zip(("accuracy", "accuracy_low", "accuracy_high"), low_high, strict=True))
-            figures["fnr"] = finite(metrics.false_negative_rate(decisions, targets, positive))
-            figures["fpr"] = finite(metrics.false_positive_rate(decisions, targets, positive))
+            figures["fnr"] = finite(classification.false_negative_rate(decisions, targets, positive))
+            figures["fpr"] = finite(classification.false_positive_rate(decisions, targets, positive))
         else:
             figures.setdefault("artifacts", {})[column] = low_high[0]
     if not rated:
@@ -179,7 +179,7 @@ def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]
     """True label -> decided label -> count; empty where there are no answers."""
     if not table.is_whole(column):
         return {}
-    counts = metrics.confusion(table.decisions(column), table.targets, len(table.labels))
+    counts = classification.confusion(table.decisions(column), table.targets, len(table.labels))
     return {
         true: {decided: int(counts[i, j]) for j, decided in enumerate(table.labels)}
         for i, true in enumerate(table.labels)
@@ -207,7 +207,7 @@ def plot_rows(
         "calibration": [
             {"artifact": column, "confidence": round(mean, 6), "accuracy": round(share, 6), "count": rows}
             for column in whole
-            for rows, mean, share in metrics.calibration_bins(table.probabilities[column], table.targets)
+            for rows, mean, share in classification.calibration_bins(table.probabilities[column], table.targets)
         ],
         "coverage": [row for column in whole for row in _coverage_rows(table, column)],
         "slices": [
@@ -222,7 +222,9 @@ def plot_rows(
 
 def _roc_rows(table: Predictions, column: str) -> list[Row]:
     positive = len(table.labels) - 1
-    alarms, hits, thresholds = metrics.roc_curve(table.probabilities[column][:, positive], table.targets == positive)
+    alarms, hits, thresholds = classification.roc_curve(
+        table.probabilities[column][:, positive], table.targets == positive
+    )
     keep = np.unique(np.linspace(0, len(alarms) - 1, min(len(alarms), _ROC_POINTS)).astype(int))
     return [
         {
@@ -237,8 +239,8 @@ def _roc_rows(table: Predictions, column: str) -> list[Row]:
 
 def _coverage_rows(table: Predictions, column: str) -> list[Row]:
     """From all checks answered down to the surest few; the others are asked for another picture."""
-    sure = metrics.sureness(table.probabilities[column], table.thresholds[column])
-    coverage, accuracy = metrics.coverage_curve(sure, table.decisions(column) == table.targets)
+    sure = classification.sureness(table.probabilities[column], table.thresholds[column])
+    coverage, accuracy = classification.coverage_curve(sure, table.decisions(column) == table.targets)
     if not len(coverage):
         return []
     wanted = np.searchsorted(coverage, np.linspace(1 / _COVERAGE_POINTS, 1, _COVERAGE_POINTS))
@@ -256,5 +258,5 @@ def _accuracy_latency_rows(artifacts: Mapping[str, Figures]) -> list[Row]:
 
 
 def _share(right: NDArray[np.bool_], confidence: float) -> tuple[float, float, float]:
-    low, high = metrics.wilson_interval(int(right.sum()), len(right), confidence)
+    low, high = classification.wilson_interval(int(right.sum()), len(right), confidence)
     return (float(np.mean(right)) if len(right) else math.nan), low, high

@@ -23,10 +23,10 @@ from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect,
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency import single_artifact
 from benchmarks.latency.preprocessing import time_preprocessing
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, Artifacts, Image, read_json
+from pipeline.data.shards import load_batch
 from pipeline.errors import DataError, ModelError
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, Artifacts, Image, read_json
-from pipeline.shards import load_batch
 
 _BATCH = 64
 _PART = 500

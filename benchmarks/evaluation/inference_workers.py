@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.latency.single_artifact import Predict
-from pipeline.engines.local import open_pool
+from pipeline.data.records import Artifact
 from pipeline.errors import GossamerError
-from pipeline.records import Artifact
+from pipeline.machine.process_pool import open_pool
 from pipeline.threads import torch_threads
 
 Open = Callable[[Path, Artifact, int], Predict]

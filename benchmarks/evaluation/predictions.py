@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.records import atomic_write
 from pipeline.errors import DataError
-from pipeline.metrics import decide
-from pipeline.records import atomic_write
+from pipeline.metrics.classification import decide
 
 CHECKPOINT = "checkpoint"
 _KEYS = ("id", "sha256", "label")

@@ -12,8 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.fields import ROOT
 from pipeline.errors import DataError
-from pipeline.sections import ROOT
 
 _BETWEEN = """
 import json, os, subprocess, sys, time

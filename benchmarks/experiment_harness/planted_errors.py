@@ -21,10 +21,10 @@ import PIL.ImageFilter
 from numpy.typing import NDArray
 
 from benchmarks.repack import repack
-from pipeline.metrics import wilson_interval
-from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Image
-from pipeline.shards import Encoded, read_bytes, read_pixels
+from pipeline.data.preprocess import Pixels, encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, read_bytes, read_pixels
+from pipeline.metrics.classification import wilson_interval
 
 KINDS = ("wrong_content", "blank", "duplicate", "blur")
 BLUR_RADIUS = 7

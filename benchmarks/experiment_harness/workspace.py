@@ -21,9 +21,9 @@ from typing import Any
 
 import yaml
 
+from pipeline.config.fields import ROOT
+from pipeline.data.records import Record, atomic_write, read_json, write_json
 from pipeline.errors import DataError
-from pipeline.records import Record, atomic_write, read_json, write_json
-from pipeline.sections import ROOT
 
 PARAMS = "params.yaml"
 POLICIES = "policies"

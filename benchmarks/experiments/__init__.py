@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.experiment_harness.environment import machine, versions
+from pipeline.config.fields import Section, explain
+from pipeline.data.records import write_json
 from pipeline.errors import ParamsError
-from pipeline.records import write_json
-from pipeline.sections import Section, explain
 
 Tell = Callable[[int, int, str], None]
 """Says how far a benchmark is: (done, total, what it does now)."""

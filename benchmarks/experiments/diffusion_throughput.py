@@ -17,16 +17,16 @@ from pydantic import Field
 
 from benchmarks.experiment_harness.workspace import POLICIES
 from benchmarks.experiments import Tell
-from pipeline.devices import choose_device
+from pipeline.config.fields import Positive, Section, Seed
+from pipeline.config.params import load_params
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Prompt
 from pipeline.diffusion.loading import set_scheduler
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import Sampler
 from pipeline.diffusion.source import WEIGHTS
-from pipeline.params import load_params
-from pipeline.policy import load_policy
-from pipeline.records import Prompt
+from pipeline.machine.devices import choose_device
 from pipeline.scenes import draw_prompts
-from pipeline.sections import Positive, Section, Seed
 
 RESULT = "presets"
 

@@ -30,11 +30,11 @@ from benchmarks.experiment_harness.training_run import (
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.repack import repack
+from pipeline.config.fields import Positive, Section, Seed
+from pipeline.config.params import load_params
+from pipeline.data.records import Image, read_metrics, read_rows
+from pipeline.data.shards import read_bytes, read_index, write_images
 from pipeline.filters import hash_share
-from pipeline.params import load_params
-from pipeline.records import Image, read_metrics, read_rows
-from pipeline.sections import Positive, Section, Seed
-from pipeline.shards import read_bytes, read_index, write_images
 
 RESULT = "compare"
 

@@ -20,8 +20,8 @@ from typing import Any
 from pydantic import Field
 
 from benchmarks.evaluation.predictions import Predictions, read_predictions
+from pipeline.data.records import Record, atomic_write, read_json, read_metrics, write_json
 from pipeline.errors import DataError
-from pipeline.records import Record, atomic_write, read_json, read_metrics, write_json
 
 MEASURED = "measure.json"
 PREDICTIONS = "predictions.parquet"

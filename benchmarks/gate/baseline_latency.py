@@ -17,10 +17,10 @@ from benchmarks.gate.baseline_artifacts import FETCH, Models, check_artifacts, r
 from benchmarks.gate.checks.check_results import Measured, artifacts_of
 from benchmarks.gate.checks.resource_growth import Bench, no_bench
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, compare_latency
+from pipeline.config.params import PairedLatencyParams
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.shards import load_batch, read_index
 from pipeline.errors import ModelError
-from pipeline.params import PairedLatencyParams
-from pipeline.preprocess import PreprocessSpec
-from pipeline.shards import load_batch, read_index
 
 _FRAMES = 32
 

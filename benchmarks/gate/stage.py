@@ -25,9 +25,9 @@ from benchmarks.gate.baseline import NOWHERE, Baseline, Release, read_baseline, 
 from benchmarks.gate.checks.check_results import COMPARABLE, Measured
 from benchmarks.gate.checks.resource_growth import Bench, no_bench
 from benchmarks.gate.checks.verdict import holding_back, judge
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check, Verdict, read_metrics
 from pipeline.errors import ReleaseRefusedError
-from pipeline.params import GateParams
-from pipeline.records import Check, Verdict, read_metrics
 
 _NO_BENCH = no_bench("nothing was given to time with")
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.data.records import Record, read_json, write_json
 from pipeline.errors import GossamerError, ModelError
-from pipeline.records import Record, read_json, write_json
 
 Asked = TypeVar("Asked", bound=Record)
 Answered = TypeVar("Answered", bound=Record)

@@ -1,6 +1,6 @@
 """How long a picture takes to become an artifact's input: decode, rotate upright, scale to the input size.
 
-Timed apart from inference, with the code that training and measuring use (``pipeline.preprocess``: Pillow, on one
+Timed apart from inference, with the code that training and measuring use (``pipeline.data.preprocess``: Pillow, on one
 thread); a phone has its own camera pipeline, so this says what the step costs here, and how it compares with inference.
 Two kinds of picture: the selfies as they lie on disk, and a *camera frame* made of each of them: scaled up to
 960 x 1280, saved as a JPEG on its side with the EXIF note to turn it, as phones save portraits.
@@ -17,7 +17,7 @@ from typing import Any
 import PIL.Image
 
 from benchmarks.latency.single_artifact import percentile
-from pipeline.preprocess import PreprocessSpec, decode, fit
+from pipeline.data.preprocess import PreprocessSpec, decode, fit
 
 Clock = Callable[[], int]
 CAMERA_SIZE = (960, 1280)

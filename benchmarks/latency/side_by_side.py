@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.latency.isolated_process import Errand, ask, serve
 from pipeline.data.hashing import sha256_of
-from pipeline.records import Outcome, Record
+from pipeline.data.records import Outcome, Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Load = Callable[[Path, int], Predict]

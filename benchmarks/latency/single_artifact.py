@@ -1,8 +1,8 @@
 """Load time, latency and memory of one artifact in its own runtime, in a fresh process; timings -> percentiles.
 
 ``measure`` starts ``python -m benchmarks.latency.single_artifact REQUEST ANSWER``; the child reads the request and
-a few frames, loads the artifact through its format, lets LoadGen run it (``benchmarks.latency.mlperf_loadgen``), and writes a
-``Timing``.
+frames, loads the artifact through its format, lets LoadGen run it (``benchmarks.latency.mlperf_loadgen``), and writes
+a ``Timing``.
 
 What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, Python's own
 loop (some thousandths of a millisecond) inside; by ``time.perf_counter_ns`` around the call for the first inference and
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from benchmarks.latency.isolated_process import Errand, ask, serve
 from benchmarks.latency.mlperf_loadgen import PROFILES, Course, ProfileName, Stream, single_stream
-from pipeline.records import Record
+from pipeline.data.records import Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Load = Callable[[Path, int], Predict]

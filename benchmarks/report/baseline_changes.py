@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Baseline
-from pipeline.metrics import paired_difference_interval
-from pipeline.records import Check
+from pipeline.data.records import Check
+from pipeline.metrics.classification import paired_difference_interval
 
 Tone = Literal["", "same", "noise", "better", "worse"]
 Bools = NDArray[np.bool_]

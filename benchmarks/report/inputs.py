@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import Baseline, read_baseline
-from pipeline.records import Image, Rejection, Verdict, read_json, read_metrics, read_rows
-from pipeline.shards import INDEX
+from pipeline.data.records import Image, Rejection, Verdict, read_json, read_metrics, read_rows
+from pipeline.data.shards import INDEX
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 

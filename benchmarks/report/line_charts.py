@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.svg import Axes, Point, line_chart
-from pipeline import metrics
+from pipeline.metrics import classification
 
 _PANELS = {"loss": ("loss",), "share": ("accuracy", "acc", "auc", "f1", "precision", "recall")}
 _ANSWERED = 0.5  # of the checks; who asks more people than that to try again has no use for the model
@@ -86,10 +86,10 @@ def _roc(table: Predictions, names: Sequence[str]) -> dict[str, Markup]:
     truth = table.targets == positive
     for name in names:
         scores = table.probabilities[name][:, positive]
-        alarms, hits, _ = metrics.roc_curve(scores, truth)
+        alarms, hits, _ = classification.roc_curve(scores, truth)
         if len(alarms):
             curves[name] = alarms, hits
-            areas.append(metrics.roc_auc(scores, truth))
+            areas.append(classification.roc_auc(scores, truth))
     if not curves:
         return {}
     # good models live in the corner: show that part of the plane where all of them do
@@ -108,7 +108,7 @@ def _corner(alarms: NDArray[np.floating], hits: NDArray[np.floating], reach: flo
 
 
 def _calibration(table: Predictions, names: Sequence[str]) -> Markup:
-    bins = {name: metrics.calibration_bins(table.probabilities[name], table.targets) for name in names}
+    bins = {name: classification.calibration_bins(table.probabilities[name], table.targets) for name in names}
     lines = {name: [(mean, share) for _, mean, share in rows] for name, rows in bins.items()}
     return line_chart(lines, Axes((0, 1), (0, 1), ("confidence", "accuracy")), diagonal=True)
 
@@ -117,8 +117,8 @@ def _coverage(table: Predictions, names: Sequence[str]) -> Markup:
     """Accuracy over the share of checks asked to try again, from none to half of them."""
     lines: dict[str, list[Point]] = {}
     for name in names:
-        sure = metrics.sureness(table.probabilities[name], table.thresholds[name])
-        coverage, accuracy = metrics.coverage_curve(sure, table.decisions(name) == table.targets)
+        sure = classification.sureness(table.probabilities[name], table.thresholds[name])
+        coverage, accuracy = classification.coverage_curve(sure, table.decisions(name) == table.targets)
         kept = (coverage >= _ANSWERED) & (coverage * len(sure) >= min(_ROWS, len(sure)))
         points = list(zip((1 - coverage[kept]).tolist(), accuracy[kept].tolist(), strict=True))[::-1]
         lines[name] = points[:: len(points) // _POINTS + 1]

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.report.baseline_changes import Delta, DeltaRow, Deltas, deltas
 from benchmarks.report.inputs import ReportInput
-from pipeline.records import Check, Verdict
+from pipeline.data.records import Check, Verdict
 
 LIMIT = 65_536
 """Characters that GitHub takes in one comment."""

@@ -14,8 +14,8 @@ from benchmarks.report.inputs import ReportInput
 from benchmarks.report.result_fields import Bounded, bounded, section
 from benchmarks.report.sections import Shown, data_uri
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, SEVERITIES, distort
-from pipeline.preprocess import PreprocessSpec
-from pipeline.shards import read_pixels
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.shards import read_pixels
 
 FULL_HEAT_AT = 0.25
 

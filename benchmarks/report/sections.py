@@ -19,9 +19,9 @@ from markupsafe import Markup
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.svg import count_bar
-from pipeline.preprocess import Pixels, decode
-from pipeline.records import Image
-from pipeline.shards import read_pixels
+from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.records import Image
+from pipeline.data.shards import read_pixels
 
 _SHOWN_HEIGHT = 192
 _SHEET_WIDTH = 1400

@@ -40,8 +40,8 @@ from benchmarks.report.sections import (
     worst_slice,
 )
 from benchmarks.report.svg import interval_bar
-from pipeline.params import ReportParams
-from pipeline.records import atomic_write
+from pipeline.config.params import ReportParams
+from pipeline.data.records import atomic_write
 
 UNMEASURED = "unmeasured"
 TEMPLATES = Path(__file__).parent / "templates"

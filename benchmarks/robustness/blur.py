@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from benchmarks.robustness.exposure_and_noise import to_codes, to_light
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 Kernel = NDArray[np.float32]
 

@@ -1,7 +1,7 @@
 """What a phone's camera, and a hasty integration, do to a picture: distortions of severity 1 to 5, and mistakes.
 
 Pure: one upright RGB frame, uint8 (height, width, 3), in; the frame that the model gets, uint8 of the input size, out.
-A distortion acts on the decoded selfie before ``pipeline.preprocess.fit`` brings it to the input size; the resize
+A distortion acts on the decoded selfie before ``pipeline.data.preprocess.fit`` brings it to the input size; the resize
 filters act in fit's place. Chance comes from seed, image id and distortion, so the same four (severity is the fourth)
 give the same bytes, and severities of one distortion share their direction or sign.
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.robustness import blur, exposure_and_noise, geometry, yuv
 from benchmarks.robustness.yuv import Coding, Range
-from pipeline.preprocess import Pixels, PreprocessSpec, fit
+from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 
 SEVERITIES = 5
 DETAIL = 6.0  # a decoded frame of more than this many times the input holds nothing that any distortion needs

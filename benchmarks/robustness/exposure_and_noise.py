@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 Light = NDArray[np.float32]
 

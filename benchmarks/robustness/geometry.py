@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from pipeline.preprocess import Pixels, PreprocessSpec
+from pipeline.data.preprocess import Pixels, PreprocessSpec
 
 Filter = Literal["nearest", "bilinear", "area"]
 

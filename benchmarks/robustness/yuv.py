@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 Matrix = Literal["bt601", "bt709"]
 Range = Literal["full", "limited"]

@@ -18,10 +18,10 @@ from export.bundle.model_card import Contract
 from export.formats import format_of
 from export.parity import Parity, compare, run_artifact
 from export.quantisation.calibration import choose_rows
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, Artifacts, read_json
+from pipeline.data.shards import load_batch, read_index
 from pipeline.errors import DataError, ModelError
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, Artifacts, read_json
-from pipeline.shards import load_batch, read_index
 
 _SEED = 0
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.parity import Trace
+from pipeline.data.preprocess import Pixels
 from pipeline.errors import DataError
-from pipeline.preprocess import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from export.formats import open_format
 from export.parity import run_artifact
 from export.quantisation.calibration import choose_rows
 from pipeline.data.hashing import files_of, sha256_of
+from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
+from pipeline.data.records import Artifact, Artifacts, Record, read_json, read_metrics, write_json
+from pipeline.data.shards import load_batch, read_index
 from pipeline.errors import DataError, GossamerError, ModelError
-from pipeline.preprocess import PreprocessSpec, decode, encode_png
-from pipeline.records import Artifact, Artifacts, Record, read_json, read_metrics, write_json
-from pipeline.shards import load_batch, read_index
 
 CONTRACT, SUMS, CARD, GOLDEN, SNIPPETS = "contract.json", "SHA256SUMS", "MODEL_CARD.md", "golden", "snippets"
 GOLDEN_IMAGES = 8

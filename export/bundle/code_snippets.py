@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from string import Template
 
-from pipeline.records import Artifact
+from pipeline.data.records import Artifact
 
 _SWIFT = Template("""\
 // Core ML, iOS 16 or later. Add $file to the app target: Xcode compiles it.

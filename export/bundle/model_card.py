@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.records import Artifact, Record
+from pipeline.data.records import Artifact, Record
 
 UNMEASURED = "not measured"
 _WORST = 8

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.parity import Judge, Predict, Trace
+from pipeline.config.fields import Section
+from pipeline.config.params import Int8Params
+from pipeline.data.preprocess import Pixels, PreprocessSpec
+from pipeline.data.records import Quantisation
 from pipeline.errors import DataError, ModelError, ParamsError
-from pipeline.params import Int8Params
-from pipeline.preprocess import Pixels, PreprocessSpec
-from pipeline.records import Quantisation
-from pipeline.sections import Section
 
 if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
     from pipeline.model import PortableClassifier
@@ -165,5 +165,5 @@ def check_frame(frame: Pixels, height: int, width: int, where: Path) -> None:
     if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
         raise DataError(
             f"{where.name}: frame of {frame.dtype} {frame.shape}; expected uint8 {(height, width, 3)}, RGB; "
-            "scale it first: pipeline.preprocess.fit"
+            "scale it first: pipeline.data.preprocess.fit"
         )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.parity import Trace
-from pipeline.preprocess import Pixels
-from pipeline.records import Image
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Image
 
 Floats = NDArray[np.floating]
 Range = tuple[float, float]

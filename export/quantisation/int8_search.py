@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar
 
 from export.parity import Judge, Parity, Predict
 from export.toolkit_output import quiet_toolkits
-from pipeline.params import Int8Params
-from pipeline.records import Quantisation, QuantisationTrial
+from pipeline.config.params import Int8Params
+from pipeline.data.records import Quantisation, QuantisationTrial
 
 Model = TypeVar("Model")
 

@@ -24,9 +24,9 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
+from pipeline.data.records import Record
 from pipeline.desk.state import Choice, Desk
 from pipeline.errors import DataError
-from pipeline.records import Record
 
 LOOPBACK = "127.0.0.1"
 BODY_BYTES = 4096

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.data.records import Decision, Image, Rejection, read_rows
+from pipeline.data.shards import INDEX, read_bytes, read_index
 from pipeline.decisions import append_decision, read_decisions, standing
 from pipeline.errors import DataError
-from pipeline.records import Decision, Image, Rejection, read_rows
-from pipeline.shards import INDEX, read_bytes, read_index
 
 Choice = Literal["keep", "drop", "undo"]
 KEPT = "kept"

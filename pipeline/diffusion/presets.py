@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.sections import Section, Side
+from pipeline.config.fields import Section, Side
 
 Scheduler = Literal["dpmsolver++", "ddim", "euler", "euler_ancestral", "lcm", "own"]
 

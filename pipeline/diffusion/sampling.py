@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.devices import choose_device
+from pipeline.data.records import Prompt
 from pipeline.diffusion.batching import cpu_batch, cuda_batch
 from pipeline.diffusion.loading import is_told_guidance, open_pipeline
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.source import find_source, folder_bytes, local_folder
 from pipeline.errors import PolicyError
 from pipeline.generators import Picture
-from pipeline.records import Prompt
+from pipeline.machine.devices import choose_device
 from pipeline.threads import torch_threads
 
 SMALL_BYTES = 1_000_000_000

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.records import Prompt
 from pipeline.embedded.attributes import AttributeNet, read_attributes
-from pipeline.metrics import wilson_interval
-from pipeline.records import Prompt
+from pipeline.metrics.classification import wilson_interval
 from pipeline.renderer import HELMETS
 
 CONFUSING = ("cap", "brim_hat", "beanie", "hood", "headscarf", "turban")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.embedded.attributes import AttributeNet, last_features, load_attributes
 from pipeline.embedded.autoencoder import encode
 from pipeline.embedded.world import chunk_paths, save_array
-from pipeline.engines.local import run_jobs
+from pipeline.machine.process_pool import run_jobs
 
 
 @dataclass(frozen=True, slots=True)

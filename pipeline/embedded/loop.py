@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, distributed, nn
 
-from pipeline.devices import choose_device
 from pipeline.embedded.recipe import LoopRecipe
+from pipeline.machine.devices import choose_device
 
 SAVE_SECONDS = 120.0
 

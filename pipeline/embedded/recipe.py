@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.config.fields import Positive, Section, Seed, Share, Threads
 from pipeline.errors import ParamsError
-from pipeline.sections import Positive, Section, Seed, Share, Threads
 
 Rate = Annotated[float, Field(gt=0)]
 Widths = tuple[Positive, ...]

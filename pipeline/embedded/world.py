@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Prompt, atomic_write
 from pipeline.embedded.attributes import Codes, Factors
 from pipeline.embedded.recipe import WorldRecipe
-from pipeline.engines.local import run_jobs
-from pipeline.policy import load_policy
-from pipeline.records import Prompt, atomic_write
+from pipeline.machine.process_pool import run_jobs
 from pipeline.renderer import render
 from pipeline.renderer.pose import strike
 from pipeline.scenes import draw_prompts

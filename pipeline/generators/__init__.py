@@ -21,8 +21,8 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.records import Fault, Prompt
 from pipeline.errors import ParamsError
-from pipeline.records import Fault, Prompt
 
 
 @dataclass(frozen=True, slots=True)

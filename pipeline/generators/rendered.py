@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.config.fields import Section, Side
+from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
 from pipeline.generators import Description, Draw, Picture
-from pipeline.records import Prompt
 from pipeline.renderer import render
-from pipeline.sections import Section, Side
 
 
 class Params(Section):

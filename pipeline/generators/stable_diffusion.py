@@ -11,14 +11,14 @@ from typing import Self
 
 from pydantic import model_validator
 
-from pipeline.devices import choose_device
+from pipeline.config.fields import Section
+from pipeline.data.records import Prompt
 from pipeline.diffusion.batching import in_batches
 from pipeline.diffusion.presets import Preset
 from pipeline.diffusion.sampling import is_small, open_sampler
 from pipeline.diffusion.source import find_source, read_licence, require_acknowledged
 from pipeline.generators import Description, Draw, Picture
-from pipeline.records import Prompt
-from pipeline.sections import Section
+from pipeline.machine.devices import choose_device
 
 
 class Params(Section):

@@ -22,9 +22,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.policy import Factor, Policy
+from pipeline.data.preprocess import Pixels
 from pipeline.errors import ParamsError
-from pipeline.policy import Factor, Policy
-from pipeline.preprocess import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.config.fields import Section
+from pipeline.config.policy import Policy
+from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.diffusion.source import WEIGHTS
 from pipeline.errors import ModelError
-from pipeline.policy import Policy
-from pipeline.preprocess import Pixels, PreprocessSpec, fit
-from pipeline.sections import Section
 from pipeline.verifiers import Seen, Verify, find_telling, no_opinion
 
 EMBEDDED = "embedded"

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.devices import choose_device
+from pipeline.config.fields import Positive, Section
+from pipeline.config.policy import Factor, Policy
+from pipeline.data.preprocess import Pixels
 from pipeline.diffusion.source import hash_folder
 from pipeline.errors import ModelError
-from pipeline.policy import Factor, Policy
-from pipeline.preprocess import Pixels
-from pipeline.sections import Positive, Section
+from pipeline.machine.devices import choose_device
 from pipeline.verifiers import Seen, Telling, Verify, find_telling, no_opinion
 
 FRAMES = (

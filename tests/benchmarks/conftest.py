@@ -11,10 +11,10 @@ import pytest
 from benchmarks.evaluation.inference import Instruments, Reference, Subject
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
-from pipeline.params import Arm64Params, GateParams, MeasureParams, Params, load_params
-from pipeline.preprocess import encode_png
-from pipeline.records import Image
-from pipeline.shards import Encoded, write_images
+from pipeline.config.params import Arm64Params, GateParams, MeasureParams, Params, load_params
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, write_images
 from tests.benchmarks.small_task import LABELS, NAMES, SPEC, artifact, brightness
 
 Table = Callable[..., Predictions]

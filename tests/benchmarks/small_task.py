@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, Tensor
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, Tensor
 
 LABELS = ("no_helmet", "helmet")
 SPEC = PreprocessSpec(input_size=(8, 6))

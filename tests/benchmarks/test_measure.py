@@ -16,11 +16,11 @@ from benchmarks.evaluation.accuracy import PolicyFacts, ask_again, compare, equa
 from benchmarks.evaluation.inference import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
+from pipeline.config.params import MeasureParams
+from pipeline.config.policy import load_policy
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Artifact, Artifacts, write_json
 from pipeline.errors import DataError, ModelError
-from pipeline.params import MeasureParams
-from pipeline.policy import load_policy
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Artifact, Artifacts, write_json
 from tests.benchmarks.small_task import NAMES, artifact, brightness
 
 COSTS = PolicyFacts(

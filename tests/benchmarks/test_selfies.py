@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks import selfies
+from pipeline.config.params import Params, SelfiesParams
+from pipeline.config.policy import load_policy
+from pipeline.data.photo_folder import read_photographs
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Prompt, Rejection, read_rows
+from pipeline.data.shards import Encoded, read_index, read_pixels
 from pipeline.errors import DataError, ParamsError, PolicyError
-from pipeline.params import Params, SelfiesParams
-from pipeline.photographs import read_photographs
-from pipeline.policy import load_policy
-from pipeline.preprocess import encode_png
-from pipeline.records import Prompt, Rejection, read_rows
 from pipeline.scenes import draw_prompts
-from pipeline.shards import Encoded, read_index, read_pixels
 
 
 def paint(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Image
-from pipeline.shards import Encoded, shard_name, write_index, write_shard
+from pipeline.data.preprocess import Pixels, encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, shard_name, write_index, write_shard
 
 LABELS = ("low", "high")
 SIZE = (48, 32)

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline import batches
 from pipeline.batches import Pictures, Plan, draw_epoch, draw_order
+from pipeline.config.params import TrainParams, load_params
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Image
 from pipeline.errors import DataError
-from pipeline.params import TrainParams, load_params
-from pipeline.preprocess import PreprocessSpec
-from pipeline.records import Image
 from tests.pipeline.squares import LABELS, SIZE, draw_square, write_squares
 
 SPEC = PreprocessSpec(input_size=SIZE)

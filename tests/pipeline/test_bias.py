@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.bias import losing_slices, slice_losses
-from pipeline.metrics import wilson_interval
-from pipeline.records import Image
+from pipeline.data.records import Image
+from pipeline.metrics.classification import wilson_interval
 
 
 def images(lights: dict[str, int]) -> list[Image]:

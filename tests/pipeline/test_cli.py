@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 
 from export.formats import open_format
 from pipeline.cli import app
+from pipeline.config.fields import load_section
+from pipeline.config.params import load_params
 from pipeline.errors import ParamsError
-from pipeline.params import load_params
-from pipeline.sections import load_section
 from tests.house import STAGES
 
 
@@ -151,6 +151,6 @@ def test_a_full_disk_is_said_plainly(home: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device", "data/prompts.jsonl")
 
-    monkeypatch.setattr("pipeline.records.write_rows", full)
+    monkeypatch.setattr("pipeline.data.records.write_rows", full)
     refused(gossamer("prompts"), "data/prompts.jsonl: no space left")
     assert not (home / "data/prompts.jsonl").exists()

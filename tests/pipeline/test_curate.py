@@ -13,14 +13,14 @@ import PIL.Image
 import PIL.ImageFilter
 import pytest
 
+from pipeline.config.params import CurateParams, load_params
+from pipeline.config.policy import load_policy
 from pipeline.curate import CurateResult, Sources, run
+from pipeline.data.preprocess import Pixels, encode_png
+from pipeline.data.records import Decision, Image
+from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError, ParamsError
-from pipeline.params import CurateParams, load_params
-from pipeline.policy import load_policy
-from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Decision, Image
 from pipeline.renderer import render
-from pipeline.shards import Encoded, write_images
 from tests.conftest import ROOT
 
 LABELS = ("no_helmet", "helmet")

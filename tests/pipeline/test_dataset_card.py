@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.data.records import Fault, Image
 from pipeline.dataset_card import dataset_card
 from pipeline.generators import Description
-from pipeline.records import Fault, Image
 
 MODEL = Description(
     "drawn by a diffusion model", "a/b", "451f4fe", "sai-nc-community", "other", {"steps": 8, "a|b": "c|d"}

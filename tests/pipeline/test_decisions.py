@@ -9,9 +9,9 @@ from typing import Literal
 
 import pytest
 
+from pipeline.data.records import Decision, Image
 from pipeline.decisions import append_decision, read_decisions, standing
 from pipeline.errors import DataError
-from pipeline.records import Decision, Image
 from tests.pipeline.desk.small_desk import full_disk
 
 Choice = Literal["keep", "drop", "undo"]

@@ -9,6 +9,9 @@ import PIL.Image
 import PIL.ImageFilter
 import pytest
 
+from pipeline.config.params import load_params
+from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.records import Image
 from pipeline.filters import (
     QUALITY,
     differing_share,
@@ -20,9 +23,6 @@ from pipeline.filters import (
     near_pairs,
     score_quality,
 )
-from pipeline.params import load_params
-from pipeline.preprocess import Pixels, decode
-from pipeline.records import Image
 from pipeline.renderer import render
 
 CURATE = load_params().curate

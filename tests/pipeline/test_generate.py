@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from pipeline import generate
+from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Prompt, read_rows, write_rows
+from pipeline.data.shards import read_index, read_pixels
 from pipeline.errors import DataError, ParamsError
 from pipeline.generators import Picture
-from pipeline.params import DatasetParams, GenerateParams
-from pipeline.policy import load_policy
-from pipeline.records import Prompt, read_rows, write_rows
 from pipeline.scenes import draw_prompts
-from pipeline.shards import read_index, read_pixels
 from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset
 
 PARAMS = GenerateParams(

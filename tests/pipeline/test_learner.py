@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.config.params import TrainParams, load_params
+from pipeline.data.preprocess import PreprocessSpec, normalise
 from pipeline.learner import Learner, Part, Score, reproducible_pool, split_batch
 from pipeline.model import build_network
-from pipeline.params import TrainParams, load_params
-from pipeline.preprocess import PreprocessSpec, normalise
 from tests.pipeline.squares import LABELS, SIZE, draw_square
 
 SPEC = PreprocessSpec(input_size=SIZE)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from pipeline import looks
+from pipeline.config.policy import load_policy
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, read_pixels, write_images
 from pipeline.filters import fingerprint, measure_quality
 from pipeline.looks import Looks, Store, Witness, look
-from pipeline.policy import load_policy
-from pipeline.preprocess import encode_png
-from pipeline.records import Image
 from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
-from pipeline.shards import Encoded, read_pixels, write_images
 from pipeline.verifiers.attributes import Params
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.data.preprocess import PreprocessSpec, normalise
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import (
     CONFIG,
@@ -21,7 +22,6 @@ from pipeline.model import (
     predict,
     save_checkpoint,
 )
-from pipeline.preprocess import PreprocessSpec, normalise
 
 TINY = "test_efficientnet"
 SPEC = PreprocessSpec(input_size=(48, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.params import PromptsParams
+from pipeline.config.policy import load_policy
 from pipeline.errors import ParamsError
-from pipeline.params import PromptsParams
-from pipeline.policy import load_policy
 from pipeline.prompts import describe, run
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipeline.params import CurateParams, load_params
-from pipeline.preprocess import encode_png
-from pipeline.records import Image, Rejection
+from pipeline.config.params import CurateParams, load_params
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image, Rejection
+from pipeline.data.shards import Encoded, write_images
 from pipeline.review import CAPTION, CELL, COLUMNS, MARGIN, Card, draw_sheet, write_sheets
-from pipeline.shards import Encoded, write_images
 
 PARAMS = load_params().curate
 STEP_X, STEP_Y = CELL[0] + MARGIN, CELL[1] + CAPTION + MARGIN

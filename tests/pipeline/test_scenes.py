@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.policy import Policy, load_policy
 from pipeline.errors import PolicyError
-from pipeline.policy import Policy, load_policy
 from pipeline.scenes import draw_prompts, space_size
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.config.params import SplitParams
+from pipeline.data.records import Image
 from pipeline.errors import DataError
-from pipeline.params import SplitParams
-from pipeline.records import Image
 from pipeline.split import run
 
 PARAMS = SplitParams(val_fraction=0.2, seed=3)

@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from scipy.special import logit
 
 from pipeline import train
+from pipeline.config.params import TrainParams, load_params
+from pipeline.data.records import Image
+from pipeline.data.shards import load_batch
 from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.metrics.decision_threshold import Costs, fit_temperature
 from pipeline.model import WEIGHTS, build_network, load_checkpoint, predict
-from pipeline.operating_point import Costs, fit_temperature
-from pipeline.params import TrainParams, load_params
-from pipeline.records import Image
 from pipeline.resume import Epoch
-from pipeline.shards import load_batch
 from pipeline.train import TrainRows, dataset_id, learning_rate
 from tests.pipeline.squares import LABELS, SIZE, write_squares
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.records import Prompt
 from pipeline.diffusion.presets import Preset
-from pipeline.records import Prompt
 
 CARD = "---\nlicense: creativeml-openrail-m\n---\n# Tiny\n"
 

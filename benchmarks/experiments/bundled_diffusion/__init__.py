@@ -30,16 +30,16 @@ from pydantic import Field
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.bundled_diffusion.image_distance import copied_share, kernel_distance, nearest_distances
+from pipeline.config.fields import Positive, Section, Seed
+from pipeline.config.params import load_params
+from pipeline.data.records import Prompt, read_metrics, read_rows, write_json, write_rows
+from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.diffusion.source import WEIGHTS, folder_bytes
 from pipeline.embedded.agreement import Agreement, measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, load_attributes, pooled_features
 from pipeline.embedded.recipe import load_recipe
 from pipeline.embedded.world import world_prompts
 from pipeline.errors import DataError
-from pipeline.params import load_params
-from pipeline.records import Prompt, read_metrics, read_rows, write_json, write_rows
-from pipeline.sections import Positive, Section, Seed
-from pipeline.shards import iterate_pixels, read_index
 
 RESULT = "embedded"
 

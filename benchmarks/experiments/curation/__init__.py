@@ -32,16 +32,16 @@ from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carr
 from benchmarks.experiments import Tell
 from benchmarks.experiments.curation import downstream_accuracy
 from benchmarks.experiments.curation.label_judge import disagreements, rate, see_labels
+from pipeline.config.fields import Positive, Section, Seed, Share
+from pipeline.config.params import Params as AllParams
+from pipeline.config.params import load_params
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Image, Rejection, read_metrics, read_rows, write_json
+from pipeline.data.shards import INDEX, read_index, write_images
 from pipeline.embedded.agreement import CONFUSING
 from pipeline.looks import Store, find_witness, look
-from pipeline.metrics import wilson_interval
+from pipeline.metrics.classification import wilson_interval
 from pipeline.opinions import Labelled, Recipe, judge_labels
-from pipeline.params import Params as AllParams
-from pipeline.params import load_params
-from pipeline.policy import load_policy
-from pipeline.records import Image, Rejection, read_metrics, read_rows, write_json
-from pipeline.sections import Positive, Section, Seed, Share
-from pipeline.shards import INDEX, read_index, write_images
 
 GENERATORS = ("rendered", "stable_diffusion")
 IMAGES = Path("data/images")

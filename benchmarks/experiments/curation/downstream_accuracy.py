@@ -26,8 +26,8 @@ from benchmarks.experiment_harness.training_run import (
     train_and_judge,
 )
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from pipeline.records import Image, read_rows, write_rows
-from pipeline.shards import INDEX, read_index
+from pipeline.data.records import Image, read_rows, write_rows
+from pipeline.data.shards import INDEX, read_index
 
 ARMS = ("everything", "curated", "random", "oracle")
 IMAGES = Path("data/images")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.records import Image
+from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.diffusion.source import WEIGHTS
 from pipeline.embedded.attributes import load_attributes, read_attributes
-from pipeline.metrics import wilson_interval
-from pipeline.records import Image
+from pipeline.metrics.classification import wilson_interval
 from pipeline.renderer import HELMETS
-from pipeline.shards import iterate_pixels, read_index
 
 _AT_ONCE = 500
 

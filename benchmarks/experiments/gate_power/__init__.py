@@ -43,13 +43,13 @@ from benchmarks.gate.checks.paired_accuracy import Change
 from benchmarks.gate.checks.resource_growth import Bench, no_bench
 from benchmarks.gate.checks.slices import find_slices
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, compare_latency, judge_runs
+from pipeline.config.fields import Natural, Positive, Section, Seed, Share, Threads
+from pipeline.config.params import GateParams, load_params
+from pipeline.config.params import Params as AllParams
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Record, read_json, read_metrics, write_json, write_rows
+from pipeline.data.shards import INDEX, load_batch, read_index
 from pipeline.model import load_checkpoint
-from pipeline.params import GateParams, load_params
-from pipeline.params import Params as AllParams
-from pipeline.policy import load_policy
-from pipeline.records import Record, read_json, read_metrics, write_json, write_rows
-from pipeline.sections import Natural, Positive, Section, Seed, Share, Threads
-from pipeline.shards import INDEX, load_batch, read_index
 
 RESULT = "gate"
 

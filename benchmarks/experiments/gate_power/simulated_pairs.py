@@ -20,7 +20,7 @@ from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.gate.checks.resource_growth import Bench
 from benchmarks.gate.checks.robustness import NAMES
 from benchmarks.latency.side_by_side import PairedTiming
-from pipeline.policy import Policy
+from pipeline.config.policy import Policy
 from pipeline.scenes import draw_prompts
 
 ARTIFACT = "tflite-float32"

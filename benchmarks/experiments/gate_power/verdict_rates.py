@@ -19,10 +19,10 @@ from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, Worl
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.gate.checks.resource_growth import Bench
 from benchmarks.gate.checks.verdict import holding_back, judge
-from pipeline.engines.local import open_pool
-from pipeline.metrics import wilson_interval
-from pipeline.params import GateParams
-from pipeline.records import Outcome, Verdict
+from pipeline.config.params import GateParams
+from pipeline.data.records import Outcome, Verdict
+from pipeline.machine.process_pool import open_pool
+from pipeline.metrics.classification import wilson_interval
 
 Named = Mapping[str, Any]
 _CHUNK = 25

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.records import Check, Outcome
+from pipeline.data.records import Check, Outcome
 
 EVERYTHING = "*"
 COMPARABLE = "comparable"

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.checks.check_results import Bools, Interval, limited, needs
-from pipeline.metrics import (
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check
+from pipeline.metrics.classification import (
     mcnemar_mid_p,
     paired_difference_interval,
     paired_ratio_growth,
     paired_ratio_interval,
     paired_sample_size,
 )
-from pipeline.params import GateParams
-from pipeline.records import Check
 
 
 @dataclass(frozen=True, slots=True)

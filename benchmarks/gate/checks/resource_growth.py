@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from benchmarks.gate.checks.check_results import EVERYTHING, UNTIMED, Measured, figure, limited, same_file, unmeasured
 from benchmarks.latency.side_by_side import PairedTiming, judge_runs
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check
 from pipeline.errors import GossamerError, ModelError
-from pipeline.params import GateParams
-from pipeline.records import Check
 
 Timer = Callable[[str, int], PairedTiming]
 """Times an artifact beside its baseline: its name, and which run this is (0, then 1) -> the paired ratios."""

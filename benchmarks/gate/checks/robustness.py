@@ -22,8 +22,8 @@ from benchmarks.gate.checks.check_results import (
     same_file,
     unmeasured,
 )
-from pipeline.params import GateParams
-from pipeline.records import Check
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check
 
 NAMES = ("camera_accuracy", "camera_accuracy_low", "camera_accuracy_high")
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.gate.checks.check_results import EVERYTHING, NO_SLICES, SMALL_SLICES, Bools, limited, needs, unmeasured
 from benchmarks.gate.checks.paired_accuracy import Change, Pair
-from pipeline.metrics import holm, paired_difference_interval, paired_sample_size
-from pipeline.params import GateParams
-from pipeline.records import Check, Outcome
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check, Outcome
+from pipeline.metrics.classification import holm, paired_difference_interval, paired_sample_size
 
 CHECK = "slices_vs_baseline"
 Rows = NDArray[np.int64]

@@ -22,9 +22,9 @@ from benchmarks.gate.checks.paired_accuracy import Pair, compare
 from benchmarks.gate.checks.resource_growth import Bench, compare_costs, compare_latency
 from benchmarks.gate.checks.robustness import compare_camera
 from benchmarks.gate.checks.slices import compare_slices
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check, Outcome, Verdict
 from pipeline.errors import DataError
-from pipeline.params import GateParams
-from pipeline.records import Check, Outcome, Verdict
 
 
 def judge(

@@ -30,10 +30,10 @@ from export.formats.coreml.quantiser import open_quantiser, open_trace
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_toolkits
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Quantisation
 from pipeline.errors import ModelError
 from pipeline.model import PortableClassifier
-from pipeline.preprocess import Pixels
-from pipeline.records import Quantisation
 from pipeline.threads import torch_threads
 
 TOOLS = ("torch", "coremltools")

@@ -21,7 +21,7 @@ from export.formats.coreml.interpreter.program import Program, Step, open_packag
 from export.parity import Predict, Trace
 from export.quantisation.calibration import Ranges, take_ranges
 from export.quantisation.int8_search import Scheme
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 _KINDS = ("conv", "linear")
 

@@ -22,9 +22,9 @@ from export.formats.onnx.quantiser import float_nodes, open_quantiser, open_sess
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_toolkits
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Quantisation
 from pipeline.errors import ModelError
-from pipeline.preprocess import Pixels
-from pipeline.records import Quantisation
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 Recipe = Literal["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"]

@@ -19,7 +19,7 @@ from export.formats import INPUT, OUTPUT
 from export.parity import Predict, Trace
 from export.quantisation.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.quantisation.int8_search import Scheme
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 _KINDS = ("Conv", "Gemm", "MatMul", "Add", "Mul")
 

@@ -25,9 +25,9 @@ from export.formats.tflite.quantiser import open_quantiser, open_trace
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_output, quiet_toolkits
+from pipeline.data.preprocess import Pixels
+from pipeline.data.records import Quantisation
 from pipeline.errors import ModelError
-from pipeline.preprocess import Pixels
-from pipeline.records import Quantisation
 
 if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory is measured
     import torch

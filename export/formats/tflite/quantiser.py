@@ -20,7 +20,7 @@ from export.formats.tflite.dead_channels import revive_dead_channels
 from export.parity import Predict, Trace
 from export.quantisation.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.quantisation.int8_search import Scheme
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
 

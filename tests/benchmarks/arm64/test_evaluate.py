@@ -13,8 +13,8 @@ from benchmarks import measure
 from benchmarks.arm64 import evaluate as room
 from benchmarks.arm64.evaluate import FIGURES, Question, choose, compare, examine
 from benchmarks.evaluation.inference import Instruments, Subject
+from pipeline.config.params import Arm64Params, MeasureParams
 from pipeline.errors import ModelError, ParamsError
-from pipeline.params import Arm64Params, MeasureParams
 from tests.benchmarks.small_task import artifact, brightness
 
 TARGETS = np.array([0, 1, 0, 1])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluation.inference_workers import Job, ask, collect, employ, submit
+from pipeline.data.records import Artifact
 from pipeline.errors import ModelError
-from pipeline.records import Artifact
 from tests.benchmarks.small_task import artifact, brightness
 
 

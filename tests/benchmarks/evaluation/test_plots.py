@@ -18,7 +18,7 @@ from dvc.repo import Repo
 
 from benchmarks.evaluation.accuracy import plot_rows, rate, rate_slice, slice_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from pipeline.records import write_table
+from pipeline.data.records import write_table
 from tests.benchmarks.small_task import NAMES
 from tests.house import dvc_stages
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, relabel, score, spoil
+from pipeline.data.preprocess import decode, encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, write_images
 from pipeline.filters import differing_share, fingerprint
-from pipeline.preprocess import decode, encode_png
-from pipeline.records import Image
 from pipeline.renderer import render
-from pipeline.shards import Encoded, write_images
 
 LABELS = ("no_helmet", "helmet")
 

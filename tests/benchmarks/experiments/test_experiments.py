@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from benchmarks import experiments
 from benchmarks.experiment_harness.environment import _cpu, machine, versions
 from pipeline.cli import app
+from pipeline.config.fields import Section
 from pipeline.errors import ParamsError
-from pipeline.sections import Section
 
 
 class Params(Section):

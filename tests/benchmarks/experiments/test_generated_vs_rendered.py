@@ -11,9 +11,9 @@ import yaml
 
 from benchmarks.experiments import generated_vs_rendered
 from benchmarks.experiments.generated_vs_rendered import Course, Params, drawing_seconds, mixed, plan
-from pipeline.preprocess import encode_png
-from pipeline.records import Image
-from pipeline.shards import Encoded, read_index, read_pixels, write_images
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image
+from pipeline.data.shards import Encoded, read_index, read_pixels, write_images
 
 SCENES = 20
 

@@ -14,9 +14,9 @@ from benchmarks.gate import stage as gate
 from benchmarks.gate.baseline import ACCEPTED, MEASURED, PREDICTIONS, Release, read_baseline, write_baseline
 from benchmarks.gate.stage import Candidate
 from pipeline.cli import app
+from pipeline.config.params import GateParams
+from pipeline.data.records import write_json
 from pipeline.errors import DataError, ReleaseRefusedError
-from pipeline.params import GateParams
-from pipeline.records import write_json
 from tests.benchmarks.gate.verdicts import INT8, measured, saved
 
 Table = Callable[..., Predictions]

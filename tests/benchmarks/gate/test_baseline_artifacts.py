@@ -23,8 +23,8 @@ from benchmarks.gate.baseline_artifacts import (
     read_fetched,
 )
 from pipeline.data.hashing import sha256_of
+from pipeline.data.records import Artifacts, write_json
 from pipeline.errors import DataError, ModelError
-from pipeline.records import Artifacts, write_json
 from tests.benchmarks.small_task import artifact
 
 NAME = "onnx-float32"

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.latency.preprocessing import CAMERA_SIZE, camera_frame, time_preprocessing
-from pipeline.preprocess import PreprocessSpec, decode, encode_png
+from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
 
 SPEC = PreprocessSpec(input_size=(16, 12))
 

@@ -13,8 +13,8 @@ from benchmarks.evaluation.accuracy import rate
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.report.baseline_changes import Delta, DeltaRow, deltas
-from pipeline.metrics import paired_difference_interval
-from pipeline.records import Check
+from pipeline.data.records import Check
+from pipeline.metrics.classification import paired_difference_interval
 from tests.benchmarks.small_task import NAMES
 
 Table = Callable[..., Predictions]

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.report import stage as report
 from benchmarks.report.fairness import fairness
 from benchmarks.report.inputs import ReportInput
-from pipeline.params import ReportParams
+from pipeline.config.params import ReportParams
 
 
 def rated(accuracy: float, count: int = 40) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from benchmarks.report import pr_comment
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.pr_comment import LIMIT, CheckCount, Told, cell, counted, grouped, judged
-from pipeline.params import ReportParams
-from pipeline.records import Check, Outcome, Verdict
+from pipeline.config.params import ReportParams
+from pipeline.data.records import Check, Outcome, Verdict
 from tests.benchmarks.small_task import NAMES
 
 Table = Callable[..., Predictions]

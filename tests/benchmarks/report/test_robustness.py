@@ -14,7 +14,7 @@ from benchmarks.report.inputs import Gallery, ReportInput
 from benchmarks.report.robustness import camera_tables, heat
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES
 from benchmarks.robustness.evaluate import run
-from pipeline.params import MeasureParams, ReportParams
+from pipeline.config.params import MeasureParams, ReportParams
 
 PARAMS = ReportParams(sample_images=0, worst_images=0)
 NOTHING = ReportInput("helmet", "Does the rider wear a helmet?")

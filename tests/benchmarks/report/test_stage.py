@@ -19,9 +19,9 @@ from benchmarks.gate import stage as gate
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput, ReportPaths, read_report_input
 from benchmarks.report.pr_comment import cell
+from pipeline.config.params import GateParams, MeasureParams, ReportParams
+from pipeline.data.records import Rejection, write_json, write_rows
 from pipeline.errors import DataError
-from pipeline.params import GateParams, MeasureParams, ReportParams
-from pipeline.records import Rejection, write_json, write_rows
 from tests.benchmarks.small_task import NAMES
 
 Table = Callable[..., Predictions]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, SEVERITIES, distort
-from pipeline.preprocess import Pixels, PreprocessSpec, fit
+from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 
 SPEC = PreprocessSpec(input_size=(64, 48))
 EVERYTHING = {**DISTORTIONS, **MISTAKES}

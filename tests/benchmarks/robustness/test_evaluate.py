@@ -16,11 +16,11 @@ from benchmarks.robustness import evaluate
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, distort
 from benchmarks.robustness.metrics import CLEAN, FIGURES
 from export.quantisation.calibration import choose_rows
+from pipeline.config.params import MeasureParams, load_params
+from pipeline.data.preprocess import fit
+from pipeline.data.records import Artifact
+from pipeline.data.shards import read_pixels
 from pipeline.errors import ModelError, ParamsError
-from pipeline.params import MeasureParams, load_params
-from pipeline.preprocess import fit
-from pipeline.records import Artifact
-from pipeline.shards import read_pixels
 from tests.benchmarks.small_task import NAMES, SPEC, brightness
 
 

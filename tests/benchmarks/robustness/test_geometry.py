@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from benchmarks.robustness import geometry
-from pipeline.preprocess import PreprocessSpec, decode
+from pipeline.data.preprocess import PreprocessSpec, decode
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (40, 30, 3), np.uint8)
 

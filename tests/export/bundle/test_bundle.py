@@ -16,9 +16,9 @@ from export.bundle.code_snippets import write_snippets
 from export.convert import ConvertRows
 from export.formats import format_names
 from pipeline.data.hashing import files_of
+from pipeline.data.preprocess import decode
+from pipeline.data.records import write_json
 from pipeline.errors import DataError, ModelError
-from pipeline.preprocess import decode
-from pipeline.records import write_json
 from tests.export.conftest import Convert
 from tests.export.tiny import RECIPES, draw_frames
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from export.bundle.model_card import Contract, write_card
 from export.convert import ARTIFACT_JSON
-from pipeline.records import Artifacts, read_json
+from pipeline.data.records import Artifacts, read_json
 from tests.export.conftest import Convert
 
 

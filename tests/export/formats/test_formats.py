@@ -24,11 +24,11 @@ from export.formats.coreml import Params as CoremlParams
 from export.formats.coreml.interpreter.program import Program, read_spec
 from export.parity import compare, run_artifact
 from export.toolkit_output import quiet_toolkits
+from pipeline.config.fields import load_section
 from pipeline.data.hashing import files_of, size_of
+from pipeline.data.preprocess import Pixels
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.model import Checkpoint, PortableClassifier, predict
-from pipeline.preprocess import Pixels
-from pipeline.sections import load_section
 from tests.export.conftest import Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, build_lively_network, convert_params, draw_frames, job_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.quantisation.calibration import choose_rows, merge_ranges
-from pipeline.records import Image
+from pipeline.data.records import Image
 
 
 def row(number: int, label: str, **factors: str) -> Image:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from export.parity import Judge, Predict
 from export.quantisation.int8_search import Scheme, search
-from pipeline.params import Int8Params
+from pipeline.config.params import Int8Params
 
 FRAMES = np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1)
 LOG_ODDS = np.linspace(-3, 3, 40)

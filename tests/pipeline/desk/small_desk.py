@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image, Rejection, write_rows
+from pipeline.data.shards import Encoded, write_images, write_index
 from pipeline.desk.server import DeskServer
 from pipeline.desk.state import Desk, DeskPaths, open_desk
-from pipeline.preprocess import encode_png
-from pipeline.records import Image, Rejection, write_rows
-from pipeline.shards import Encoded, write_images, write_index
 
 LABELS = ("no_helmet", "helmet")
 LIGHTS = ("day", "indoor", "night")

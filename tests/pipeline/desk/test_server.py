@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.records import write_rows
+from pipeline.data.shards import read_bytes
 from pipeline.decisions import read_decisions
 from pipeline.desk.server import BODY_BYTES, DeskServer
 from pipeline.errors import DataError
-from pipeline.records import write_rows
-from pipeline.shards import read_bytes
 from tests.pipeline.desk.small_desk import full_disk, serving, small_desk
 
 KEEP = b'{"image_id": "00003", "decision": "keep"}'

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.records import write_rows
 from pipeline.decisions import read_decisions
 from pipeline.desk.state import open_desk
 from pipeline.errors import DataError
-from pipeline.records import write_rows
 from tests.pipeline.desk.small_desk import doubt, full_disk, lay_out, paths_in, small_desk
 
 

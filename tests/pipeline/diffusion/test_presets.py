@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.config.fields import load_section
 from pipeline.errors import ParamsError
 from pipeline.generators.stable_diffusion import Params
-from pipeline.sections import load_section
 from tests.pipeline.tiny_diffusion import tiny_preset
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.data.records import Prompt
 from pipeline.embedded.agreement import measure_agreement
-from pipeline.records import Prompt
 
 
 def prompt(**factors: str) -> Prompt:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.records import Prompt
 from pipeline.embedded.recipe import TextRecipe
 from pipeline.embedded.text import build_text_encoder, build_tokenizer, encode_text, fit_text_encoder, tokenize
 from pipeline.embedded.world import code_factors, world_prompts
-from pipeline.records import Prompt
 
 RECIPE = TextRecipe(tokens=80, width=32, layers=1, steps=60, batch_size=32, learning_rate=0.01, seed=1)
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Prompt
 from pipeline.diffusion.source import WEIGHTS, folder_bytes
 from pipeline.embedded.agreement import measure_agreement, see
 from pipeline.embedded.attributes import load_attributes
@@ -16,8 +18,6 @@ from pipeline.embedded.recipe import load_recipe
 from pipeline.generate import to_pixels
 from pipeline.generators import stable_diffusion
 from pipeline.generators.stable_diffusion import Params
-from pipeline.policy import load_policy
-from pipeline.records import Prompt
 from pipeline.scenes import draw_prompts
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")

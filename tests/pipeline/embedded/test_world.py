@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data.records import Prompt
 from pipeline.embedded.recipe import WorldRecipe
 from pipeline.embedded.world import code_factors, draw_world, head_weights, open_world, world_prompts
-from pipeline.records import Prompt
 
 RECIPE = WorldRecipe(policies={"helmet": 9, "mask": 3}, held_out=2, seed=5, images_per_chunk=5, workers=1)
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from pipeline.config.fields import load_section
+from pipeline.config.params import load_params
 from pipeline.diffusion import loading, sampling
 from pipeline.errors import ModelError, ParamsError, PolicyError
 from pipeline.generate import to_pixels
 from pipeline.generators import Draw, Picture, stable_diffusion
 from pipeline.generators.stable_diffusion import Params
-from pipeline.params import load_params
-from pipeline.sections import load_section
 from tests.pipeline.tiny_diffusion import build_unet, prompt, save_tiny, save_tiny_xl, tiny_preset
 
 # diffusers hands numpy a tensor whose __array__ has no copy keyword yet

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from pipeline import curate
+from pipeline.config.params import CurateParams, load_params
+from pipeline.config.policy import Policy, load_policy
+from pipeline.data.preprocess import Pixels, encode_png
+from pipeline.data.records import Prompt
+from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import ModelError, ParamsError
-from pipeline.params import CurateParams, load_params
-from pipeline.policy import Policy, load_policy
-from pipeline.preprocess import Pixels, encode_png
-from pipeline.records import Prompt
 from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
-from pipeline.shards import Encoded, write_images
 from pipeline.verifiers import attributes, clip, find_telling, find_verifier, verifier_names
 from tests.pipeline.tiny_diffusion import build_tokenizer, text_config
 

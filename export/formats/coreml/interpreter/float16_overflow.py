@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from export.formats.coreml.interpreter.program import Program
-from pipeline.preprocess import Pixels
+from pipeline.data.preprocess import Pixels
 
 
 @dataclass(frozen=True, slots=True)

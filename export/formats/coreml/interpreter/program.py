@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from export.formats.coreml.interpreter.constants import FLOAT16, read_value
 from export.formats.coreml.interpreter.operations import OPERATIONS, tensor_of
 from export.toolkit_output import quiet_toolkits
+from pipeline.data.preprocess import Pixels
 from pipeline.errors import ModelError
-from pipeline.preprocess import Pixels
 
 Mode = Literal["declared", "float32"]
 DATA = Path("Data/com.apple.CoreML")

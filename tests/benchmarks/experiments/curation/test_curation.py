@@ -20,13 +20,13 @@ from benchmarks.experiments.curation import (
     label_judge,
     plan,
 )
+from pipeline.config.policy import load_policy
+from pipeline.data.preprocess import encode_png
+from pipeline.data.records import Image, Rejection, write_json, write_rows
+from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError
-from pipeline.policy import load_policy
-from pipeline.preprocess import encode_png
-from pipeline.records import Image, Rejection, write_json, write_rows
 from pipeline.renderer import render
 from pipeline.scenes import draw_prompts
-from pipeline.shards import Encoded, write_images
 
 SMALL = Params(images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,))
 

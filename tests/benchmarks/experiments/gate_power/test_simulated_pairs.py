@@ -18,8 +18,8 @@ from benchmarks.experiments.gate_power.simulated_pairs import (
     simulate,
 )
 from benchmarks.experiments.gate_power.verdict_rates import judge_case
-from pipeline.params import GateParams
-from pipeline.policy import load_policy
+from pipeline.config.params import GateParams
+from pipeline.config.policy import load_policy
 
 
 @pytest.fixture(scope="module")

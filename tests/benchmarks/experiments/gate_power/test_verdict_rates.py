@@ -12,9 +12,9 @@ from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiments.gate_power.simulated_pairs import Effect, draw_world
 from benchmarks.experiments.gate_power.verdict_rates import as_case, count, draw_parts, judge_case, judge_simulated
 from benchmarks.gate.checks.resource_growth import no_bench
-from pipeline.params import GateParams
-from pipeline.policy import load_policy
-from pipeline.records import Check, Outcome, Verdict
+from pipeline.config.params import GateParams
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Check, Outcome, Verdict
 from tests.benchmarks.gate.verdicts import INT8, factored, missing
 
 Table = Callable[..., Predictions]

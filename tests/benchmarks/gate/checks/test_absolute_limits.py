@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate import stage as gate
-from pipeline.params import GateParams
+from pipeline.config.params import GateParams
 from tests.benchmarks.gate.verdicts import INT8, check, measured, missing
 
 Table = Callable[..., Predictions]

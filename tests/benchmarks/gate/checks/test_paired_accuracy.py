@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
-from pipeline.params import GateParams
-from pipeline.records import Check
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured, missing
 
 Table = Callable[..., Predictions]

@@ -12,9 +12,9 @@ from benchmarks.gate import stage as gate
 from benchmarks.gate.checks.check_results import EVERYTHING, UNTIMED
 from benchmarks.gate.checks.resource_growth import Bench, no_bench
 from benchmarks.latency.side_by_side import PairedTiming
+from pipeline.config.params import GateParams
+from pipeline.data.records import Verdict
 from pipeline.errors import ModelError
-from pipeline.params import GateParams
-from pipeline.records import Verdict
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured
 
 Table = Callable[..., Predictions]

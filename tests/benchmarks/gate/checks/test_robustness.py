@@ -11,8 +11,8 @@ from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
 from benchmarks.gate.checks.check_results import CAMERA
 from benchmarks.gate.checks.robustness import NAMES
-from pipeline.params import GateParams
-from pipeline.records import Verdict
+from pipeline.config.params import GateParams
+from pipeline.data.records import Verdict
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured
 
 Table = Callable[..., Predictions]

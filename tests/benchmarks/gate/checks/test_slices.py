@@ -11,9 +11,9 @@ from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
 from benchmarks.gate.checks.check_results import EVERYTHING, NO_SLICES, SMALL_SLICES
 from benchmarks.gate.checks.slices import find_slices
+from pipeline.config.params import GateParams
+from pipeline.data.records import Verdict
 from pipeline.errors import ReleaseRefusedError
-from pipeline.params import GateParams
-from pipeline.records import Verdict
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, factored, measured, missing
 
 Table = Callable[..., Predictions]

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.report import stage as report
 from benchmarks.report.experiments.export_recipes import gaps, recipes
 from benchmarks.report.inputs import ReportInput
-from pipeline.params import ReportParams
+from pipeline.config.params import ReportParams
 
 PARAMS = ReportParams(sample_images=0, worst_images=0)
 NOTHING = ReportInput("helmet", "Does the rider wear a helmet?")

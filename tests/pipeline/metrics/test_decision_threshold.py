@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from pipeline.operating_point import (
+from pipeline.config.policy import Factor, Policy, Scenario
+from pipeline.data.records import Image
+from pipeline.metrics.decision_threshold import (
     Costs,
     OperatingPoint,
     align,
@@ -16,8 +18,6 @@ from pipeline.operating_point import (
     choose_operating_point,
     fit_temperature,
 )
-from pipeline.policy import Factor, Policy, Scenario
-from pipeline.records import Image
 
 NEGATIVE, POSITIVE = "no_helmet", "helmet"
 

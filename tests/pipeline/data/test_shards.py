@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.preprocess import PreprocessSpec, decode
-from pipeline.records import Image
-from pipeline.shards import (
+from pipeline.data.preprocess import PreprocessSpec, decode
+from pipeline.data.records import Image
+from pipeline.data.shards import (
     INDEX,
     Encoded,
     iterate_pixels,
@@ -21,6 +20,7 @@ from pipeline.shards import (
     shard_name,
     write_shard,
 )
+from pipeline.errors import DataError
 from tests.pipeline.squares import LABELS, SIZE, draw_square, write_squares
 
 SPEC = PreprocessSpec(input_size=SIZE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import doctor
+from pipeline.machine import doctor
 
 
 def test_a_sound_machine_has_all_that_the_chain_needs(tmp_path: Path) -> None:

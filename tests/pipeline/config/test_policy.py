@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.policy import load_policy
 from pipeline.errors import PolicyError
-from pipeline.policy import load_policy
 
 
 def refuse(path: Path, values: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.config.fields import Section, load_section
+from pipeline.config.params import load_params
 from pipeline.errors import ParamsError
-from pipeline.params import load_params
-from pipeline.sections import Section, load_section
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.local import open_pool, run_jobs
+from pipeline.machine.process_pool import open_pool, run_jobs
 
 
 def square(number: int) -> int:
@@ -70,8 +70,8 @@ def test_workers_end_with_a_parent_that_is_killed(root: Path, tmp_path: Path) ->
     files = [tmp_path / name for name in ("first", "second")]
     code = (
         "import sys, pathlib\n"
-        "from pipeline.engines.local import run_jobs\n"
-        "from tests.pipeline.engines.test_local import tell_and_wait\n"
+        "from pipeline.machine.process_pool import run_jobs\n"
+        "from tests.pipeline.machine.test_process_pool import tell_and_wait\n"
         "if __name__ == '__main__':\n"
         "    list(run_jobs(tell_and_wait, [pathlib.Path(name) for name in sys.argv[1:]], 2))\n"
     )

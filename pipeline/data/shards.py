@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.preprocess import Pixels, PreprocessSpec, decode, fit
+from pipeline.data.records import Fault, Image, atomic_write, read_rows, write_rows
 from pipeline.errors import DataError
-from pipeline.preprocess import Pixels, PreprocessSpec, decode, fit
-from pipeline.records import Fault, Image, atomic_write, read_rows, write_rows
 
 INDEX = "index.jsonl"
 CARD = "README.md"

@@ -1,6 +1,6 @@
 """What sections of params.yaml and policies are made of: frozen models, checked value types, errors with their place.
 
-Reads nothing and writes nothing; ``pipeline.params`` puts the sections together, plug-ins declare their own.
+Reads nothing and writes nothing; ``pipeline.config.params`` puts the sections together, plug-ins declare their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.devices import choose_device
 from pipeline.errors import ParamsError
+from pipeline.machine.devices import choose_device
 
 
 def have(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:

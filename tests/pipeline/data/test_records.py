@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import DataError
-from pipeline.records import (
+from pipeline.data.records import (
     Prompt,
     Rejection,
     atomic_write,
@@ -17,6 +16,7 @@ from pipeline.records import (
     write_json,
     write_rows,
 )
+from pipeline.errors import DataError
 
 ROW = Rejection(image_id="p1", label="hélmet", reason="dark", score=0.01, threshold=0.05, detail='a "black" frame')
 

@@ -17,8 +17,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from pipeline.config.fields import Section, explain
 from pipeline.errors import PolicyError
-from pipeline.sections import Section, explain
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -13,8 +13,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.errors import ParamsError
-from pipeline.sections import (
+from pipeline.config.fields import (
     ROOT,
     Growth,
     Margin,
@@ -31,6 +30,7 @@ from pipeline.sections import (
     Threads,
     explain,
 )
+from pipeline.errors import ParamsError
 
 
 class DatasetParams(Section):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.guard import In, Out
+from pipeline.cli_errors import In, Out
 
 app = typer.Typer()
 policy_app = typer.Typer(no_args_is_help=True, help="Look at a policy.")
@@ -22,7 +22,7 @@ app.add_typer(baseline_app, name="baseline")
 @policy_app.command("check")
 def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
     """Check a policy, count its prompt space and show some of its captions."""
-    from pipeline.policy import load_policy
+    from pipeline.config.policy import load_policy
     from pipeline.scenes import draw_prompts, space_size
 
     checked = load_policy(policy)
@@ -44,8 +44,8 @@ def accept_baseline(
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_artifacts import find_release
     from benchmarks.gate.baseline_latency import Places, open_bench
-    from pipeline.params import load_params
-    from pipeline.records import read_metrics
+    from pipeline.config.params import load_params
+    from pipeline.data.records import read_metrics
 
     params, source = load_params().gate, find_release(Path.cwd(), release)
     bench = open_bench(params.latency, read_metrics(measured), read_baseline(baseline), Places())
@@ -81,8 +81,8 @@ def release(
     """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
-    from pipeline.policy import load_policy
-    from pipeline.records import Verdict, read_json
+    from pipeline.config.policy import load_policy
+    from pipeline.data.records import Verdict, read_json
 
     refuse_unless_pass(read_json(verdict, Verdict))
     content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
@@ -99,7 +99,7 @@ def tell_verdict(
     """Say what the gate decided, and exit with 1 unless it is a pass."""
     from benchmarks.gate.stage import refuse_unless_pass
     from benchmarks.report.pr_comment import only_unmeasured, verdict_text
-    from pipeline.records import Verdict, read_json
+    from pipeline.data.records import Verdict, read_json
 
     found = read_json(verdict, Verdict)
     if not (allow_unmeasured and only_unmeasured(found)):
@@ -140,7 +140,7 @@ def parity(
 @app.command()
 def doctor() -> None:
     """Say what this machine can do."""
-    from pipeline.doctor import examine, show
+    from pipeline.machine.doctor import examine, show
 
     show(examine(Path.cwd()))
 

@@ -9,10 +9,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipeline.data.photo_folder import LONGEST_ID, read_photographs
+from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.shards import read_pixels, write_images
 from pipeline.errors import DataError
-from pipeline.photographs import LONGEST_ID, read_photographs
-from pipeline.preprocess import Pixels, decode
-from pipeline.shards import read_pixels, write_images
 
 LABELS = ("no_helmet", "helmet")
 ALL = (0.0, 1.0)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from pipeline.policy import SCENARIO, Policy
-from pipeline.records import Image
+from pipeline.config.policy import SCENARIO, Policy
+from pipeline.data.records import Image
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

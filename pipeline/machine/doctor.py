@@ -15,7 +15,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.devices import choose_device
+from pipeline.machine.devices import choose_device
 
 PACKAGES = (
     "torch",

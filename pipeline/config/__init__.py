@@ -1,0 +1,1 @@
+"""params.yaml and policies/*.yaml, checked."""

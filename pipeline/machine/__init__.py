@@ -1,0 +1,1 @@
+"""This machine: devices, threads, worker processes, and the plug-ins that are installed."""

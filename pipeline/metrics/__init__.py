@@ -1,0 +1,1 @@
+"""Classification metrics, the statistics behind them, and the decision threshold."""
