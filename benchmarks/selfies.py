@@ -26,8 +26,8 @@ from pipeline.data.records import Image, Prompt, Rejection, write_rows
 from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.machine.process_pool import open_pool
+from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
-from pipeline.scenes import draw_prompts
 
 PREFIX = "selfie-"
 REJECTED = "rejected.jsonl"

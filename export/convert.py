@@ -29,7 +29,7 @@ from pipeline.data.records import Artifact, Artifacts, Image, Tensor, write_json
 from pipeline.data.shards import load_batch
 from pipeline.errors import DataError, ModelError
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align, choose_operating_point
-from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
+from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 
 ARTIFACT_JSON = "artifact.json"
 MIN_FLOAT_AGREEMENT = 0.999

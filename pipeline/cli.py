@@ -30,10 +30,10 @@ def prompts(
     metrics: Out = Path("metrics/prompts.json"),
 ) -> None:
     """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
-    from pipeline import prompts as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.records import write_json, write_rows
+    from pipeline.prompts import stage
 
     result = stage.run(load_params().prompts, load_policy(policy))
     write_rows(out, result.prompts)
@@ -48,10 +48,10 @@ def generate(
     metrics: Out = Path("metrics/generate.json"),
 ) -> None:
     """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
-    from pipeline import generate as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.records import Prompt, read_rows, write_json
+    from pipeline.generate import stage
 
     params = load_params()
     if params.dataset.source == "photos":
@@ -73,13 +73,13 @@ def curate(
     decisions: In = Path("data/decisions.jsonl"),
 ) -> None:
     """Put aside what is broken, doubled or mislabelled; each with its reason and score."""
-    from pipeline import curate as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.curate import stage
+    from pipeline.curate.contact_sheets import write_sheets
+    from pipeline.curate.manual_decisions import read_decisions
     from pipeline.data.records import write_json, write_rows
     from pipeline.data.shards import read_index
-    from pipeline.decisions import read_decisions
-    from pipeline.review import write_sheets
 
     params = load_params().curate
     sources = stage.Sources(images, kept.with_name("curate.work"), read_decisions(decisions))
@@ -117,11 +117,11 @@ def train(
     plot: Out = Path("plots/train.csv"),
 ) -> None:
     """Train the backbone; goes on after the last whole epoch of a stopped run."""
-    from pipeline import train as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.records import Image, read_rows, write_json, write_table
     from pipeline.metrics.decision_threshold import average_costs
+    from pipeline.train import stage
 
     checked, judges = load_policy(policy), read_rows(val, Image)
     rows = stage.TrainRows(read_rows(train, Image), judges, images, average_costs(checked, judges))
@@ -164,7 +164,7 @@ def convert(
     from pipeline.config.policy import load_policy
     from pipeline.data.records import Image, read_rows, write_json
     from pipeline.metrics.decision_threshold import average_costs
-    from pipeline.model import load_checkpoint
+    from pipeline.train.model import load_checkpoint
 
     params, checked, judges = load_params().convert, load_policy(policy), read_rows(val, Image)
     costs = average_costs(checked, judges, params.retake_cost)

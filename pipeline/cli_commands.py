@@ -23,7 +23,7 @@ app.add_typer(baseline_app, name="baseline")
 def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
     """Check a policy, count its prompt space and show some of its captions."""
     from pipeline.config.policy import load_policy
-    from pipeline.scenes import draw_prompts, space_size
+    from pipeline.prompts.prompt_sampler import draw_prompts, space_size
 
     checked = load_policy(policy)
     drawn = draw_prompts(checked, samples, 1, seed=0)
@@ -180,8 +180,8 @@ def review(
     """
     import webbrowser
 
-    from pipeline.desk.server import serve
-    from pipeline.desk.state import DeskPaths, open_desk
+    from pipeline.curate.review_app.server import serve
+    from pipeline.curate.review_app.session import DeskPaths, open_desk
 
     def announce(url: str) -> None:
         print(f"review: {url}\nCtrl-C ends it", flush=True)

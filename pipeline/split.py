@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.params import SplitParams
+from pipeline.curate.image_quality import hash_share
 from pipeline.data.records import Image
 from pipeline.errors import DataError
-from pipeline.filters import hash_share
 
 
 @dataclass(frozen=True, slots=True)

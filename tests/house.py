@@ -25,8 +25,8 @@ STAGES = {
     "report": "benchmarks",
 }
 FINDS = {
-    "generate": ("pipeline.generators",),
-    "curate": ("pipeline.verifiers",),
+    "generate": ("pipeline.generate.generators",),
+    "curate": ("pipeline.curate.verifiers",),
     "convert": ("export.formats",),
     "measure": ("export.formats",),
     "gate": ("export.formats",),

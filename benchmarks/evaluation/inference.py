@@ -114,7 +114,7 @@ def read_reference(folder: Path) -> Reference:
     Raises:
         ModelError: The folder holds none, or a damaged one.
     """
-    from pipeline.model import load_checkpoint, predict
+    from pipeline.train.model import load_checkpoint, predict
 
     checkpoint = load_checkpoint(folder)
     config = checkpoint.config

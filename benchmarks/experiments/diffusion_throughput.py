@@ -21,12 +21,12 @@ from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Prompt
-from pipeline.diffusion.loading import set_scheduler
-from pipeline.diffusion.presets import Preset
-from pipeline.diffusion.sampling import Sampler
-from pipeline.diffusion.source import WEIGHTS
+from pipeline.generate.diffusion.model_source import WEIGHTS
+from pipeline.generate.diffusion.pipeline_loader import set_scheduler
+from pipeline.generate.diffusion.presets import Preset
+from pipeline.generate.diffusion.sampler import Sampler
 from pipeline.machine.devices import choose_device
-from pipeline.scenes import draw_prompts
+from pipeline.prompts.prompt_sampler import draw_prompts
 
 RESULT = "presets"
 

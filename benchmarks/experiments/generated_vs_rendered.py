@@ -32,9 +32,9 @@ from benchmarks.experiments import Tell
 from benchmarks.repack import repack
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
+from pipeline.curate.image_quality import hash_share
 from pipeline.data.records import Image, read_metrics, read_rows
 from pipeline.data.shards import read_bytes, read_index, write_images
-from pipeline.filters import hash_share
 
 RESULT = "compare"
 

@@ -25,7 +25,7 @@ from pipeline.data.records import Quantisation
 from pipeline.errors import DataError, ModelError, ParamsError
 
 if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
-    from pipeline.model import PortableClassifier
+    from pipeline.train.model import PortableClassifier
 
 INPUT = "image"
 OUTPUT = "probs"

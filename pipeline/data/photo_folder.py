@@ -18,11 +18,11 @@ from typing import overload
 
 import numpy as np
 
+from pipeline.curate.image_quality import Fingerprint, fingerprint, hash_share, near_pairs
 from pipeline.data.preprocess import decode, encode_png
 from pipeline.data.records import Rejection
 from pipeline.data.shards import Encoded
 from pipeline.errors import DataError
-from pipeline.filters import Fingerprint, fingerprint, hash_share, near_pairs
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 UNREADABLE = "unreadable"

@@ -27,7 +27,6 @@ from rich.console import Console
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipeline.data.records import Prompt, write_json
-from pipeline.diffusion.source import folder_bytes
 from pipeline.embedded.agreement import measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, fit_attributes, load_attributes, save_attributes
 from pipeline.embedded.autoencoder import decode, encode
@@ -40,6 +39,7 @@ from pipeline.embedded.team import run_team
 from pipeline.embedded.text import build_text_encoder, build_tokenizer, encode_text, fit_text_encoder, tokenize
 from pipeline.embedded.world import World, code_factors, draw_world, open_world, world_prompts
 from pipeline.errors import ModelError, ParamsError
+from pipeline.generate.diffusion.model_source import folder_bytes
 
 _TAKEN_OVER: Mapping[str, Mapping[str, str]] = {  # part -> what it is called in a model folder -> in a work folder
     "attributes": {"attributes.safetensors": "attributes.safetensors"},

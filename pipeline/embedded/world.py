@@ -19,9 +19,9 @@ from pipeline.data.records import Prompt, atomic_write
 from pipeline.embedded.attributes import Codes, Factors
 from pipeline.embedded.recipe import WorldRecipe
 from pipeline.machine.process_pool import run_jobs
+from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
 from pipeline.renderer.pose import strike
-from pipeline.scenes import draw_prompts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from benchmarks.complexity import Complexity, measure_complexity
-from pipeline.model import build_network
+from pipeline.train.model import build_network
 
 
 def test_a_convolution_and_a_matrix_are_counted_as_by_hand() -> None:

@@ -294,7 +294,13 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     from torch import nn
 
     from export.formats import open_format
-    from pipeline.model import CheckpointConfig, PortableClassifier, build_network, load_checkpoint, save_checkpoint
+    from pipeline.train.model import (
+        CheckpointConfig,
+        PortableClassifier,
+        build_network,
+        load_checkpoint,
+        save_checkpoint,
+    )
     from tests.export.tiny import job_of
 
     torch.manual_seed(0)

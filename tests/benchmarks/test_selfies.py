@@ -19,7 +19,7 @@ from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Prompt, Rejection, read_rows
 from pipeline.data.shards import Encoded, read_index, read_pixels
 from pipeline.errors import DataError, ParamsError, PolicyError
-from pipeline.scenes import draw_prompts
+from pipeline.prompts.prompt_sampler import draw_prompts
 
 
 def paint(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -14,7 +14,14 @@ from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, write_images
 from pipeline.metrics.decision_threshold import Costs
-from pipeline.model import Checkpoint, CheckpointConfig, PortableClassifier, load_checkpoint, predict, save_checkpoint
+from pipeline.train.model import (
+    Checkpoint,
+    CheckpointConfig,
+    PortableClassifier,
+    load_checkpoint,
+    predict,
+    save_checkpoint,
+)
 from tests.export.tiny import LABELS, SPEC, build_lively_network, convert_params, draw_frames
 
 COSTS = Costs(false_positive=8.0, false_negative=1.0, retake=0.3)

@@ -18,7 +18,7 @@ from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Artifacts, read_json
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import OperatingPoint, choose_operating_point
-from pipeline.model import Checkpoint
+from pipeline.train.model import Checkpoint
 from tests.export.conftest import COSTS, Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, convert_params
 

@@ -10,7 +10,7 @@ from export.formats import ExportJob
 from export.parity import Judge
 from pipeline.config.params import ConvertParams, Int8Params
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.model import PortableClassifier, build_network
+from pipeline.train.model import PortableClassifier, build_network
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.records import Prompt
-from pipeline.diffusion.presets import Preset
+from pipeline.generate.diffusion.presets import Preset
 
 CARD = "---\nlicense: creativeml-openrail-m\n---\n# Tiny\n"
 

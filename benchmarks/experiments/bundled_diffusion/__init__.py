@@ -34,12 +34,12 @@ from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.records import Prompt, read_metrics, read_rows, write_json, write_rows
 from pipeline.data.shards import iterate_pixels, read_index
-from pipeline.diffusion.source import WEIGHTS, folder_bytes
 from pipeline.embedded.agreement import Agreement, measure_agreement, see
 from pipeline.embedded.attributes import AttributeNet, load_attributes, pooled_features
 from pipeline.embedded.recipe import load_recipe
 from pipeline.embedded.world import world_prompts
 from pipeline.errors import DataError
+from pipeline.generate.diffusion.model_source import WEIGHTS, folder_bytes
 
 RESULT = "embedded"
 

@@ -36,12 +36,12 @@ from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
+from pipeline.curate.feature_cache import Store, find_witness, look
+from pipeline.curate.label_errors import Labelled, Recipe, judge_labels
 from pipeline.data.records import Image, Rejection, read_metrics, read_rows, write_json
 from pipeline.data.shards import INDEX, read_index, write_images
 from pipeline.embedded.agreement import CONFUSING
-from pipeline.looks import Store, find_witness, look
 from pipeline.metrics.classification import wilson_interval
-from pipeline.opinions import Labelled, Recipe, judge_labels
 
 GENERATORS = ("rendered", "stable_diffusion")
 IMAGES = Path("data/images")

@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
-from pipeline.diffusion.source import WEIGHTS
 from pipeline.embedded.attributes import load_attributes, read_attributes
+from pipeline.generate.diffusion.model_source import WEIGHTS
 from pipeline.metrics.classification import wilson_interval
 from pipeline.renderer import HELMETS
 

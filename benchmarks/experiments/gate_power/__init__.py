@@ -49,7 +49,7 @@ from pipeline.config.params import Params as AllParams
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Record, read_json, read_metrics, write_json, write_rows
 from pipeline.data.shards import INDEX, load_batch, read_index
-from pipeline.model import load_checkpoint
+from pipeline.train.model import load_checkpoint
 
 RESULT = "gate"
 

@@ -32,7 +32,7 @@ from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Image, Record, read_rows, write_json, write_rows
 from pipeline.data.shards import load_batch, read_index
-from pipeline.model import Checkpoint, load_checkpoint, save_checkpoint
+from pipeline.train.model import Checkpoint, load_checkpoint, save_checkpoint
 
 SOUND, QUANTISED = "sound", "int8"
 TRAINED = ("labels_flipped", "night_dropped")

@@ -21,7 +21,7 @@ from benchmarks.gate.checks.resource_growth import Bench
 from benchmarks.gate.checks.robustness import NAMES
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.config.policy import Policy
-from pipeline.scenes import draw_prompts
+from pipeline.prompts.prompt_sampler import draw_prompts
 
 ARTIFACT = "tflite-float32"
 CONFIDENCE = 0.95

@@ -33,8 +33,8 @@ from export.toolkit_output import quiet_toolkits
 from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Quantisation
 from pipeline.errors import ModelError
-from pipeline.model import PortableClassifier
 from pipeline.threads import torch_threads
+from pipeline.train.model import PortableClassifier
 
 TOOLS = ("torch", "coremltools")
 Target = Literal["iOS16", "iOS17", "iOS18"]

@@ -10,7 +10,7 @@ from export.convert import ConvertRows, run
 from export.formats import open_format
 from export.parity import run_artifact
 from pipeline.errors import DataError
-from pipeline.model import Checkpoint, predict
+from pipeline.train.model import Checkpoint, predict
 from tests.export.conftest import checkpoint, rows  # noqa: F401 - fixtures
 from tests.export.tiny import convert_params, draw_frames
 

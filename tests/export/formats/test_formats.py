@@ -28,7 +28,7 @@ from pipeline.config.fields import load_section
 from pipeline.data.hashing import files_of, size_of
 from pipeline.data.preprocess import Pixels
 from pipeline.errors import DataError, ModelError, ParamsError
-from pipeline.model import Checkpoint, PortableClassifier, predict
+from pipeline.train.model import Checkpoint, PortableClassifier, predict
 from tests.export.conftest import Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, build_lively_network, convert_params, draw_frames, job_of
 

@@ -19,7 +19,7 @@ from export.formats.tflite import quantiser as tflite_int8
 from export.parity import Judge
 from export.quantisation.int8_search import Quantiser, Scheme
 from export.toolkit_output import quiet_toolkits
-from pipeline.model import PortableClassifier
+from pipeline.train.model import PortableClassifier
 from tests.export.tiny import draw_frames, job_of
 
 FORMATS = ("coreml", "onnx", "tflite")

@@ -10,15 +10,15 @@ import yaml
 
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Prompt
-from pipeline.diffusion.source import WEIGHTS, folder_bytes
 from pipeline.embedded.agreement import measure_agreement, see
 from pipeline.embedded.attributes import load_attributes
 from pipeline.embedded.folder import LIMIT_BYTES
 from pipeline.embedded.recipe import load_recipe
-from pipeline.generate import to_pixels
-from pipeline.generators import stable_diffusion
-from pipeline.generators.stable_diffusion import Params
-from pipeline.scenes import draw_prompts
+from pipeline.generate.diffusion.model_source import WEIGHTS, folder_bytes
+from pipeline.generate.generators import stable_diffusion
+from pipeline.generate.generators.stable_diffusion import Params
+from pipeline.generate.stage import to_pixels
+from pipeline.prompts.prompt_sampler import draw_prompts
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 

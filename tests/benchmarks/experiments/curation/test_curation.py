@@ -25,8 +25,8 @@ from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image, Rejection, write_json, write_rows
 from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError
+from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
-from pipeline.scenes import draw_prompts
 
 SMALL = Params(images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,))
 

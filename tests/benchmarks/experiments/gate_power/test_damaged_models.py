@@ -13,7 +13,7 @@ from benchmarks.experiments.gate_power import damaged_models
 from benchmarks.experiments.gate_power.damaged_models import CHECKPOINT, PAIRS, ROWS, SOUND, Ground, Strengths
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image, read_rows, write_rows
-from pipeline.model import CheckpointConfig, build_network, load_checkpoint, predict, save_checkpoint
+from pipeline.train.model import CheckpointConfig, build_network, load_checkpoint, predict, save_checkpoint
 
 LABELS = ("helmet", "no_helmet")
 FRAMES = np.random.default_rng(2).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ from export.formats.coreml import Params
 from export.formats.coreml.interpreter.float16_overflow import find_overflow
 from export.formats.coreml.interpreter.program import open_package
 from pipeline.errors import ModelError
-from pipeline.model import PortableClassifier
+from pipeline.train.model import PortableClassifier
 from tests.export.conftest import Convert
 from tests.export.tiny import SPEC, draw_frames, job_of
 

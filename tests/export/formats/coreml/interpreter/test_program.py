@@ -12,7 +12,7 @@ import torch
 from export.formats.coreml.interpreter.program import DATA, open_package, read_spec
 from pipeline.data.hashing import sha256_of
 from pipeline.errors import ModelError
-from pipeline.model import PortableClassifier
+from pipeline.train.model import PortableClassifier
 from tests.export.conftest import Convert
 from tests.export.tiny import LABELS, draw_frames
 

@@ -1,0 +1,1 @@
+"""Stage curate: which images are kept, which are rejected, and why."""

@@ -1,1 +1,0 @@
-"""Where work runs: each module maps jobs to results in order."""

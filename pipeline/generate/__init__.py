@@ -1,0 +1,1 @@
+"""Stage generate: from prompts to images."""

@@ -1,0 +1,87 @@
+"""Any diffusers text-to-image pipeline, by preset: the one that comes with Gossamer, a hub id, or a local folder.
+
+``preset`` names the block of ``presets`` that draws; people add blocks of their own. The work is done in
+``pipeline.generate.diffusion``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from pydantic import model_validator
+
+from pipeline.config.fields import Section
+from pipeline.data.records import Prompt
+from pipeline.generate.diffusion.batch_size import in_batches
+from pipeline.generate.diffusion.model_source import find_source, read_licence, require_acknowledged
+from pipeline.generate.diffusion.presets import Preset
+from pipeline.generate.diffusion.sampler import is_small, open_sampler
+from pipeline.generate.generators import Description, Draw, Picture
+from pipeline.machine.devices import choose_device
+
+
+class Params(Section):
+    """What ``generate.stable_diffusion`` of params.yaml may say."""
+
+    preset: str
+    presets: dict[str, Preset]
+
+    @model_validator(mode="after")
+    def _preset_is_there(self) -> Self:
+        if self.preset not in self.presets:
+            known = ", ".join(self.presets) or "none"
+            raise ValueError(f"preset: {self.preset!r}; expected one of those under presets: {known}")
+        return self
+
+    @property
+    def chosen(self) -> Preset:
+        """The preset that draws."""
+        return self.presets[self.preset]
+
+    @property
+    def place(self) -> str:
+        """Where the preset stands, for messages."""
+        return f"params.yaml generate.stable_diffusion.presets.{self.preset}"
+
+
+def create(params: Params) -> Draw:
+    """Open the preset's model.
+
+    Raises:
+        ParamsError: The device, the dtype or the size does not go with the machine or the model.
+        ModelError: The model is neither a whole diffusers folder nor to be had from the hub.
+    """
+    sampler = open_sampler(params.chosen, params.place)
+
+    def draw(prompts: Sequence[Prompt]) -> Iterator[Picture]:
+        sampler.check_captions(prompts)
+        yield from in_batches(sampler.draw, prompts, sampler.batch_size, params.place)
+
+    return draw
+
+
+def processes(params: Params, wanted: int) -> int:
+    """Several for a small model on the CPU; one for all others, which fill the machine by themselves."""
+    return wanted if is_small(params.chosen, choose_device(params.chosen.device, params.place)) else 1
+
+
+def describe(params: Params) -> Description:
+    """The model, its state and its licence.
+
+    Raises:
+        ParamsError: The licence bars commercial use, and nobody has acknowledged it.
+        ModelError: The model is not whole, or not to be had.
+    """
+    source = find_source(params.chosen, params.place)
+    licence = read_licence(source.card)
+    require_acknowledged(source.name, licence, params.chosen, params.place)
+    settings = params.chosen.model_dump(mode="json", exclude={"model", "revision", "licence_acknowledged"})
+    return Description(
+        kind="drawn by a diffusion model",
+        model=source.name,
+        revision=source.revision(),
+        licence=licence.name,
+        licence_tag=licence.tag,
+        settings={"preset": params.preset, **settings},
+    )

@@ -1,0 +1,1 @@
+"""Stage prompts: from a policy to captions."""

@@ -1,0 +1,1 @@
+"""Stage train: from kept images to a checkpoint."""

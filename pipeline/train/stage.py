@@ -1,0 +1,287 @@
+"""Stage: training rows and their images -> a checkpoint, by the phone-camera recipe of params.yaml's train section.
+
+Reads image rows and shards; writes OUT/model.safetensors and OUT/config.json, and while it works OUT.work/ beside it
+(the state after each epoch, and DVCLive's files to watch it by), which is gone when it is done.
+
+Every epoch shows as many pictures as there are rows, each label equally often, each picture augmented anew; a resumed
+run meets the pictures an uninterrupted one would have met. What is kept is the moving average of the weights after the
+epoch with the best validation accuracy; ties go to the lower loss, then to the earlier epoch. Its threshold
+follows from its answers to the validation rows and from what mistakes cost. The same rows, params and
+machine give the same bytes, for any number of threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipeline.config.params import TrainParams
+from pipeline.data import preprocess
+from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.records import Image
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
+from pipeline.train import augmentation, data_loader, model, trainer
+from pipeline.train.data_loader import Pictures, Plan, draw_epoch
+from pipeline.train.model import CheckpointConfig, build_network, save_checkpoint
+from pipeline.train.trainer import Learner, Score, Tensors, reproducible_pool, split_batch
+from pipeline.train.training_state import Epoch, load_state, open_work, save_state
+
+OnEpoch = Callable[[Epoch], None]
+BEST = "best."
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRows:
+    """Rows to learn from and rows to judge by, the folder that holds their shards, and what mistakes cost."""
+
+    train: Sequence[Image]
+    val: Sequence[Image]
+    images: Path
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """The checkpoint's config, the figures of the kept epoch, and one row an epoch (for plots/train.csv)."""
+
+    config: CheckpointConfig
+    metrics: dict[str, float]
+    curve: tuple[dict[str, float], ...]
+
+
+def run(
+    params: TrainParams, labels: Sequence[str], rows: TrainRows, out: Path, on_epoch: OnEpoch | None = None
+) -> TrainResult:
+    """Train a checkpoint; after a kill, go on after the last whole epoch.
+
+    Args:
+        params: The train section.
+        labels: In the order of the outputs; the last is the positive one.
+        rows: What to learn from.
+        out: Folder of the checkpoint; OUT.work/ beside it is the work area.
+        on_epoch: Called after each epoch, once its state is safe on disk.
+
+    Raises:
+        DataError: No rows, a label without rows, or rows of a label that is not among ``labels``.
+        ParamsError: An unknown backbone, or a batch of one.
+        ModelError: The pretrained weights do not fit, or the loss is no longer a number.
+    """
+    _check(params, labels, rows)
+    work = out.with_name(f"{out.name}.work")
+    folder = open_work(work, _work_key(params, labels, rows))
+    with reproducible_pool(params) as pool:
+        training = _Training(params, labels, rows, pool)
+        best, epochs = training.go_on(folder, on_epoch)
+        network = training.learner.average
+        network.load_state_dict(best)
+        answers = training.learner.probabilities(training.val.read, len(rows.val))
+    temperature = fit_temperature(answers, training.val.targets)
+    config = CheckpointConfig(
+        backbone=params.backbone,
+        padding=params.padding,
+        labels=tuple(labels),
+        preprocess=training.spec,
+        threshold=choose_operating_point(temperature, rows.costs, len(labels)).threshold,
+        temperature=temperature,
+        checkpoint_id="",
+        dataset_id=dataset_id(rows),
+    )
+    config = save_checkpoint(out, network, config)
+    shutil.rmtree(work)
+    return TrainResult(config, _metrics(network, rows, epochs, training.plan), tuple(map(Epoch.model_dump, epochs)))
+
+
+def dataset_id(rows: TrainRows) -> str:
+    """SHA-256 over id, label and image bytes of the training rows, then of the validation rows."""
+    digest = hashlib.sha256()
+    for name, images in (("train", rows.train), ("val", rows.val)):
+        for image in images:
+            digest.update(json.dumps([name, image.id, image.label, image.sha256]).encode())
+    return digest.hexdigest()
+
+
+def learning_rate(params: TrainParams, step: int, steps_per_epoch: int) -> float:
+    """Rise in a line over the warm-up epochs, then fall along a cosine to zero (arXiv 1608.03983)."""
+    warmup = min(params.warmup_epochs, params.epochs - 1) * steps_per_epoch
+    if step < warmup:
+        return params.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / (params.epochs * steps_per_epoch - warmup)
+    return params.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+
+class _Training:
+    """One training under way: pictures, learner, and the loop over epochs."""
+
+    def __init__(self, params: TrainParams, labels: Sequence[str], rows: TrainRows, pool: Executor) -> None:
+        self.params, self.pool = params, pool
+        self.spec = PreprocessSpec(
+            input_size=(params.input_height, params.input_width), fit=params.fit, mean=params.mean, std=params.std
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(params.seed)
+            network = build_network(params.backbone, len(labels), params.pretrained, params.padding)
+        self.learner = Learner(network, self.spec, params, pool)
+        size = min(params.batch_size, len(rows.train))
+        self.plan = Plan(len(rows.train) // size, tuple(split_batch(size, self.learner.device)))
+        self.train = Pictures(rows.images, rows.train, labels, self.spec, pool)
+        self.val = Pictures(rows.images, rows.val, labels, self.spec, pool)
+
+    def go_on(self, folder: Path, on_epoch: OnEpoch | None) -> tuple[Tensors, list[Epoch]]:
+        """Run the epochs that are left; returns the best averaged weights and every epoch."""
+        state, epochs = load_state(folder)
+        best = {name.removeprefix(BEST): tensor for name, tensor in state.items() if name.startswith(BEST)}
+        if epochs:
+            self.learner.restore(state)
+        live = _open_live(folder / "live", epochs)
+        with _progress(self.params.epochs * self.plan.images, len(epochs) * self.plan.images) as progress:
+            for number in range(len(epochs), self.params.epochs):
+                epoch = self._run_epoch(number, progress)
+                if all(_score(epoch).beats(_score(earlier)) for earlier in epochs):
+                    best = {name: tensor.clone() for name, tensor in self.learner.average.state_dict().items()}
+                epochs.append(epoch)
+                save_state(folder, self.learner.tensors() | {BEST + name: best[name] for name in best}, epochs)
+                _log(live, epoch)
+                progress.console.print(_line(epoch, self.params.epochs))
+                if on_epoch is not None:
+                    on_epoch(epoch)
+        if live is not None:
+            live.end()
+        return best, epochs
+
+    def _run_epoch(self, number: int, progress: Progress) -> Epoch:
+        start = time.perf_counter()
+        losses = []
+        rate = 0.0
+        for batch, parts in enumerate(draw_epoch(self.train, self.plan, self.params, number, self.pool)):
+            rate = learning_rate(self.params, number * self.plan.batches + batch, self.plan.batches)
+            losses.append(self.learner.step(parts, rate))
+            speed = len(losses) * self.plan.batch_size / (time.perf_counter() - start)
+            progress.update(progress.task_ids[0], advance=self.plan.batch_size, speed=f"{speed:.0f}")
+        trained = time.perf_counter() - start
+        score = self.learner.evaluate(self.val.read, self.val.targets)
+        loss = sum(losses) / len(losses)
+        if not math.isfinite(loss) or not math.isfinite(score.loss):
+            raise ModelError(
+                f"params.yaml train.learning_rate: {self.params.learning_rate}; in epoch {number + 1} the loss is no "
+                f"longer a number; expected a rate the network can follow: try {self.params.learning_rate / 4:g}"
+            )
+        return Epoch(
+            epoch=number + 1,
+            train_loss=loss,
+            val_loss=score.loss,
+            val_accuracy=score.accuracy,
+            learning_rate=rate,
+            images_per_second=self.plan.images / trained,
+            seconds=time.perf_counter() - start,
+        )
+
+
+def _check(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> None:
+    if params.batch_size < 2:
+        raise ParamsError("params.yaml train.batch_size: 1; expected at least 2: batch statistics of one say nothing")
+    counts = Counter(image.label for image in rows.train)
+    expected = f"expected rows of {', '.join(labels)}"
+    for name, images in (("training", rows.train), ("validation", rows.val)):
+        if not images:
+            raise DataError(f"{name} rows: found none; {expected}; make more images (prompts.count), then: dvc repro")
+        strange = sorted({image.label for image in images} - set(labels))
+        if strange:
+            raise DataError(f"{name} rows: label {strange[0]!r}; {expected}; the policy changed since: dvc repro")
+    for label in labels:
+        if not counts[label]:
+            found = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
+            raise DataError(f"training rows: found {found}, none of {label}; {expected}; see data/rejected.jsonl")
+
+
+def _work_key(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> str:
+    """Hash everything the result depends on; the number of threads is not among it."""
+    digest = hashlib.sha256(params.model_dump_json(exclude={"threads"}).encode())
+    digest.update(json.dumps([list(labels), dataset_id(rows)]).encode())
+    digest.update(
+        json.dumps([importlib.metadata.version(name) for name in ("torch", "timm", "numpy", "pillow")]).encode()
+    )
+    modules = (augmentation, data_loader, trainer, model, preprocess)
+    sources = [Path(__file__), *(Path(str(module.__file__)) for module in modules), Path(params.pretrained)]
+    for source in sources:
+        digest.update(source.read_bytes() if source.is_file() else b"")
+    return digest.hexdigest()[:16]
+
+
+def _score(epoch: Epoch) -> Score:
+    return Score(epoch.val_accuracy, epoch.val_loss)
+
+
+def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch], plan: Plan) -> dict[str, float]:
+    best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    trained = sum(plan.images / epoch.images_per_second for epoch in epochs)
+    return {
+        "val_accuracy": best.val_accuracy,
+        "val_loss": best.val_loss,
+        "best_epoch": best.epoch,
+        "epochs": len(epochs),
+        "images": len(rows.train),
+        "images_per_second": round(plan.images * len(epochs) / trained, 1),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "seconds": round(sum(epoch.seconds for epoch in epochs), 1),
+    }
+
+
+def _open_live(folder: Path, epochs: Sequence[Epoch]) -> Any:  # noqa: ANN401 - DVCLive is untyped
+    """Open DVCLive's log afresh and write the epochs so far; None outside a DVC repository, where it would make one."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvclive import Live
+
+    try:
+        Repo.find_root()
+    except NotDvcRepoError:
+        return None
+    live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+    for epoch in epochs:
+        _log(live, epoch)
+    return live
+
+
+def _log(live: Any, epoch: Epoch) -> None:  # noqa: ANN401 - DVCLive is untyped
+    if live is None:
+        return
+    for name, value in epoch.model_dump(exclude={"epoch"}).items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def _progress(total: int, completed: int) -> Progress:
+    progress = Progress(
+        TextColumn("train"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} images, {task.fields[speed]}/s,"),
+        TimeElapsedColumn(),
+        TextColumn("gone,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+    )
+    progress.add_task("train", total=total, completed=completed, speed="?")
+    return progress
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    return (
+        f"epoch {epoch.epoch}/{epochs}: train loss {epoch.train_loss:.4f}, val loss {epoch.val_loss:.4f}, "
+        f"val accuracy {epoch.val_accuracy:.4f}, {epoch.images_per_second:.0f} images/s"
+    )

@@ -1,0 +1,146 @@
+"""Where a model comes from: folders by content, hub ids by commit, licences by card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+from pipeline.errors import ModelError, ParamsError
+from pipeline.generate.diffusion import model_source
+from pipeline.generate.diffusion.model_source import (
+    Licence,
+    find_source,
+    hash_folder,
+    read_licence,
+    require_acknowledged,
+)
+from tests.pipeline.tiny_diffusion import tiny_preset
+
+COMMIT = "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+
+
+def card(folder: Path, text: str) -> Path:
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    return folder / "README.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("---\nlicense: creativeml-openrail-m\ntags: [a]\n---\n# Model", Licence(*["creativeml-openrail-m"] * 2)),
+        ("---\nlicense: Apache-2.0\n---", Licence("apache-2.0", "apache-2.0")),
+        ("---\nlicense: other\nlicense_name: sai-nc-community\n---\n", Licence("sai-nc-community", "other")),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", Licence("mit", "mit")),
+        ("---\ntags: [a]\n---\n", Licence("unknown", "unknown")),
+        ("---\nlicense: [\n---\n", Licence("unknown", "unknown")),
+        ("# No front matter\n\nlicense: mit", Licence("unknown", "unknown")),
+    ],
+)
+def test_the_licence_is_what_the_card_says(tmp_path: Path, text: str, expected: Licence) -> None:
+    assert read_licence(card(tmp_path, text)) == expected
+
+
+def test_no_card_is_an_unknown_licence(tmp_path: Path) -> None:
+    assert read_licence(tmp_path / "README.md") == Licence("unknown", "unknown")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cc-by-nc-4.0", "cc-by-nc-sa-4.0", "sai-nc-community", "flux-1-dev-non-commercial-license", "noncommercial"],
+)
+def test_licences_that_bar_commercial_use_stop_the_run(name: str) -> None:
+    with pytest.raises(ParamsError, match=f"here.licence_acknowledged: null; m is under {name}"):
+        require_acknowledged("m", Licence(name, "other"), tiny_preset("m"), "here")
+    with pytest.raises(ParamsError, match="licence_acknowledged: 'mit'; m is under"):
+        require_acknowledged("m", Licence(name, "other"), tiny_preset("m", licence_acknowledged="mit"), "here")
+    require_acknowledged("m", Licence(name, "other"), tiny_preset("m", licence_acknowledged=name), "here")
+
+
+@pytest.mark.parametrize(
+    "name", ["creativeml-openrail-m", "openrail++", "apache-2.0", "mit", "unknown", "bsd-3-clause"]
+)
+def test_other_licences_do_not(name: str) -> None:
+    require_acknowledged("m", Licence(name, name), tiny_preset("m"), "here")
+
+
+def test_a_folder_is_known_by_its_content_and_not_by_its_clock(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "unet").mkdir(parents=True)
+        (tmp_path / name / "unet" / "weights").write_bytes(b"1")
+    (tmp_path / "two" / ".cache").mkdir()
+    (tmp_path / "two" / ".cache" / "lock").write_bytes(b"x")
+    assert hash_folder(tmp_path / "one") == hash_folder(tmp_path / "two")
+    (tmp_path / "two" / "unet" / "weights").write_bytes(b"2")
+    assert hash_folder(tmp_path / "one") != hash_folder(tmp_path / "two")
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a whole diffusers model: model_index\.json is missing; expected the"):
+        find_source(tiny_preset(tmp_path), "here")
+    (tmp_path / "model_index.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model_index\.json is not JSON"):
+        find_source(tiny_preset(tmp_path), "here")
+
+
+def test_a_part_that_only_the_safety_checker_needs_may_be_missing_without_it(tmp_path: Path) -> None:
+    index = {"_class_name": "X", "safety_checker": ["a", "Checker"], "feature_extractor": ["a", "F"], "o": [None, None]}
+    (tmp_path / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert find_source(tiny_preset(tmp_path), "here").name == tmp_path.name
+    with pytest.raises(ModelError, match="safety_checker/ is missing; expected Checker there"):
+        find_source(tiny_preset(tmp_path, safety_checker=True), "here")
+
+
+def test_the_embedded_model_is_the_folder_that_comes_with_gossamer(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert root / "pipeline" / "embedded" / "weights" == model_source.WEIGHTS
+    monkeypatch.setattr(model_source, "WEIGHTS", tmp_path)
+    with pytest.raises(ModelError, match=r"embedded \(.*\) is not a whole .* bring back pipeline/embedded/weights/"):
+        find_source(tiny_preset("embedded"), "here")
+    (tmp_path / "model_index.json").write_text("{}", encoding="utf-8")
+    assert find_source(tiny_preset("embedded"), "here").name == "embedded"
+
+
+def hub(folder: Path, files: dict[str, str]) -> Any:
+    """A hub that has these files, cached as huggingface_hub caches them."""
+
+    def download(_: str, name: str, revision: str | None = None) -> str:
+        if name not in files:
+            raise EntryNotFoundError(f"404: {name} at {revision}")
+        path = folder / "snapshots" / COMMIT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[name], encoding="utf-8")
+        return str(path)
+
+    return download
+
+
+def test_a_hub_id_is_known_by_its_commit_and_licensed_by_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"model_index.json": "{}", "README.md": "---\nlicense: openrail++\n---\n"}
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub(tmp_path, files))
+    found = find_source(tiny_preset("somebody/model", revision="main"), "here")
+    assert (found.name, found.folder, found.revision()) == ("somebody/model", None, COMMIT)
+    assert read_licence(found.card).name == "openrail++"
+
+
+def test_a_hub_id_without_a_card_has_an_unknown_licence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub(tmp_path, {"model_index.json": "{}"}))
+    assert read_licence(find_source(tiny_preset("somebody/model"), "here").card).name == "unknown"
+
+
+def test_a_hub_id_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("Cannot find the requested files in the disk cache\nmore")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    with pytest.raises(ModelError) as caught:
+        find_source(tiny_preset("somebody/model", revision="v2"), "here")
+    assert str(caught.value).startswith("here.model: somebody/model is no folder here, and the hub did not give it at")
+    assert "revision v2 (Cannot find the requested files in the disk cache); expected embedded" in str(caught.value)

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import yaml
+
+from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.config.policy import load_policy
+from pipeline.data.records import Prompt, read_rows, write_rows
+from pipeline.data.shards import read_index, read_pixels
+from pipeline.errors import DataError, ParamsError
+from pipeline.generate import stage as generate
+from pipeline.generate.generators import Picture
+from pipeline.prompts.prompt_sampler import draw_prompts
+from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset
+
+PARAMS = GenerateParams(
+    generator="rendered", images_per_shard=4, workers=1, rendered={"width": 96, "height": 128}, stable_diffusion={}
+)
+
+DIFFUSERS_WARNS = "ignore:__array__ implementation doesn't accept a copy keyword"
+
+
+@pytest.fixture(scope="module")
+def prompts(root: Path) -> list[Prompt]:
+    return draw_prompts(load_policy(root / "policies" / "helmet.yaml"), 10, 2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> GenerateParams:
+    """The diffusers path, on a tiny model that reads whole captions."""
+    model = save_tiny(tmp_path_factory.mktemp("diffusers"), length=512)
+    section = {"preset": "tiny", "presets": {"tiny": tiny_preset(model).model_dump()}}
+    return PARAMS.model_copy(update={"generator": "stable_diffusion", "stable_diffusion": section})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def stop_after_the_first_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = generate.draw_shard
+
+    def stop(job: generate.ShardJob) -> int:
+        if job.name != "shard-00000.tar":
+            raise KeyboardInterrupt
+        return real(job)
+
+    monkeypatch.setattr(generate, "draw_shard", stop)
+
+
+def test_every_prompt_becomes_an_image_with_its_label_and_factors(prompts: list[Prompt], tmp_path: Path) -> None:
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert [image.id for image in result.images] == [prompt.id for prompt in prompts]
+    assert [(image.label, image.group, image.factors) for image in result.images] == [
+        (prompt.label, prompt.group, prompt.factors) for prompt in prompts
+    ]
+    assert read_index(tmp_path / "images") == result.images
+    assert read_pixels(tmp_path / "images", result.images[7]).shape == (128, 96, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
+
+
+def test_one_process_and_two_write_the_same_bytes(prompts: list[Prompt], tmp_path: Path) -> None:
+    generate.run(PARAMS, prompts, tmp_path / "one", "helmet")
+    generate.run(PARAMS.model_copy(update={"workers": 2}), prompts, tmp_path / "two", "helmet")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
+    prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
+    stop_after_the_first_shard(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert result.metrics["resumed_images"] == 4
+    assert digests(tmp_path / "images") == digests(tmp_path / "straight")
+
+
+def test_a_stopped_run_with_other_prompts_reuses_nothing(
+    prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(job: generate.ShardJob) -> int:
+        real(job)
+        raise KeyboardInterrupt
+
+    real = generate.draw_shard
+    monkeypatch.setattr(generate, "draw_shard", stop)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    other = [prompt.model_copy(update={"seed": prompt.seed ^ 1}) for prompt in prompts]
+    assert generate.run(PARAMS, other, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["generate"]["generator"] = "rendered"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_rows(tmp_path / "prompts.jsonl", draw_prompts(load_policy(root / "policies" / "helmet.yaml"), 4000, 2, 3))
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "generate",
+        "prompts.jsonl",
+        "unused.yaml",
+        "images",
+        "generate.json",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("images.work/*/shard-*.jsonl")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 2, errors
+    assert "interrupted: what was finished is kept" in errors
+    assert "Traceback" not in errors
+    kept = list(tmp_path.glob("images.work/*/shard-*.jsonl"))
+    assert kept
+    assert not (tmp_path / "images").exists()
+
+
+def test_black_and_nan_pictures_are_named() -> None:
+    bright = np.full((4, 3, 3), 0.5, np.float32)
+    broken = bright.copy()
+    broken[0, 0, 0] = np.nan
+    assert generate.to_pixels(Picture(bright))[1] is None
+    assert int(generate.to_pixels(Picture(bright))[0][0, 0, 0]) in (127, 128)
+    assert generate.to_pixels(Picture(broken))[1] == "nan"
+    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32)))[1] == "black"
+    assert generate.to_pixels(Picture(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
+
+
+def test_a_picture_that_the_safety_checker_blanked_is_nsfw_and_not_black() -> None:
+    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
+
+
+def test_an_unknown_generator_names_those_there_are(prompts: list[Prompt], tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"generate.generator: 'dalle'; expected one of rendered, stable_diffusion"):
+        generate.run(PARAMS.model_copy(update={"generator": "dalle"}), prompts, tmp_path / "images", "helmet")
+
+
+def test_no_prompts_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no prompts; expected at least one"):
+        generate.run(PARAMS, [], tmp_path / "images", "helmet")
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_a_stopped_run_of_a_diffusion_model_ends_with_the_same_bytes(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = generate.run(tiny, prompts, tmp_path / "straight", "helmet")
+    assert {image.fault for image in straight.images} == {None}
+    stop_after_the_first_shard(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(tiny, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    assert generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 4
+    assert digests(tmp_path / "images") == digests(tmp_path / "straight")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_one_process_and_two_draw_the_same_bytes_with_a_diffusion_model(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    generate.run(tiny, prompts, tmp_path / "one", "helmet")
+    generate.run(tiny.model_copy(update={"workers": 2}), prompts, tmp_path / "two", "helmet")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_another_preset_setting_or_model_reuses_nothing(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after_the_first_shard(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(tiny, prompts, tmp_path / "images", "helmet")
+    monkeypatch.undo()
+    section = tiny.section("stable_diffusion")
+    changed = {**section, "presets": {"tiny": {**section["presets"]["tiny"], "guidance": 3.0}}}
+    other = tiny.model_copy(update={"stable_diffusion": changed})
+    assert generate.run(other, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_model_revision_and_licence_stand_in_the_metrics_and_on_the_card(
+    tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    metrics = generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics
+    assert (metrics["model"], metrics["model_licence"]) == ("model", "creativeml-openrail-m")
+    assert metrics["model_revision"].startswith("sha256:")
+    assert (metrics["nsfw_images"], metrics["black_images"], metrics["nan_images"]) == (0, 0, 0)
+    card = (tmp_path / "images" / "README.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---")[1])["license"] == "creativeml-openrail-m"
+    assert f"| revision | {metrics['model_revision']} |" in card
+    assert "10 images of" in card
+    assert "drawn by a diffusion model" in card
+    assert str(tmp_path.parent.parent) not in card
+
+
+def test_the_card_of_rendered_pictures_does_not_call_them_diffusion(prompts: list[Prompt], tmp_path: Path) -> None:
+    metrics = generate.run(PARAMS, prompts, tmp_path / "images", "helmet").metrics
+    assert (metrics["model"], metrics["model_revision"], metrics["model_licence"]) == (None, None, None)
+    card = (tmp_path / "images" / "README.md").read_text(encoding="utf-8")
+    assert "drawn by a procedural renderer, not a diffusion model" in card
+    assert "# helmet: training images" in card
+    assert "| helmet | 5 |" in card
+
+
+def test_photographs_are_packed_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for label in ("no_helmet", "helmet"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(3):
+            picture = PIL.Image.fromarray(rng.integers(0, 255, (40, 30, 3), np.uint8))
+            picture.save(tmp_path / "photos" / label / f"{number}.jpg")
+    (tmp_path / "photos" / "helmet" / "bad.jpg").write_bytes(b"not a picture")
+    dataset = DatasetParams(source="photos", folder=tmp_path / "photos", part=(0.0, 1.0), seed=1)
+    result = generate.run_photos(dataset, ["no_helmet", "helmet"], 4, tmp_path / "images")
+    assert result.metrics["labels"] == {"helmet": 3, "no_helmet": 3}
+    assert result.metrics["unreadable_images"] == len(result.rejected) == 1
+    assert len(read_rows(tmp_path / "images" / "index.jsonl", type(result.images[0]))) == 6
+
+
+def test_photos_without_a_folder_is_an_error(tmp_path: Path) -> None:
+    dataset = DatasetParams(source="photos", folder=None, part=(0.0, 1.0), seed=1)
+    with pytest.raises(DataError, match=r"dataset.folder: null with source photos"):
+        generate.run_photos(dataset, ["no_helmet", "helmet"], 4, tmp_path / "images")

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.config.params import TrainParams, load_params
+from pipeline.data.preprocess import PreprocessSpec, normalise
+from pipeline.train.model import build_network
+from pipeline.train.trainer import Learner, Part, Score, reproducible_pool, split_batch
+from tests.pipeline.squares import LABELS, SIZE, draw_square
+
+SPEC = PreprocessSpec(input_size=SIZE)
+CPU = torch.device("cpu")
+
+
+class Plain(nn.Module):
+    """Convolution, pool and head without batch statistics: parts must add up to the batch exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 3)
+        self.classifier = nn.Linear(4, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.classifier(torch.relu(self.body(image)).mean((2, 3)))
+        return scores
+
+
+@pytest.fixture
+def params(root: Path) -> TrainParams:
+    changes = {"batch_size": 40, "threads": 2, "label_smoothing": 0.1, "weight_decay": 0.3, "device": "cpu"}
+    return load_params(root / "params.yaml").train.model_copy(update=changes)
+
+
+@pytest.fixture
+def pool(params: TrainParams) -> Iterator[Executor]:
+    with reproducible_pool(params) as opened:
+        yield opened
+
+
+@pytest.fixture
+def batch() -> Part:
+    targets = np.arange(40) % 2
+    return Part(np.stack([draw_square(LABELS[target], n) for n, target in enumerate(targets)]), targets)
+
+
+def split(batch: Part) -> list[Part]:
+    return [Part(batch.pixels[part], batch.targets[part]) for part in split_batch(40, CPU)]
+
+
+def test_parts_are_near_equal_and_cover_the_batch_once() -> None:
+    parts = split_batch(70, CPU)
+    assert [part.stop - part.start for part in parts] == [23, 23, 24]
+    assert [row for part in parts for row in range(70)[part]] == list(range(70))
+    assert split_batch(32, CPU) == [slice(0, 32)]
+    assert split_batch(70, torch.device("cuda")) == [slice(0, 70)]
+
+
+def test_a_step_in_parts_is_adamw_on_the_whole_batch(params: TrainParams, pool: Executor, batch: Part) -> None:
+    torch.manual_seed(0)
+    network = Plain()
+    twin = copy.deepcopy(network)
+    taught = Learner(network, SPEC, params, pool)
+    groups = [{"params": [p for p in twin.parameters() if p.dim() > 1], "weight_decay": 0.3}]
+    groups += [{"params": [p for p in twin.parameters() if p.dim() == 1], "weight_decay": 0.0}]
+    plain = torch.optim.AdamW(groups, lr=0.01)
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(
+            twin(torch.from_numpy(normalise(batch.pixels, SPEC))), torch.from_numpy(batch.targets), label_smoothing=0.1
+        )
+        plain.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        plain.step()
+        assert taught.step(split(batch), 0.01) == pytest.approx(float(loss.detach()), rel=1e-5)
+    for own, other in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6)
+
+
+def test_one_thread_and_two_learn_the_same_bits(params: TrainParams, batch: Part) -> None:
+    states = []
+    for threads in (1, 2):
+        changed = params.model_copy(update={"threads": threads})
+        torch.manual_seed(0)
+        network = build_network("test_efficientnet", 2)
+        with reproducible_pool(changed) as pool:
+            taught = Learner(network, SPEC, changed, pool)
+            for _ in range(3):
+                taught.step(split(batch), 0.01)
+        states.append(taught.tensors())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_twins_share_their_statistics_after_a_step(params: TrainParams, pool: Executor, batch: Part) -> None:
+    taught = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+    taught.step(split(batch), 0.01)
+    first, second = (dict(twin.named_buffers()) for twin in taught._twins)
+    moved = [name for name in first if name.endswith("running_mean")]
+    assert moved
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(first[name].abs().max() > 0 for name in moved)
+
+
+def test_the_average_follows_the_weights_and_trails_them(params: TrainParams, pool: Executor, batch: Part) -> None:
+    network = Plain()
+    taught = Learner(network, SPEC, params.model_copy(update={"ema_decay": 0.5}), pool)
+    before = taught.average.state_dict()["body.weight"].clone()
+    taught.step(split(batch), 0.1)
+    after = network.state_dict()["body.weight"]
+    share = 1 - 2 / 11  # the first step's decay, shorter than 0.5
+    torch.testing.assert_close(taught.average.state_dict()["body.weight"], before + share * (after - before))
+    for _ in range(20):
+        taught.step(split(batch), 0.0)
+    torch.testing.assert_close(taught.average.state_dict()["body.weight"], network.state_dict()["body.weight"])
+
+
+def test_evaluation_scores_every_row_once(params: TrainParams, pool: Executor, batch: Part) -> None:
+    taught = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+    pixels, targets = np.concatenate([batch.pixels] * 4), np.concatenate([batch.targets] * 4)
+    with torch.inference_mode():
+        logits = taught.average(torch.from_numpy(normalise(pixels, SPEC)))
+    score = taught.evaluate(lambda rows: pixels[rows], targets)
+    assert score.loss == pytest.approx(float(nn.functional.cross_entropy(logits, torch.from_numpy(targets))), rel=1e-4)
+    assert score.accuracy == np.mean(logits.argmax(1).numpy() == targets)
+
+
+def test_accuracy_decides_then_loss() -> None:
+    assert Score(0.9, 0.5).beats(Score(0.8, 0.1))
+    assert Score(0.9, 0.4).beats(Score(0.9, 0.5))
+    assert not Score(0.9, 0.5).beats(Score(0.9, 0.5))
+
+
+def test_a_restored_learner_goes_on_as_if_never_stopped(params: TrainParams, pool: Executor, batch: Part) -> None:
+    first = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+    first.step(split(batch), 0.01)
+    # As it comes back from disk: contiguous, whatever the layout in memory was.
+    kept = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in first.tensors().items()}
+    second = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+    second.restore(kept)
+    assert first.step(split(batch), 0.01) == second.step(split(batch), 0.01)
+    ours, theirs = first.tensors(), second.tensors()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_torch_is_put_back_as_it_was(params: TrainParams) -> None:
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+
+    def look_and_fail(number: int) -> int:
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == 1
+        return 1 // (2 - number)
+
+    with pytest.raises(ZeroDivisionError), reproducible_pool(params) as pool:
+        list(pool.map(look_and_fail, range(4)))
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
