@@ -13,7 +13,7 @@ export KMP_BLOCKTIME := 0
 export TQDM_DISABLE := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help repro gate test lint format smoke embedded lock clean
+.PHONY: help repro gate test lint format smoke bundled lock clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
@@ -49,8 +49,8 @@ format: $(READY) ## let ruff format and mend what it can
 smoke: $(READY)  ## the whole chain on tiny params, in a temporary clone
 	python -m tests.smoke $(POLICY)
 
-embedded: $(READY) ## learn the embedded Stable Diffusion anew (hours; goes on where it was stopped)
-	python -m pipeline.embedded pipeline/embedded/params.yaml
+bundled: $(READY) ## train the bundled Stable Diffusion (hours; resumes where it was stopped)
+	python -m pipeline.bundled_diffusion pipeline/bundled_diffusion/params.yaml
 
 lock:            ## resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

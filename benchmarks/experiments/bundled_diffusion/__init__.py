@@ -30,14 +30,14 @@ from pydantic import Field
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.bundled_diffusion.image_distance import copied_share, kernel_distance, nearest_distances
+from pipeline.bundled_diffusion.attribute_net import AttributeNet, load_attributes, pooled_features
+from pipeline.bundled_diffusion.config import load_recipe
+from pipeline.bundled_diffusion.portrait_dataset import world_prompts
+from pipeline.bundled_diffusion.prompt_alignment import Agreement, measure_agreement, see
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.records import Prompt, read_metrics, read_rows, write_json, write_rows
 from pipeline.data.shards import iterate_pixels, read_index
-from pipeline.embedded.agreement import Agreement, measure_agreement, see
-from pipeline.embedded.attributes import AttributeNet, load_attributes, pooled_features
-from pipeline.embedded.recipe import load_recipe
-from pipeline.embedded.world import world_prompts
 from pipeline.errors import DataError
 from pipeline.generate.diffusion.model_source import WEIGHTS, folder_bytes
 

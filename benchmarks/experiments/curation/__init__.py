@@ -3,8 +3,8 @@
 - Labels of rendered images are certain. Some are changed, uniformly or in one slice, and found again: by each opinion
   alone, by both together as ``gossamer curate`` pools them, and by plain cleanlab (its defaults, on the probabilities
   of a default logistic regression of the same features). Then whole defects are planted and all of curation runs.
-- Of generated images a judge that curation never hears (``pipeline.embedded``; learned from rendered portraits alone)
-  says which show another label than theirs, before and after curation. How often it errs itself, on rendered images of
+- Of generated images a judge that curation never uses (``pipeline.bundled_diffusion``; trained on rendered portraits
+  alone) says which show another label than theirs, before and after curation. How often it errs itself, on rendered images of
   the same prompts, stands beside it.
 - Classifiers learn from all generated images, from the curated ones, from as many taken at random, and from all with
   the labels the judge sees; with the labels as they are, and with a share of them changed. All answer the same selfies.
@@ -32,6 +32,7 @@ from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carr
 from benchmarks.experiments import Tell
 from benchmarks.experiments.curation import downstream_accuracy
 from benchmarks.experiments.curation.label_judge import disagreements, rate, see_labels
+from pipeline.bundled_diffusion.prompt_alignment import CONFUSING
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
@@ -40,7 +41,6 @@ from pipeline.curate.feature_cache import Store, find_witness, look
 from pipeline.curate.label_errors import Labelled, Recipe, judge_labels
 from pipeline.data.records import Image, Rejection, read_metrics, read_rows, write_json
 from pipeline.data.shards import INDEX, read_index, write_images
-from pipeline.embedded.agreement import CONFUSING
 from pipeline.metrics.classification import wilson_interval
 
 GENERATORS = ("rendered", "stable_diffusion")

@@ -1,6 +1,6 @@
-"""What labels a judge sees that curation never hears: the attribute network that judges the embedded model.
+"""Labels predicted by a network that curation does not use: the attribute network that evaluates the bundled model.
 
-It learned from rendered portraits alone (``pipeline.embedded``). Of the helmet policy only: there is a helmet or none.
+It was trained on rendered portraits alone (``pipeline.bundled_diffusion``). Helmet policy only: helmet or no helmet.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundled_diffusion.attribute_net import load_attributes, read_attributes
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
-from pipeline.embedded.attributes import load_attributes, read_attributes
 from pipeline.generate.diffusion.model_source import WEIGHTS
 from pipeline.metrics.classification import wilson_interval
 from pipeline.renderer import HELMETS

@@ -27,7 +27,7 @@ BATCH = 50
 
 
 class Params(Section):
-    """``weights``: "embedded", or a file that ``make embedded`` wrote."""
+    """``weights``: "embedded", or a file that ``make bundled`` wrote."""
 
     weights: str
 
@@ -40,7 +40,7 @@ def create(params: Params, policy: Policy) -> Verify:
     """
     import torch
 
-    from pipeline.embedded.attributes import load_attributes, to_input
+    from pipeline.bundled_diffusion.attribute_net import load_attributes, to_input
 
     path = _find(params)
     try:

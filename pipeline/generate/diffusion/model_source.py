@@ -20,12 +20,12 @@ from pipeline.errors import ModelError, ParamsError
 from pipeline.generate.diffusion.presets import Preset
 
 EMBEDDED = "embedded"
-WEIGHTS = Path(__file__).parents[2] / "embedded" / "weights"
+WEIGHTS = Path(__file__).parents[2] / "bundled_diffusion" / "weights"
 UNKNOWN = "unknown"
 CHECKER = {"safety_checker", "feature_extractor"}
 """The parts of a model that only its safety checker needs."""
 REPAIR = "save it with DiffusionPipeline.save_pretrained, or fetch all of it from where it came"
-REPAIR_EMBEDDED = "bring back pipeline/embedded/weights/ of this version of Gossamer, or choose another preset"
+REPAIR_EMBEDDED = "bring back pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
 # What the names of licences that bar commercial use have in common: cc-by-nc-4.0, sai-nc-community, ...
 NON_COMMERCIAL = re.compile(r"(^|[^a-z])nc([^a-z]|$)|non-?commercial|research", re.IGNORECASE)
 

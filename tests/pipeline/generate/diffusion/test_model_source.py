@@ -98,9 +98,11 @@ def test_a_part_that_only_the_safety_checker_needs_may_be_missing_without_it(tmp
 def test_the_embedded_model_is_the_folder_that_comes_with_gossamer(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert root / "pipeline" / "embedded" / "weights" == model_source.WEIGHTS
+    assert root / "pipeline" / "bundled_diffusion" / "weights" == model_source.WEIGHTS
     monkeypatch.setattr(model_source, "WEIGHTS", tmp_path)
-    with pytest.raises(ModelError, match=r"embedded \(.*\) is not a whole .* bring back pipeline/embedded/weights/"):
+    with pytest.raises(
+        ModelError, match=r"embedded \(.*\) is not a whole .* bring back pipeline/bundled_diffusion/weights/"
+    ):
         find_source(tiny_preset("embedded"), "here")
     (tmp_path / "model_index.json").write_text("{}", encoding="utf-8")
     assert find_source(tiny_preset("embedded"), "here").name == "embedded"
