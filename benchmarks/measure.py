@@ -17,32 +17,32 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arm64.evaluate import survey
-from benchmarks.complexity import Complexity
 from benchmarks.evaluation.accuracy import (
     Figures,
     PolicyFacts,
-    Row,
     ask_again,
     compare,
     confusion_table,
     equalised_odds,
     expected_cost,
     pair_rows,
-    plot_rows,
     rate,
     rate_slice,
     slice_rows,
 )
 from benchmarks.evaluation.inference import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.evaluation.plots import Row, plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.latency import single_artifact
 from benchmarks.robustness import evaluate
 from pipeline.config.params import MeasureParams
 from pipeline.config.policy import SCENARIO, Policy
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact, write_json, write_table
+from pipeline.data.records import Artifact
 from pipeline.data.shards import load_batch, read_bytes
+from pipeline.data.storage import write_json, write_table
 from pipeline.errors import GossamerError
+from pipeline.train.model import Complexity
 
 TIMES = tuple(name for name in single_artifact.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32

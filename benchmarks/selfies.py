@@ -22,8 +22,9 @@ from rich.progress import track
 from pipeline.config.params import SelfiesParams
 from pipeline.config.policy import Policy
 from pipeline.data.preprocess import Pixels, encode_png
-from pipeline.data.records import Image, Prompt, Rejection, write_rows
+from pipeline.data.records import Image, Prompt, Rejection
 from pipeline.data.shards import Encoded, write_images
+from pipeline.data.storage import write_rows
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.machine.process_pool import open_pool
 from pipeline.prompts.prompt_sampler import draw_prompts

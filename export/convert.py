@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from export.atomic import whole_folder
 from export.formats import ExportJob, Format, Interface, open_format, tool_versions
 from export.parity import Judge, Parity, compare, run_artifact
-from export.quantisation.calibration import choose_rows
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Artifact, Artifacts, Image, Tensor, write_json
+from pipeline.data.records import Artifact, Artifacts, Image, Tensor
 from pipeline.data.shards import load_batch
+from pipeline.data.storage import whole_folder, write_json
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, ModelError
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align, choose_operating_point
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict

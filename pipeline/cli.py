@@ -32,7 +32,7 @@ def prompts(
     """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import write_json, write_rows
+    from pipeline.data.storage import write_json, write_rows
     from pipeline.prompts import stage
 
     result = stage.run(load_params().prompts, load_policy(policy))
@@ -50,7 +50,8 @@ def generate(
     """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import Prompt, read_rows, write_json
+    from pipeline.data.records import Prompt
+    from pipeline.data.storage import read_rows, write_json
     from pipeline.generate import stage
 
     params = load_params()
@@ -78,8 +79,8 @@ def curate(
     from pipeline.curate import stage
     from pipeline.curate.contact_sheets import write_sheets
     from pipeline.curate.manual_decisions import read_decisions
-    from pipeline.data.records import write_json, write_rows
     from pipeline.data.shards import read_index
+    from pipeline.data.storage import write_json, write_rows
 
     params = load_params().curate
     sources = stage.Sources(images, kept.with_name("curate.work"), read_decisions(decisions))
@@ -99,7 +100,8 @@ def split(
     """Hold scenes out for validation; no scene stands on both sides."""
     from pipeline import split as stage
     from pipeline.config.params import load_params
-    from pipeline.data.records import Image, read_rows, write_rows
+    from pipeline.data.records import Image
+    from pipeline.data.storage import read_rows, write_rows
 
     result = stage.run(load_params().split, read_rows(kept, Image))
     write_rows(train, result.train)
@@ -119,7 +121,8 @@ def train(
     """Train the backbone; goes on after the last whole epoch of a stopped run."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import Image, read_rows, write_json, write_table
+    from pipeline.data.records import Image
+    from pipeline.data.storage import read_rows, write_json, write_table
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train import stage
 
@@ -162,7 +165,8 @@ def convert(
     from export import convert as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import Image, read_rows, write_json
+    from pipeline.data.records import Image
+    from pipeline.data.storage import read_rows, write_json
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train.model import load_checkpoint
 
@@ -212,7 +216,7 @@ def gate(
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_latency import Places, open_bench
     from pipeline.config.params import load_params
-    from pipeline.data.records import read_metrics, write_json
+    from pipeline.data.storage import read_metrics, write_json
 
     params, figures, accepted = load_params().gate, read_metrics(measured), read_baseline(baseline)
     bench = open_bench(params.latency, figures, accepted, Places(artifacts, selfies, fetched))

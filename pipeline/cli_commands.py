@@ -45,7 +45,7 @@ def accept_baseline(
     from benchmarks.gate.baseline_artifacts import find_release
     from benchmarks.gate.baseline_latency import Places, open_bench
     from pipeline.config.params import load_params
-    from pipeline.data.records import read_metrics
+    from pipeline.data.storage import read_metrics
 
     params, source = load_params().gate, find_release(Path.cwd(), release)
     bench = open_bench(params.latency, read_metrics(measured), read_baseline(baseline), Places())
@@ -82,7 +82,8 @@ def release(
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import Verdict, read_json
+    from pipeline.data.records import Verdict
+    from pipeline.data.storage import read_json
 
     refuse_unless_pass(read_json(verdict, Verdict))
     content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
@@ -99,7 +100,8 @@ def tell_verdict(
     """Say what the gate decided, and exit with 1 unless it is a pass."""
     from benchmarks.gate.stage import refuse_unless_pass
     from benchmarks.report.pr_comment import only_unmeasured, verdict_text
-    from pipeline.data.records import Verdict, read_json
+    from pipeline.data.records import Verdict
+    from pipeline.data.storage import read_json
 
     found = read_json(verdict, Verdict)
     if not (allow_unmeasured and only_unmeasured(found)):

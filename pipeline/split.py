@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.params import SplitParams
-from pipeline.curate.image_quality import hash_share
+from pipeline.data.hashing import hash_share
 from pipeline.data.records import Image
 from pipeline.errors import DataError
 

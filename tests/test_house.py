@@ -27,7 +27,7 @@ PLUG_INS = (
 
 
 def test_the_foundation_stands_on_itself() -> None:
-    for name in FOUNDATION - {"pipeline.data.photo_folder"}:
+    for name in FOUNDATION:
         assert imports(name) <= FOUNDATION, name
 
 

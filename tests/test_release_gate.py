@@ -17,7 +17,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.data.records import Check, Outcome, Verdict, write_json
+from pipeline.data.records import Check, Outcome, Verdict
+from pipeline.data.storage import write_json
 from tests.house import ROOT, dvc_stages
 
 Step = dict[str, Any]

@@ -18,8 +18,8 @@ from benchmarks.arm64.lab import FORMATS, Lab, open_lab
 from benchmarks.evaluation.inference import read_artifacts
 from export.formats import open_format
 from pipeline.config.params import MeasureParams, load_params
-from pipeline.data.records import write_json
 from pipeline.data.shards import read_index
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, GossamerError
 
 DEFAULTS = ("artifacts", "data/selfies", "metrics/arm64.json")

@@ -27,7 +27,8 @@ from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact, Image
 from pipeline.data.shards import load_batch
 from pipeline.errors import GossamerError, ParamsError
-from pipeline.metrics.classification import decide, wilson_interval
+from pipeline.metrics.classification import decide
+from pipeline.metrics.statistics import wilson_interval
 
 Figures = dict[str, Any]
 COUNTS = {"cortex-a76": "arm64_instructions", "cortex-a53": "arm64_instructions_a53", "native": "arm64_instructions"}

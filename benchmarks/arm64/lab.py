@@ -20,7 +20,7 @@ from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses
 from benchmarks.arm64.lab_layout import KEPT, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
 from benchmarks.arm64.native import NativeLab
 from benchmarks.arm64.result_cache import Kept
-from pipeline.data.records import read_json
+from pipeline.data.storage import read_json
 from pipeline.errors import DataError
 
 FORMATS = tuple(guest_script.RUNTIMES)

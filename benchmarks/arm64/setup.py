@@ -36,7 +36,7 @@ from benchmarks.arm64.lab_layout import (
     emulator_version,
     installed_runtimes,
 )
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from pipeline.errors import GossamerError, ModelError
 
 NEEDED_GB = 0.7

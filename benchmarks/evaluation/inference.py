@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.complexity import Complexity, measure_complexity
 from benchmarks.evaluation.accuracy import PolicyFacts
 from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect, employ, submit
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency import single_artifact
 from benchmarks.latency.preprocessing import time_preprocessing
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact, Artifacts, Image, read_json
+from pipeline.data.records import Artifact, Artifacts, Image
 from pipeline.data.shards import load_batch
+from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ModelError
+from pipeline.train.model import Complexity, measure_complexity
 
 _BATCH = 64
 _PART = 500

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.latency.single_artifact import Predict
 from pipeline.data.records import Artifact
 from pipeline.errors import GossamerError
+from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import open_pool
-from pipeline.threads import torch_threads
 
 Open = Callable[[Path, Artifact, int], Predict]
 Answers = NDArray[np.float32]

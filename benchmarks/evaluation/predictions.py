@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.records import atomic_write
+from pipeline.data.storage import atomic_write
 from pipeline.errors import DataError
 from pipeline.metrics.classification import decide
 

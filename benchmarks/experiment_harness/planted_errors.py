@@ -20,11 +20,10 @@ import PIL.Image
 import PIL.ImageFilter
 from numpy.typing import NDArray
 
-from benchmarks.repack import repack
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Image
-from pipeline.data.shards import Encoded, read_bytes, read_pixels
-from pipeline.metrics.classification import wilson_interval
+from pipeline.data.shards import Encoded, read_bytes, read_pixels, repack
+from pipeline.metrics.statistics import wilson_interval
 
 KINDS = ("wrong_content", "blank", "duplicate", "blur")
 BLUR_RADIUS = 7

@@ -19,7 +19,8 @@ from export.formats.coreml.quantiser import open_saved, open_trace, own_ranges
 from export.quantisation.calibration import take_ranges
 from export.toolkit_output import quiet_toolkits
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Artifact, Artifacts, read_json
+from pipeline.data.records import Artifact, Artifacts
+from pipeline.data.storage import read_json
 from pipeline.errors import DataError
 
 SUFFIX = "_plain"

@@ -19,7 +19,7 @@ from benchmarks.evaluation.inference import Subject, answer, check, on_this_mach
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions, write_predictions
 from benchmarks.experiment_harness.workspace import Step, gossamer
 from pipeline.data.shards import read_index
-from pipeline.metrics.classification import paired_difference_interval, wilson_interval
+from pipeline.metrics.statistics import paired_difference_interval, wilson_interval
 
 PREDICTIONS = "predictions.parquet"
 EVEN_ODDS = 0.5

@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 
 from pipeline.config.fields import ROOT
-from pipeline.data.records import Record, atomic_write, read_json, write_json
+from pipeline.data.records import Record
+from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import DataError
 
 PARAMS = "params.yaml"

@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from benchmarks.experiment_harness.environment import machine, versions
 from pipeline.config.fields import Section, explain
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from pipeline.errors import ParamsError
 
 Tell = Callable[[int, int, str], None]

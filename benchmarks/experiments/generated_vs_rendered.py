@@ -29,12 +29,12 @@ from benchmarks.experiment_harness.training_run import (
 )
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
-from benchmarks.repack import repack
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
-from pipeline.curate.image_quality import hash_share
-from pipeline.data.records import Image, read_metrics, read_rows
-from pipeline.data.shards import read_bytes, read_index, write_images
+from pipeline.data.hashing import hash_share
+from pipeline.data.records import Image
+from pipeline.data.shards import read_bytes, read_index, repack, write_images
+from pipeline.data.storage import read_metrics, read_rows
 
 RESULT = "compare"
 

@@ -20,7 +20,8 @@ from typing import Any
 from pydantic import Field
 
 from benchmarks.evaluation.predictions import Predictions, read_predictions
-from pipeline.data.records import Record, atomic_write, read_json, read_metrics, write_json
+from pipeline.data.records import Record
+from pipeline.data.storage import atomic_write, read_json, read_metrics, write_json
 from pipeline.errors import DataError
 
 MEASURED = "measure.json"

@@ -19,7 +19,8 @@ import yaml
 from benchmarks.evaluation.inference import artifact_name, read_artifacts
 from benchmarks.gate.baseline import Accepted, Release
 from pipeline.data.hashing import sha256_of
-from pipeline.data.records import Artifact, Record, read_json, write_json
+from pipeline.data.records import Artifact, Record
+from pipeline.data.storage import read_json, write_json
 from pipeline.errors import DataError
 
 ARTIFACTS = "artifacts"

@@ -26,7 +26,8 @@ from benchmarks.gate.checks.check_results import COMPARABLE, Measured
 from benchmarks.gate.checks.resource_growth import Bench, no_bench
 from benchmarks.gate.checks.verdict import holding_back, judge
 from pipeline.config.params import GateParams
-from pipeline.data.records import Check, Verdict, read_metrics
+from pipeline.data.records import Check, Verdict
+from pipeline.data.storage import read_metrics
 from pipeline.errors import ReleaseRefusedError
 
 _NO_BENCH = no_bench("nothing was given to time with")

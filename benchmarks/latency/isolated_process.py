@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.data.records import Record, read_json, write_json
+from pipeline.data.records import Record
+from pipeline.data.storage import read_json, write_json
 from pipeline.errors import GossamerError, ModelError
 
 Asked = TypeVar("Asked", bound=Record)

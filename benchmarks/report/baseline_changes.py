@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Baseline
 from pipeline.data.records import Check
-from pipeline.metrics.classification import paired_difference_interval
+from pipeline.metrics.statistics import paired_difference_interval
 
 Tone = Literal["", "same", "noise", "better", "worse"]
 Bools = NDArray[np.bool_]

@@ -15,8 +15,9 @@ from typing import Any
 
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import Baseline, read_baseline
-from pipeline.data.records import Image, Rejection, Verdict, read_json, read_metrics, read_rows
+from pipeline.data.records import Image, Rejection, Verdict
 from pipeline.data.shards import INDEX
+from pipeline.data.storage import read_json, read_metrics, read_rows
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 

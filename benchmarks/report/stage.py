@@ -41,7 +41,7 @@ from benchmarks.report.sections import (
 )
 from benchmarks.report.svg import interval_bar
 from pipeline.config.params import ReportParams
-from pipeline.data.records import atomic_write
+from pipeline.data.storage import atomic_write
 
 UNMEASURED = "unmeasured"
 TEMPLATES = Path(__file__).parent / "templates"

@@ -32,11 +32,11 @@ from benchmarks.robustness import metrics
 from benchmarks.robustness.distortions import DETAIL, MISTAKES, distort
 from benchmarks.robustness.geometry import bound
 from benchmarks.robustness.metrics import CLEAN, Decisions, Ints, Look
-from export.quantisation.calibration import choose_rows
 from pipeline.config.params import MeasureParams
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.data.records import Artifact, Image
 from pipeline.data.shards import read_pixels
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.metrics.classification import decide
 
 _SHOWABLE = 16

@@ -18,7 +18,7 @@ from scipy import stats
 
 from benchmarks.evaluation.accuracy import Figures
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES
-from pipeline.metrics import classification
+from pipeline.metrics import statistics
 
 FIGURES = (
     "camera_accuracy",
@@ -138,7 +138,7 @@ def _first(found: Decisions) -> Mapping[Look, Ints]:
 
 def _rate(found: Decisions, decided: Ints) -> Figures:
     right = int(np.sum(decided == found.targets))
-    low, high = classification.wilson_interval(right, len(decided), found.confidence)
+    low, high = statistics.wilson_interval(right, len(decided), found.confidence)
     return {"count": len(decided), "accuracy": right / len(decided), "accuracy_low": low, "accuracy_high": high}
 
 

@@ -17,10 +17,11 @@ from export.artifact_comparison.layer_snr import Layer, compare_layers, steepest
 from export.bundle.model_card import Contract
 from export.formats import format_of
 from export.parity import Parity, compare, run_artifact
-from export.quantisation.calibration import choose_rows
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact, Artifacts, read_json
+from pipeline.data.records import Artifact, Artifacts
 from pipeline.data.shards import load_batch, read_index
+from pipeline.data.storage import read_json
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, ModelError
 
 _SEED = 0

@@ -21,16 +21,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from export.atomic import whole_folder
 from export.bundle.code_snippets import write_snippets
 from export.bundle.model_card import Contract, write_card
 from export.formats import open_format
 from export.parity import run_artifact
-from export.quantisation.calibration import choose_rows
 from pipeline.data.hashing import files_of, sha256_of
 from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
-from pipeline.data.records import Artifact, Artifacts, Record, read_json, read_metrics, write_json
+from pipeline.data.records import Artifact, Artifacts, Record
 from pipeline.data.shards import load_batch, read_index
+from pipeline.data.storage import read_json, read_metrics, whole_folder, write_json
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, GossamerError, ModelError
 
 CONTRACT, SUMS, CARD, GOLDEN, SNIPPETS = "contract.json", "SHA256SUMS", "MODEL_CARD.md", "golden", "snippets"

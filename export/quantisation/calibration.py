@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from export.parity import Trace
 from pipeline.data.preprocess import Pixels
-from pipeline.data.records import Image
 
 Floats = NDArray[np.floating]
 Range = tuple[float, float]
@@ -57,36 +55,6 @@ def range_of_pixels(trace: Trace, like: Pixels) -> dict[str, Range]:
     return take_ranges(trace, [np.full_like(like, level) for level in (0, 255)]).merge(100)
 
 
-def choose_rows(rows: Sequence[Image], count: int, seed: int) -> list[Image]:
-    """Choose rows whose labels and factors are shared out as in all rows.
-
-    Takes one row after the other: the one whose label and factor values lag most behind their share so far. Ties are
-    broken by a hash of seed and id, so the choice does not depend on the order of the rows.
-
-    Args:
-        rows: Candidates; factors may be empty (photographs).
-        count: At most so many; all rows when there are fewer.
-        seed: Another seed, another choice.
-
-    Returns:
-        The chosen rows in the order they were taken: the first k of them are representative, too.
-    """
-    ordered = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
-    columns = _encode(ordered)
-    shares = [np.bincount(column) / len(ordered) for column in columns]
-    taken = [np.zeros(len(share)) for share in shares]
-    free = np.ones(len(ordered), bool)
-    chosen: list[Image] = []
-    for step in range(1, min(count, len(ordered)) + 1):
-        lag = sum((share * step - done)[column] for column, share, done in zip(columns, shares, taken, strict=True))
-        best = int(np.argmax(np.where(free, lag, -np.inf)))
-        free[best] = False
-        chosen.append(ordered[best])
-        for column, done in zip(columns, taken, strict=True):
-            done[column[best]] += 1
-    return chosen
-
-
 def merge_ranges(lows: Floats, highs: Floats, percentile: float) -> tuple[Floats, Floats]:
     """Merge the ranges that single frames gave, a column a tensor.
 
@@ -104,10 +72,3 @@ def merge_ranges(lows: Floats, highs: Floats, percentile: float) -> tuple[Floats
     low = np.percentile(lows, 100 - percentile, axis=0)
     high = np.percentile(highs, percentile, axis=0)
     return np.minimum(low, 0), np.maximum(high, 0)
-
-
-def _encode(rows: Sequence[Image]) -> list[NDArray[np.int64]]:
-    """One column of small integers for the label, and one for each factor (an absent factor is a value of its own)."""
-    factors = sorted({name for row in rows for name in row.factors})
-    columns = [[row.label for row in rows], *([row.factors.get(name, "") for row in rows] for name in factors)]
-    return [np.unique(np.array(column), return_inverse=True)[1].astype(np.int64) for column in columns]

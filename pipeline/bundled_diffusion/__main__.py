@@ -1,4 +1,4 @@
-"""``python -m pipeline.bundled_diffusion [PARAMS]``, or ``make bundled``: train the bundled model, or resume training."""
+"""Train the bundled model, or resume: ``python -m pipeline.bundled_diffusion [PARAMS]``, or ``make bundled``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of a distributed training run: ``torchrun -m pipeline.bundled_diffusion.distributed autoencoder PARAMS``."""
+"""One process of distributed training: ``torchrun -m pipeline.bundled_diffusion.distributed autoencoder PARAMS``."""
 
 from __future__ import annotations
 

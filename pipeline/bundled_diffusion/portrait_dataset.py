@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pipeline.bundled_diffusion.attribute_net import Codes, Factors
 from pipeline.bundled_diffusion.config import WorldRecipe
 from pipeline.config.policy import load_policy
-from pipeline.data.records import Prompt, atomic_write
+from pipeline.data.records import Prompt
+from pipeline.data.storage import atomic_write
 from pipeline.machine.process_pool import run_jobs
 from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render

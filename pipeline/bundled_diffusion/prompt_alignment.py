@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.bundled_diffusion.attribute_net import AttributeNet, read_attributes
 from pipeline.data.records import Prompt
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 from pipeline.renderer import HELMETS
 
 CONFUSING = ("cap", "brim_hat", "beanie", "hood", "headscarf", "turban")

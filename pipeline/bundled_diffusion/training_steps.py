@@ -43,9 +43,10 @@ from pipeline.bundled_diffusion.text_encoder import (
 )
 from pipeline.bundled_diffusion.train_loop import open_device
 from pipeline.bundled_diffusion.training_curves import LEARNING, REWARD, write_curves
-from pipeline.data.records import Prompt, write_json
+from pipeline.data.hashing import folder_bytes
+from pipeline.data.records import Prompt
+from pipeline.data.storage import write_json
 from pipeline.errors import ModelError, ParamsError
-from pipeline.generate.diffusion.model_source import folder_bytes
 
 _TAKEN_OVER: Mapping[str, Mapping[str, str]] = {  # part -> what it is called in a model folder -> in a work folder
     "attributes": {"attributes.safetensors": "attributes.safetensors"},

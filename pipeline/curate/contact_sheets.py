@@ -20,8 +20,9 @@ import PIL.ImageOps
 
 from pipeline.config.params import CurateParams
 from pipeline.data.preprocess import Pixels
-from pipeline.data.records import Image, Rejection, atomic_write
+from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import read_index, read_pixels
+from pipeline.data.storage import atomic_write
 from pipeline.errors import DataError
 
 COLUMNS = 8

@@ -23,14 +23,16 @@ from numpy.typing import NDArray
 from pipeline.config.fields import load_section
 from pipeline.config.params import CurateParams
 from pipeline.config.policy import Policy
-from pipeline.curate.image_quality import MEASURES, fingerprint, measure_quality
+from pipeline.curate.image_quality import MEASURES, measure_quality
 from pipeline.curate.verifiers import Verify, find_verifier
+from pipeline.data.perceptual_hash import fingerprint
 from pipeline.data.preprocess import Pixels, decode
-from pipeline.data.records import Image, atomic_write
+from pipeline.data.records import Image
 from pipeline.data.shards import read_bytes
+from pipeline.data.storage import atomic_write
 from pipeline.errors import DataError
+from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import run_jobs
-from pipeline.threads import torch_threads
 
 VERSION = 1
 """Raised when what is measured changes: every picture is looked at again."""

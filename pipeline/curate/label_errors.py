@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.config.policy import LABEL
 from pipeline.data.records import Image
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 
 TIMES = 2.0
 """A slice loses too much above so many times the average."""

@@ -33,9 +33,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.config.params import CurateParams
 from pipeline.config.policy import Policy
 from pipeline.curate.feature_cache import Looks, Store, find_witness, look
-from pipeline.curate.image_quality import QUALITY, Finding, find, find_copies, score_quality
+from pipeline.curate.image_quality import QUALITY, Finding, find, score_quality
 from pipeline.curate.label_errors import Judgement, Labelled, Recipe, judge_labels
 from pipeline.curate.manual_overrides import overrule
+from pipeline.curate.near_duplicates import find_copies
 from pipeline.curate.outliers import score_outliers
 from pipeline.curate.rejection_rates import SliceLoss, losing_slices, slice_losses
 from pipeline.data.records import Decision, Image, Rejection

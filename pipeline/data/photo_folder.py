@@ -18,7 +18,8 @@ from typing import overload
 
 import numpy as np
 
-from pipeline.curate.image_quality import Fingerprint, fingerprint, hash_share, near_pairs
+from pipeline.data.hashing import hash_share
+from pipeline.data.perceptual_hash import Fingerprint, fingerprint, near_pairs
 from pipeline.data.preprocess import decode, encode_png
 from pipeline.data.records import Rejection
 from pipeline.data.shards import Encoded

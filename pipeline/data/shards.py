@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.preprocess import Pixels, PreprocessSpec, decode, fit
-from pipeline.data.records import Fault, Image, atomic_write, read_rows, write_rows
+from pipeline.data.records import Fault, Image
+from pipeline.data.storage import atomic_write, read_rows, write_rows
 from pipeline.errors import DataError
 
 INDEX = "index.jsonl"
@@ -148,3 +149,11 @@ def load_batch(folder: Path, images: Sequence[Image], spec: PreprocessSpec) -> N
     for row, image in enumerate(images):
         batch[row] = fit(read_pixels(folder, image), spec)
     return batch
+
+
+_KEPT = frozenset({"id", "group", "label", "factors", "width", "height", "fault"})
+
+
+def repack(image: Image, data: bytes) -> Encoded:
+    """Put an image's values and its encoded bytes together for a new shard."""
+    return Encoded(data=data, **image.model_dump(include=set(_KEPT)))

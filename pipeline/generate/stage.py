@@ -30,8 +30,9 @@ from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.data.photo_folder import read_photographs
 from pipeline.data.preprocess import encode_png
-from pipeline.data.records import Fault, Image, Prompt, Rejection, read_rows, write_rows
+from pipeline.data.records import Fault, Image, Prompt, Rejection
 from pipeline.data.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
+from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError
 from pipeline.generate.dataset_card import dataset_card
 from pipeline.generate.generators import Description, Draw, Picture, find_generator

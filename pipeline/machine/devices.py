@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pipeline.errors import ParamsError
 
@@ -30,3 +31,16 @@ def choose_device(wanted: str, place: str, among: Sequence[str] = BEST_FIRST) ->
         found = ", ".join(reversed(there))
         raise ParamsError(f"{place}.device: {wanted}; this machine has {found}; expected one of them, or auto")
     return wanted
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads inside an operation (None: as many as now), and as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

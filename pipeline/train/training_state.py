@@ -16,7 +16,8 @@ from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
-from pipeline.data.records import Record, atomic_write
+from pipeline.data.records import Record
+from pipeline.data.storage import atomic_write
 from pipeline.errors import DataError
 from pipeline.train.trainer import Tensors
 

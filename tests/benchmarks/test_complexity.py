@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from benchmarks.complexity import Complexity, measure_complexity
-from pipeline.train.model import build_network
+from pipeline.train.model import Complexity, build_network, measure_complexity
 
 
 def test_a_convolution_and_a_matrix_are_counted_as_by_hand() -> None:

@@ -19,7 +19,8 @@ from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import MeasureParams
 from pipeline.config.policy import load_policy
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact, Artifacts, write_json
+from pipeline.data.records import Artifact, Artifacts
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
 from tests.benchmarks.small_task import NAMES, artifact, brightness
 

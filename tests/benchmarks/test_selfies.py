@@ -16,8 +16,9 @@ from pipeline.config.params import Params, SelfiesParams
 from pipeline.config.policy import load_policy
 from pipeline.data.photo_folder import read_photographs
 from pipeline.data.preprocess import encode_png
-from pipeline.data.records import Prompt, Rejection, read_rows
+from pipeline.data.records import Prompt, Rejection
 from pipeline.data.shards import Encoded, read_index, read_pixels
+from pipeline.data.storage import read_rows
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.prompts.prompt_sampler import draw_prompts
 

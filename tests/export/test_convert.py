@@ -15,7 +15,8 @@ from export.convert import ARTIFACT_JSON, ConvertRows, run
 from export.formats import onnx
 from export.parity import Predict
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Artifacts, read_json
+from pipeline.data.records import Artifacts
+from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import OperatingPoint, choose_operating_point
 from pipeline.train.model import Checkpoint

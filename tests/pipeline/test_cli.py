@@ -151,6 +151,6 @@ def test_a_full_disk_is_said_plainly(home: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device", "data/prompts.jsonl")
 
-    monkeypatch.setattr("pipeline.data.records.write_rows", full)
+    monkeypatch.setattr("pipeline.data.storage.write_rows", full)
     refused(gossamer("prompts"), "data/prompts.jsonl: no space left")
     assert not (home / "data/prompts.jsonl").exists()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pipeline.threads import torch_threads
+from pipeline.machine.devices import torch_threads
 
 
 @pytest.fixture(autouse=True)

@@ -36,10 +36,12 @@ from pipeline.bundled_diffusion.portrait_dataset import world_prompts
 from pipeline.bundled_diffusion.prompt_alignment import Agreement, measure_agreement, see
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
-from pipeline.data.records import Prompt, read_metrics, read_rows, write_json, write_rows
+from pipeline.data.hashing import folder_bytes
+from pipeline.data.records import Prompt
 from pipeline.data.shards import iterate_pixels, read_index
+from pipeline.data.storage import read_metrics, read_rows, write_json, write_rows
 from pipeline.errors import DataError
-from pipeline.generate.diffusion.model_source import WEIGHTS, folder_bytes
+from pipeline.generate.diffusion.model_source import WEIGHTS
 
 RESULT = "embedded"
 

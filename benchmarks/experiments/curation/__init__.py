@@ -4,8 +4,8 @@
   alone, by both together as ``gossamer curate`` pools them, and by plain cleanlab (its defaults, on the probabilities
   of a default logistic regression of the same features). Then whole defects are planted and all of curation runs.
 - Of generated images a judge that curation never uses (``pipeline.bundled_diffusion``; trained on rendered portraits
-  alone) says which show another label than theirs, before and after curation. How often it errs itself, on rendered images of
-  the same prompts, stands beside it.
+  alone) reports which show another label than theirs, before and after curation. Its own error rate, on rendered images
+  of the same prompts, stands beside it.
 - Classifiers learn from all generated images, from the curated ones, from as many taken at random, and from all with
   the labels the judge sees; with the labels as they are, and with a share of them changed. All answer the same selfies.
 - ``gossamer curate`` on more and more rendered images: images a second, and the memory of its largest process.
@@ -39,9 +39,10 @@ from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
 from pipeline.curate.feature_cache import Store, find_witness, look
 from pipeline.curate.label_errors import Labelled, Recipe, judge_labels
-from pipeline.data.records import Image, Rejection, read_metrics, read_rows, write_json
+from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import INDEX, read_index, write_images
-from pipeline.metrics.classification import wilson_interval
+from pipeline.data.storage import read_metrics, read_rows, write_json
+from pipeline.metrics.statistics import wilson_interval
 
 GENERATORS = ("rendered", "stable_diffusion")
 IMAGES = Path("data/images")

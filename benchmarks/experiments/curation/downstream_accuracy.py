@@ -26,8 +26,9 @@ from benchmarks.experiment_harness.training_run import (
     train_and_judge,
 )
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from pipeline.data.records import Image, read_rows, write_rows
+from pipeline.data.records import Image
 from pipeline.data.shards import INDEX, read_index
+from pipeline.data.storage import read_rows, write_rows
 
 ARMS = ("everything", "curated", "random", "oracle")
 IMAGES = Path("data/images")

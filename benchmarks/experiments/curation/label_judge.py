@@ -14,7 +14,7 @@ from pipeline.bundled_diffusion.attribute_net import load_attributes, read_attri
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.generate.diffusion.model_source import WEIGHTS
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 from pipeline.renderer import HELMETS
 
 _AT_ONCE = 500

@@ -35,12 +35,14 @@ from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_pred
 from benchmarks.experiment_harness.toolkit_defaults import write_plain
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
-from export.quantisation.calibration import choose_rows
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.config.params import load_params
-from pipeline.data.records import Image, Record, read_json, read_rows, write_json
+from pipeline.data.records import Image, Record
 from pipeline.data.shards import INDEX, load_batch, read_index
-from pipeline.metrics.classification import false_negative_rate, wilson_interval
+from pipeline.data.storage import read_json, read_rows, write_json
+from pipeline.data.stratified_subset import choose_rows
+from pipeline.metrics.classification import false_negative_rate
+from pipeline.metrics.statistics import wilson_interval
 
 RESULT = "exports"
 

@@ -47,8 +47,9 @@ from pipeline.config.fields import Natural, Positive, Section, Seed, Share, Thre
 from pipeline.config.params import GateParams, load_params
 from pipeline.config.params import Params as AllParams
 from pipeline.config.policy import load_policy
-from pipeline.data.records import Record, read_json, read_metrics, write_json, write_rows
+from pipeline.data.records import Record
 from pipeline.data.shards import INDEX, load_batch, read_index
+from pipeline.data.storage import read_json, read_metrics, write_json, write_rows
 from pipeline.train.model import load_checkpoint
 
 RESULT = "gate"

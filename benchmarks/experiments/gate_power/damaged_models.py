@@ -27,11 +27,12 @@ from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.planted_errors import choose, relabel
 from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
 from benchmarks.experiment_harness.workspace import Step, gossamer
-from export.quantisation.calibration import choose_rows
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Image, Record, read_rows, write_json, write_rows
+from pipeline.data.records import Image, Record
 from pipeline.data.shards import load_batch, read_index
+from pipeline.data.storage import read_rows, write_json, write_rows
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.train.model import Checkpoint, load_checkpoint, save_checkpoint
 
 SOUND, QUANTISED = "sound", "int8"

@@ -40,8 +40,9 @@ from benchmarks.latency.side_by_side import (
     time_process,
 )
 from pipeline.data.hashing import sha256_of
-from pipeline.data.records import Record, read_rows, write_rows
-from pipeline.metrics.classification import wilson_interval
+from pipeline.data.records import Record
+from pipeline.data.storage import read_rows, write_rows
+from pipeline.metrics.statistics import wilson_interval
 
 Tell = Callable[[int, int, str], None]
 """Says how far it is: (done, total, what it does now)."""

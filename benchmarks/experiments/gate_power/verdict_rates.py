@@ -22,7 +22,7 @@ from benchmarks.gate.checks.verdict import holding_back, judge
 from pipeline.config.params import GateParams
 from pipeline.data.records import Outcome, Verdict
 from pipeline.machine.process_pool import open_pool
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 
 Named = Mapping[str, Any]
 _CHUNK = 25

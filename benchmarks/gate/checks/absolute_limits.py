@@ -20,7 +20,7 @@ from benchmarks.gate.checks.check_results import (
 from benchmarks.gate.checks.robustness import camera_floor
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
-from pipeline.metrics.classification import mcnemar_mid_p, paired_ratio_growth, paired_ratio_interval, share_sample_size
+from pipeline.metrics.statistics import mcnemar_mid_p, paired_ratio_growth, paired_ratio_interval, share_sample_size
 
 
 def required(params: GateParams, measured: Measured) -> Iterator[Check]:

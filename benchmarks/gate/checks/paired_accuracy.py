@@ -12,7 +12,7 @@ from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.checks.check_results import Bools, Interval, limited, needs
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
-from pipeline.metrics.classification import (
+from pipeline.metrics.statistics import (
     mcnemar_mid_p,
     paired_difference_interval,
     paired_ratio_growth,

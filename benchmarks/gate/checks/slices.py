@@ -21,7 +21,7 @@ from benchmarks.gate.checks.check_results import EVERYTHING, NO_SLICES, SMALL_SL
 from benchmarks.gate.checks.paired_accuracy import Change, Pair
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check, Outcome
-from pipeline.metrics.classification import holm, paired_difference_interval, paired_sample_size
+from pipeline.metrics.statistics import holm, paired_difference_interval, paired_sample_size
 
 CHECK = "slices_vs_baseline"
 Rows = NDArray[np.int64]

@@ -33,7 +33,7 @@ from export.toolkit_output import quiet_toolkits
 from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Quantisation
 from pipeline.errors import ModelError
-from pipeline.threads import torch_threads
+from pipeline.machine.devices import torch_threads
 from pipeline.train.model import PortableClassifier
 
 TOOLS = ("torch", "coremltools")

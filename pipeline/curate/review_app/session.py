@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.curate.manual_decisions import append_decision, read_decisions, standing
-from pipeline.data.records import Decision, Image, Rejection, read_rows
+from pipeline.data.records import Decision, Image, Rejection
 from pipeline.data.shards import INDEX, read_bytes, read_index
+from pipeline.data.storage import read_rows
 from pipeline.errors import DataError
 
 Choice = Literal["keep", "drop", "undo"]

@@ -18,9 +18,9 @@ import numpy as np
 from pipeline.config.fields import Positive, Section
 from pipeline.config.policy import Factor, Policy
 from pipeline.curate.verifiers import Seen, Telling, Verify, find_telling, no_opinion
+from pipeline.data.hashing import hash_folder
 from pipeline.data.preprocess import Pixels
 from pipeline.errors import ModelError
-from pipeline.generate.diffusion.model_source import hash_folder
 from pipeline.machine.devices import choose_device
 
 FRAMES = (

@@ -7,7 +7,6 @@ Writes nothing but what huggingface_hub caches.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 import textwrap
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.data.hashing import hash_folder
 from pipeline.errors import ModelError, ParamsError
 from pipeline.generate.diffusion.presets import Preset
 
@@ -131,26 +131,6 @@ def read_licence(card: Path) -> Licence:
     found = facts["license"]
     tag = str(found[0] if isinstance(found, list) else found).lower()
     return Licence(str(facts.get("license_name") or tag), tag)
-
-
-def hash_folder(folder: Path) -> str:
-    """Hash names and contents of all files below a folder, hidden ones apart."""
-    digest = hashlib.sha256()
-    for path in _files(folder):
-        with path.open("rb") as file:
-            digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"sha256:{digest.hexdigest()[:16]}"
-
-
-def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of all files below a folder, hidden ones apart."""
-    return sum(path.stat().st_size for path in _files(folder))
-
-
-def _files(folder: Path) -> list[Path]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _ask_hub(preset: Preset, place: str) -> Source:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.hashing import folder_bytes
 from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
 from pipeline.generate.diffusion.batch_size import cpu_batch, cuda_batch
-from pipeline.generate.diffusion.model_source import find_source, folder_bytes, local_folder
+from pipeline.generate.diffusion.model_source import find_source, local_folder
 from pipeline.generate.diffusion.pipeline_loader import is_told_guidance, open_pipeline
 from pipeline.generate.diffusion.presets import Preset
 from pipeline.generate.generators import Picture
-from pipeline.machine.devices import choose_device
-from pipeline.threads import torch_threads
+from pipeline.machine.devices import choose_device, torch_threads
 
 SMALL_BYTES = 1_000_000_000
 

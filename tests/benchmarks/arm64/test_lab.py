@@ -12,7 +12,7 @@ from benchmarks.arm64.lab import RememberingLab, open_lab
 from benchmarks.arm64.lab_layout import RECORD, LabRecord
 from benchmarks.arm64.native import NativeLab
 from benchmarks.arm64.result_cache import Kept
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 
 RUNTIMES = {"ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0", "numpy": "2.4.6"}
 

@@ -16,9 +16,10 @@ import yaml
 from dvc.render.match import match_defs_renderers
 from dvc.repo import Repo
 
-from benchmarks.evaluation.accuracy import plot_rows, rate, rate_slice, slice_rows
+from benchmarks.evaluation.accuracy import rate, rate_slice, slice_rows
+from benchmarks.evaluation.plots import plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from pipeline.data.records import write_table
+from pipeline.data.storage import write_table
 from tests.benchmarks.small_task import NAMES
 from tests.house import dvc_stages
 

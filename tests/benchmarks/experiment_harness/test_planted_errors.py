@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, relabel, score, spoil
-from pipeline.curate.image_quality import differing_share, fingerprint
+from pipeline.data.perceptual_hash import differing_share, fingerprint
 from pipeline.data.preprocess import decode, encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, write_images

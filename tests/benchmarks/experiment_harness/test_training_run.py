@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.experiment_harness.training_run import accuracy_figures, gain_figures
-from pipeline.metrics.classification import paired_difference_interval, wilson_interval
+from pipeline.metrics.statistics import paired_difference_interval, wilson_interval
 
 
 def test_the_interval_is_that_of_the_selfies_whatever_the_number_of_seeds() -> None:

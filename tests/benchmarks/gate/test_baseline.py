@@ -15,7 +15,7 @@ from benchmarks.gate.baseline import ACCEPTED, MEASURED, PREDICTIONS, Release, r
 from benchmarks.gate.stage import Candidate
 from pipeline.cli import app
 from pipeline.config.params import GateParams
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ReleaseRefusedError
 from tests.benchmarks.gate.verdicts import INT8, measured, saved
 

@@ -23,7 +23,8 @@ from benchmarks.gate.baseline_artifacts import (
     read_fetched,
 )
 from pipeline.data.hashing import sha256_of
-from pipeline.data.records import Artifacts, write_json
+from pipeline.data.records import Artifacts
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
 from tests.benchmarks.small_task import artifact
 

@@ -17,7 +17,8 @@ from benchmarks.gate.baseline_latency import Places, open_bench
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming
 from pipeline.config.params import GateParams
 from pipeline.data.hashing import sha256_of
-from pipeline.data.records import Artifacts, Image, write_json
+from pipeline.data.records import Artifacts, Image
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
 from tests.benchmarks.gate.verdicts import as_baseline
 from tests.benchmarks.small_task import artifact

@@ -17,7 +17,8 @@ from benchmarks.gate.baseline import Release, write_baseline
 from benchmarks.gate.checks.check_results import ADVISORY, COMPARABLE, EVERYTHING
 from pipeline.cli import app
 from pipeline.config.params import GateParams
-from pipeline.data.records import Verdict, read_json
+from pipeline.data.records import Verdict
+from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ReleaseRefusedError
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured, saved
 

@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.evaluation.accuracy import compare, rate
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.gate.baseline import Accepted, Baseline
-from pipeline.data.records import Check, Verdict, write_json
+from pipeline.data.records import Check, Verdict
+from pipeline.data.storage import write_json
 
 INT8 = "tflite-static_wi8_ai8"
 

@@ -14,7 +14,7 @@ from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.report.baseline_changes import Delta, DeltaRow, deltas
 from pipeline.data.records import Check
-from pipeline.metrics.classification import paired_difference_interval
+from pipeline.metrics.statistics import paired_difference_interval
 from tests.benchmarks.small_task import NAMES
 
 Table = Callable[..., Predictions]

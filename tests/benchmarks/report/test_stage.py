@@ -20,7 +20,8 @@ from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput, ReportPaths, read_report_input
 from benchmarks.report.pr_comment import cell
 from pipeline.config.params import GateParams, MeasureParams, ReportParams
-from pipeline.data.records import Rejection, write_json, write_rows
+from pipeline.data.records import Rejection
+from pipeline.data.storage import write_json, write_rows
 from pipeline.errors import DataError
 from tests.benchmarks.small_task import NAMES
 

@@ -15,11 +15,11 @@ from benchmarks.evaluation.inference import Instruments, Subject
 from benchmarks.robustness import evaluate
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, distort
 from benchmarks.robustness.metrics import CLEAN, FIGURES
-from export.quantisation.calibration import choose_rows
 from pipeline.config.params import MeasureParams, load_params
 from pipeline.data.preprocess import fit
 from pipeline.data.records import Artifact
 from pipeline.data.shards import read_pixels
+from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import ModelError, ParamsError
 from tests.benchmarks.small_task import NAMES, SPEC, brightness
 

@@ -17,7 +17,7 @@ from export.convert import ConvertRows
 from export.formats import format_names
 from pipeline.data.hashing import files_of
 from pipeline.data.preprocess import decode
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
 from tests.export.conftest import Convert
 from tests.export.tiny import RECIPES, draw_frames

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from export.bundle.model_card import Contract, write_card
 from export.convert import ARTIFACT_JSON
-from pipeline.data.records import Artifacts, read_json
+from pipeline.data.records import Artifacts
+from pipeline.data.storage import read_json
 from tests.export.conftest import Convert
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from export.quantisation.calibration import choose_rows, merge_ranges
+from export.quantisation.calibration import merge_ranges
 from pipeline.data.records import Image
+from pipeline.data.stratified_subset import choose_rows
 
 
 def row(number: int, label: str, **factors: str) -> Image:

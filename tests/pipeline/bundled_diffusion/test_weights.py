@@ -13,8 +13,9 @@ from pipeline.bundled_diffusion.config import load_recipe
 from pipeline.bundled_diffusion.prompt_alignment import measure_agreement, see
 from pipeline.bundled_diffusion.save_pipeline import LIMIT_BYTES
 from pipeline.config.policy import load_policy
+from pipeline.data.hashing import folder_bytes
 from pipeline.data.records import Prompt
-from pipeline.generate.diffusion.model_source import WEIGHTS, folder_bytes
+from pipeline.generate.diffusion.model_source import WEIGHTS
 from pipeline.generate.generators import stable_diffusion
 from pipeline.generate.generators.stable_diffusion import Params
 from pipeline.generate.stage import to_pixels

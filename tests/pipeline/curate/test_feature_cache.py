@@ -11,8 +11,9 @@ import pytest
 from pipeline.config.policy import load_policy
 from pipeline.curate import feature_cache
 from pipeline.curate.feature_cache import Looks, Store, Witness, look
-from pipeline.curate.image_quality import fingerprint, measure_quality
+from pipeline.curate.image_quality import measure_quality
 from pipeline.curate.verifiers.attributes import Params
+from pipeline.data.perceptual_hash import fingerprint
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, read_pixels, write_images

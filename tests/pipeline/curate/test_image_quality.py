@@ -10,17 +10,10 @@ import PIL.ImageFilter
 import pytest
 
 from pipeline.config.params import load_params
-from pipeline.curate.image_quality import (
-    QUALITY,
-    differing_share,
-    find,
-    find_copies,
-    fingerprint,
-    hash_share,
-    measure_quality,
-    near_pairs,
-    score_quality,
-)
+from pipeline.curate.image_quality import QUALITY, find, measure_quality, score_quality
+from pipeline.curate.near_duplicates import find_copies
+from pipeline.data.hashing import hash_share
+from pipeline.data.perceptual_hash import differing_share, fingerprint, near_pairs
 from pipeline.data.preprocess import Pixels, decode
 from pipeline.data.records import Image
 from pipeline.renderer import render

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.curate.rejection_rates import losing_slices, slice_losses
 from pipeline.data.records import Image
-from pipeline.metrics.classification import wilson_interval
+from pipeline.metrics.statistics import wilson_interval
 
 
 def images(lights: dict[str, int]) -> list[Image]:

@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.data.records import (
-    Prompt,
-    Rejection,
-    atomic_write,
-    read_json,
-    read_metrics,
-    read_rows,
-    write_json,
-    write_rows,
-)
+from pipeline.data.records import Prompt, Rejection
+from pipeline.data.storage import atomic_write, read_json, read_metrics, read_rows, write_json, write_rows
 from pipeline.errors import DataError
 
 ROW = Rejection(image_id="p1", label="hélmet", reason="dark", score=0.01, threshold=0.05, detail='a "black" frame')

@@ -15,8 +15,9 @@ import yaml
 
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.config.policy import load_policy
-from pipeline.data.records import Prompt, read_rows, write_rows
+from pipeline.data.records import Prompt
 from pipeline.data.shards import read_index, read_pixels
+from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.generate import stage as generate
 from pipeline.generate.generators import Picture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from pipeline.metrics import classification
+from pipeline.metrics import classification, statistics
 
 TARGETS = np.array([0, 0, 1, 1, 1, 0, 1, 0])
 SCORES = np.array([0.1, 0.6, 0.8, 0.4, 0.9, 0.2, 0.6, 0.3])
@@ -44,32 +44,32 @@ def test_a_rate_of_no_rows_is_not_a_number() -> None:
 )
 def test_wilson_intervals_equal_the_published_ones(successes: int, total: int, low: float, high: float) -> None:
     # the first two: Newcombe, Stat Med 17:857, 1998, table I, method 3
-    assert classification.wilson_interval(successes, total) == pytest.approx((low, high), abs=5e-5)
+    assert statistics.wilson_interval(successes, total) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_an_interval_of_no_trials_is_not_a_number() -> None:
-    assert all(map(math.isnan, classification.wilson_interval(0, 0)))
+    assert all(map(math.isnan, statistics.wilson_interval(0, 0)))
 
 
 def test_a_higher_confidence_widens_the_interval() -> None:
-    low, high = classification.wilson_interval(90, 100, 0.90)
-    wide_low, wide_high = classification.wilson_interval(90, 100, 0.99)
+    low, high = statistics.wilson_interval(90, 100, 0.90)
+    wide_low, wide_high = statistics.wilson_interval(90, 100, 0.99)
     assert wide_low < low < 0.9 < high < wide_high
 
 
 @pytest.mark.parametrize(("share", "limit"), [(0.95, 0.90), (0.86, 0.90), (0.92, 0.90)])
 def test_a_sample_of_the_size_asked_for_tells_a_share_from_a_limit(share: float, limit: float) -> None:
-    size = classification.share_sample_size(share, limit, 0.025, 0.9)
+    size = statistics.share_sample_size(share, limit, 0.025, 0.9)
     assert size is not None
     draws = np.random.default_rng(3).binomial(size, share, 2000)
-    intervals = [classification.wilson_interval(int(each), size) for each in draws]
+    intervals = [statistics.wilson_interval(int(each), size) for each in draws]
     told = np.mean([low >= limit if share > limit else high < limit for low, high in intervals])
     assert told == pytest.approx(0.9, abs=0.025)
 
 
 def test_a_share_on_its_limit_is_never_told_from_it() -> None:
-    assert classification.share_sample_size(0.9, 0.9, 0.025, 0.9) is None
-    assert classification.paired_sample_size(-0.01, -0.01, 0.02, 0.05, 0.9) is None
+    assert statistics.share_sample_size(0.9, 0.9, 0.025, 0.9) is None
+    assert statistics.paired_sample_size(-0.01, -0.01, 0.02, 0.05, 0.9) is None
 
 
 def rows(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,23 +91,23 @@ def test_the_paired_ratio_interval_is_the_published_one(
     counts: tuple[int, int, int, int], ratio: float, interval: tuple[float, float]
 ) -> None:
     one, other = rows(*counts)
-    found = classification.paired_ratio_interval(other, one)
+    found = statistics.paired_ratio_interval(other, one)
     assert found == pytest.approx(interval, abs=5e-4)
     assert found[0] < ratio < found[1]
 
 
 def test_the_ratio_of_nothing_to_nothing_may_be_anything() -> None:
     nothing, one = rows(0, 0, 1, 20)
-    assert classification.paired_ratio_interval(nothing, nothing) == (0.0, math.inf)
-    low, high = classification.paired_ratio_interval(nothing, one)
+    assert statistics.paired_ratio_interval(nothing, nothing) == (0.0, math.inf)
+    low, high = statistics.paired_ratio_interval(nothing, one)
     assert 0 < low < 1
     assert high == math.inf
 
 
 def test_holms_adjustment_is_worked_out_by_hand() -> None:
-    assert classification.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert classification.holm([0.6, 0.7]) == [1.0, 1.0]
-    assert classification.holm([]) == []
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,17 @@ def test_holms_adjustment_is_worked_out_by_hand() -> None:
 def test_the_number_of_pairs_is_close_to_the_exact_test_s(
     difference: float, limit: float, discordance: float, size: int
 ) -> None:
-    assert classification.paired_sample_size(difference, limit, discordance, 0.05, 0.9) == size
+    assert statistics.paired_sample_size(difference, limit, discordance, 0.05, 0.9) == size
 
 
 def test_as_many_rows_as_asked_for_tell_a_ratio_from_its_limit() -> None:
     one, other = rows(60, 20, 20, 900)
-    factor = classification.paired_ratio_growth(one, other, 1.1, 0.05, 0.9)
+    factor = statistics.paired_ratio_growth(one, other, 1.1, 0.05, 0.9)
     assert factor is not None
     cells = np.random.default_rng(5).multinomial(round(1000 * factor), [0.06, 0.02, 0.02, 0.9], 400)
-    highs = [classification.paired_ratio_interval(*rows(*map(int, each)), 0.9)[1] for each in cells]
+    highs = [statistics.paired_ratio_interval(*rows(*map(int, each)), 0.9)[1] for each in cells]
     assert np.mean(np.array(highs) <= 1.1) == pytest.approx(0.9, abs=0.05)
-    assert classification.paired_ratio_growth(*rows(10, 0, 1, 5), 1.1, 0.05, 0.9) is None
+    assert statistics.paired_ratio_growth(*rows(10, 0, 1, 5), 1.1, 0.05, 0.9) is None
 
 
 def test_the_area_under_the_curve_halves_ties() -> None:
@@ -190,26 +190,26 @@ def test_confusion_counts_true_by_decided() -> None:
 
 def test_mid_p_equals_the_published_example() -> None:
     # Fagerland et al. 2013, table 1 (AHR before and after stem cell transplantation): b = 1, c = 7
-    assert classification.mcnemar_mid_p(1, 7) == pytest.approx(0.0391, abs=5e-5)
-    assert classification.mcnemar_mid_p(7, 1) == classification.mcnemar_mid_p(1, 7)
+    assert statistics.mcnemar_mid_p(1, 7) == pytest.approx(0.0391, abs=5e-5)
+    assert statistics.mcnemar_mid_p(7, 1) == statistics.mcnemar_mid_p(1, 7)
 
 
 def test_no_discordant_pair_is_no_evidence() -> None:
-    assert classification.mcnemar_mid_p(0, 0) == 1.0
+    assert statistics.mcnemar_mid_p(0, 0) == 1.0
 
 
 def test_the_paired_interval_narrows_with_rows_and_holds_the_difference() -> None:
     first = np.array([True] * 96 + [False] * 4)
     second = np.array([True] * 92 + [False] * 8)
-    low, high = classification.paired_difference_interval(first, second)
+    low, high = statistics.paired_difference_interval(first, second)
     assert low < -0.04 < high
-    narrow_low, narrow_high = classification.paired_difference_interval(np.tile(first, 20), np.tile(second, 20))
+    narrow_low, narrow_high = statistics.paired_difference_interval(np.tile(first, 20), np.tile(second, 20))
     assert low < narrow_low < -0.04 < narrow_high < high
 
 
 def test_identical_decisions_still_leave_room_for_doubt() -> None:
     rows = np.ones(20, bool)
-    low, high = classification.paired_difference_interval(rows, rows)
+    low, high = statistics.paired_difference_interval(rows, rows)
     assert low == pytest.approx(-high)
     assert low < -0.01
 
@@ -220,7 +220,7 @@ def test_the_paired_interval_covers_the_truth_about_as_often_as_it_says() -> Non
     for _ in range(400):
         first = random.random(300) < 0.9
         second = np.where(random.random(300) < 0.05, ~first, first)
-        low, high = classification.paired_difference_interval(first, second, 0.90)
+        low, high = statistics.paired_difference_interval(first, second, 0.90)
         covered += low <= 0.05 * (0.1 - 0.9) <= high
     assert 0.85 <= covered / 400 <= 0.95
 

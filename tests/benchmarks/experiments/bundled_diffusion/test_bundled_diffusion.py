@@ -7,7 +7,8 @@ import yaml
 
 from benchmarks.experiments import bundled_diffusion
 from benchmarks.experiments.bundled_diffusion import Course, Params
-from pipeline.data.records import Prompt, read_rows
+from pipeline.data.records import Prompt
+from pipeline.data.storage import read_rows
 
 # diffusers hands numpy a tensor whose __array__ has no copy keyword yet
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")

@@ -22,8 +22,9 @@ from benchmarks.experiments.curation import (
 )
 from pipeline.config.policy import load_policy
 from pipeline.data.preprocess import encode_png
-from pipeline.data.records import Image, Rejection, write_json, write_rows
+from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import Encoded, write_images
+from pipeline.data.storage import write_json, write_rows
 from pipeline.errors import DataError
 from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render

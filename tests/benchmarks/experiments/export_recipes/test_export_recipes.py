@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.experiment_harness.workspace import step_key
 from benchmarks.experiments.export_recipes import FORMATS, Course, Params, Sizes, artifact_figures, figures, plan
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 
 
 @pytest.fixture

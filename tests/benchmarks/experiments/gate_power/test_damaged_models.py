@@ -12,7 +12,8 @@ import pytest
 from benchmarks.experiments.gate_power import damaged_models
 from benchmarks.experiments.gate_power.damaged_models import CHECKPOINT, PAIRS, ROWS, SOUND, Ground, Strengths
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Image, read_rows, write_rows
+from pipeline.data.records import Image
+from pipeline.data.storage import read_rows, write_rows
 from pipeline.train.model import CheckpointConfig, build_network, load_checkpoint, predict, save_checkpoint
 
 LABELS = ("helmet", "no_helmet")

@@ -12,7 +12,7 @@ from benchmarks.experiments.gate_power import REAL_ARTIFACT, SLOWER, Course, Par
 from benchmarks.experiments.gate_power.damaged_models import FIGURES, PAIRS, PREDICTIONS, QUANTISED, SOUND, Figures
 from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, QUIET
 from benchmarks.latency.side_by_side import PairedTiming
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from tests.benchmarks.conftest import Table
 from tests.benchmarks.gate.verdicts import missing
 

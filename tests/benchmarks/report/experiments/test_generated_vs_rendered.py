@@ -12,7 +12,7 @@ from benchmarks.report import stage as report
 from benchmarks.report.experiments.generated_vs_rendered import TRAITS, gaps, thesis
 from benchmarks.report.inputs import ReportInput, ReportPaths, read_report_input
 from pipeline.config.params import ReportParams
-from pipeline.data.records import write_json
+from pipeline.data.storage import write_json
 from tests.benchmarks.report.test_stage import HOSTILE, Page
 
 PARAMS = ReportParams(sample_images=0, worst_images=0)

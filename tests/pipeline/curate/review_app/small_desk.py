@@ -13,8 +13,9 @@ import numpy as np
 from pipeline.curate.review_app.server import DeskServer
 from pipeline.curate.review_app.session import Desk, DeskPaths, open_desk
 from pipeline.data.preprocess import encode_png
-from pipeline.data.records import Image, Rejection, write_rows
+from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import Encoded, write_images, write_index
+from pipeline.data.storage import write_rows
 
 LABELS = ("no_helmet", "helmet")
 LIGHTS = ("day", "indoor", "night")

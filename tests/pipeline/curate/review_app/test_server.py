@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.curate.manual_decisions import read_decisions
 from pipeline.curate.review_app.server import BODY_BYTES, DeskServer
-from pipeline.data.records import write_rows
 from pipeline.data.shards import read_bytes
+from pipeline.data.storage import write_rows
 from pipeline.errors import DataError
 from tests.pipeline.curate.review_app.small_desk import full_disk, serving, small_desk
 

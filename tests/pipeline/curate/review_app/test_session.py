@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.curate.manual_decisions import read_decisions
 from pipeline.curate.review_app.session import open_desk
-from pipeline.data.records import write_rows
+from pipeline.data.storage import write_rows
 from pipeline.errors import DataError
 from tests.pipeline.curate.review_app.small_desk import doubt, full_disk, lay_out, paths_in, small_desk
 

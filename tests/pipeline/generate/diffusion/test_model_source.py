@@ -10,15 +10,10 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+from pipeline.data.hashing import hash_folder
 from pipeline.errors import ModelError, ParamsError
 from pipeline.generate.diffusion import model_source
-from pipeline.generate.diffusion.model_source import (
-    Licence,
-    find_source,
-    hash_folder,
-    read_licence,
-    require_acknowledged,
-)
+from pipeline.generate.diffusion.model_source import Licence, find_source, read_licence, require_acknowledged
 from tests.pipeline.tiny_diffusion import tiny_preset
 
 COMMIT = "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"

@@ -1,0 +1,132 @@
+"""Reading and writing of records: JSON lines, JSON and CSV, atomically, and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.data.records import (
+    Record,
+)
+from pipeline.errors import DataError
+
+R = TypeVar("R", bound=Record)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` and rename it into place on success; on failure nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)  # still there only when something went wrong
+
+
+def write_rows(path: Path, rows: Iterable[Record]) -> int:
+    """Write records as JSON lines, in order; returns how many."""
+    count = 0
+    with atomic_write(path) as file:
+        for row in rows:
+            file.write(row.model_dump_json().encode() + b"\n")
+            count += 1
+    return count
+
+
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """Read JSON lines as records of one kind.
+
+    Raises:
+        DataError: The file is missing, or a line is not such a record (with its number).
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected {kind.__name__} rows; run the stage that writes it: dvc repro")
+    rows: list[R] = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                rows.append(kind.model_validate_json(line))
+            except ValidationError as error:
+                raise DataError(f"{path}:{number}: not a {kind.__name__} row: {_first_problem(error)}") from error
+    return rows
+
+
+def write_json(path: Path, value: Record | dict[str, Any]) -> None:
+    """Write one record or plain dictionary as indented JSON."""
+    plain = value.model_dump(mode="json") if isinstance(value, Record) else value
+    with atomic_write(path) as file:
+        file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same columns as CSV with a header; no rows make an empty file."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_json(path: Path, kind: type[R]) -> R:
+    """Read one record.
+
+    Raises:
+        DataError: The file is missing or is not such a record.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected a {kind.__name__}; run the stage that writes it: dvc repro")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataError(f"{path}: not a {kind.__name__}: {_first_problem(error)}") from error
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a metrics file: one JSON object.
+
+    Raises:
+        DataError: The file is missing or is not a JSON object.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: missing; expected a metrics file; run the stage that writes it: dvc repro")
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: found {type(value).__name__}; expected a JSON object")
+    return value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'line'}: {problem['msg']}"
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``out`` that takes its place on success and vanishes on failure."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        folder = Path(scratch) / out.name
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
