@@ -88,7 +88,7 @@ def read_changes(kind: type[Section], changes: Sequence[str]) -> Section:
     keys = sorted(kind.model_fields)
     for change in changes:
         key, equals, value = change.partition("=")
-        if not equals or key not in keys:
+        if not equals or key not in {*keys, *kind.RENAMED}:
             raise ParamsError(f"--set {change}: no such key; expected KEY=VALUE, KEY one of {', '.join(keys)}")
         try:
             values[key] = yaml.safe_load(value)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from pipeline.config.fields import Positive, Section, Seed, Share, Threads
+from pipeline.config.fields import Positive, Section, Seed, Share, Threads, explain
 from pipeline.errors import ParamsError
 
 Rate = Annotated[float, Field(gt=0)]
@@ -196,9 +196,7 @@ def load_recipe(path: Path) -> Recipe:
     except (OSError, yaml.YAMLError) as error:
         raise ParamsError(f"{path}: cannot be read ({error}); expected YAML") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ParamsError(f"{path} {place}: {first.get('input')!r}; {first['msg']}") from error
+        raise ParamsError(explain(str(path), error)) from error
     images = sum(recipe.world.policies.values())
     if recipe.world.held_out >= images:
         raise ParamsError(f"{path} world.held_out: {recipe.world.held_out}; expected less than all {images} images")

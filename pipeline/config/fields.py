@@ -1,15 +1,17 @@
-"""What sections of params.yaml and policies are made of: frozen models, checked value types, errors with their place.
+"""Building blocks of params.yaml, policies and benchmark params: frozen sections, checked value types, error messages.
 
-Reads nothing and writes nothing; ``pipeline.config.params`` puts the sections together, plug-ins declare their own.
+Reads only the file names of plug-ins and writes nothing. ``pipeline.config.params`` assembles the sections of
+params.yaml; plug-ins and benchmarks declare their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.errors import ParamsError
 
@@ -45,20 +47,39 @@ Std = Annotated[Rgb, AfterValidator(_positive)]
 
 
 class Section(BaseModel):
-    """A frozen section; an unknown key is refused."""
+    """A frozen section that refuses unknown keys.
+
+    Attributes:
+        RENAMED: Keys of earlier versions -> the keys that replace them. A file that still uses an old key is refused
+            with an error that names the new one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_renamed_keys(cls, raw: object) -> object:
+        old = [key for key in cls.RENAMED if isinstance(raw, dict) and key in raw]
+        if old:
+            raise PydanticCustomError("renamed", "renamed keys", {"keys": {key: cls.RENAMED[key] for key in old}})
+        return raw
 
 
 class PlugInSection(Section):
-    """A section with one free section a plug-in, named as the plug-in's file, which validates it itself."""
+    """A section with one free-form subsection per plug-in, which the plug-in validates itself.
+
+    Attributes:
+        plug_ins: Folder of the plug-ins: each is a file or a package, and gives its name to its subsection.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     plug_ins: ClassVar[Path]
 
     @model_validator(mode="after")
     def _only_plug_ins(self) -> Self:
-        names = sorted(path.stem for path in self.plug_ins.glob("[a-z]*.py"))
+        files, packages = self.plug_ins.glob("[a-z]*.py"), self.plug_ins.glob("[a-z]*/__init__.py")
+        names = sorted([*(path.stem for path in files), *(path.parent.name for path in packages)])
         for name, value in (self.model_extra or {}).items():
             if name not in names:
                 raise ValueError(f"{name}: no such key; expected a value named above, or one of {', '.join(names)}")
@@ -67,15 +88,15 @@ class PlugInSection(Section):
         return self
 
     def section(self, name: str) -> dict[str, Any]:
-        """The free section of one plug-in; empty where there is none."""
+        """Raw values of one plug-in's subsection; empty if the file has none."""
         return dict((self.model_extra or {}).get(name, {}))
 
 
 def load_section(kind: type[T], raw: dict[str, Any], place: str) -> T:
-    """Validate a plug-in's section against its own model; ``place`` is the section's name, e.g. ``convert.onnx``.
+    """Validate a plug-in's subsection against the plug-in's model; ``place`` is its path, e.g. ``convert.onnx``.
 
     Raises:
-        ParamsError: A key or value of it is wrong.
+        ParamsError: A key or value is wrong; the message names every problem.
     """
     try:
         return kind.model_validate(raw)
@@ -84,17 +105,31 @@ def load_section(kind: type[T], raw: dict[str, Any], place: str) -> T:
 
 
 def explain(file: str, error: ValidationError, place: str = "") -> str:
-    """Say of each problem where it is, what was found and what was expected, a line each."""
-    return "\n".join(f"{file} {_explain_one(problem, place)}" for problem in error.errors())
+    """Describe every validation problem on a line of its own: file, key, value found, value expected.
+
+    Args:
+        file: Where the values were written: a file name, or ``--set``.
+        error: Problems that pydantic found.
+        place: Path of the section that was validated, e.g. ``convert.onnx``; empty for the whole file.
+    """
+    return "\n".join(f"{file} {line}" for problem in error.errors() for line in _explain_one(problem, place))
 
 
-def _explain_one(problem: ErrorDetails, place: str) -> str:
+def _explain_one(problem: ErrorDetails, place: str) -> list[str]:
     where = ".".join([*filter(None, [place]), *map(str, problem["loc"])])
+    if problem["type"] == "renamed":
+        return [_explain_renamed(where, old, problem["input"][old], new) for old, new in problem["ctx"]["keys"].items()]
     message = _expectation(problem["type"], problem["msg"])
-    if isinstance(problem["input"], dict):  # a whole section: its own message says where in it
+    if isinstance(problem["input"], dict):  # a whole section: its own message gives the key within it
         separator = "; " if problem["type"] == "missing" else "."
-        return f"{where}{separator}{message}" if where else message
-    return f"{where}: {problem['input']!r}; {message}"
+        return [f"{where}{separator}{message}" if where else message]
+    return [f"{where}: {problem['input']!r}; {message}"]
+
+
+def _explain_renamed(section: str, old: str, value: object, new: str) -> str:
+    prefix = f"{section}." if section else ""
+    found = "a section" if isinstance(value, dict) else repr(value)
+    return f"{prefix}{old}: {found}; renamed to {prefix}{new}"
 
 
 def _expectation(kind: str, message: str) -> str:

@@ -54,7 +54,7 @@ class PromptsParams(Section):
 class GenerateParams(PlugInSection):
     """Which generator draws, with how many processes; sizes and all else are the generator's own."""
 
-    plug_ins = ROOT / "pipeline" / "generators"
+    plug_ins = ROOT / "pipeline" / "generate" / "generators"
 
     generator: str
     images_per_shard: Positive
@@ -64,7 +64,7 @@ class GenerateParams(PlugInSection):
 class CurateParams(PlugInSection):
     """Thresholds on scores in [0, 1] (0 never rejects), the verifier, and the probes behind out-of-fold opinions."""
 
-    plug_ins = ROOT / "pipeline" / "verifiers"
+    plug_ins = ROOT / "pipeline" / "curate" / "verifiers"
 
     seed: Seed
     workers: Threads
