@@ -23,6 +23,7 @@ from export.parity import Judge, Parity, compare, run_artifact
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
 from pipeline.data.hashing import sha256_of, size_of
+from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Artifact, Artifacts, Image, Tensor
 from pipeline.data.shards import load_batch
 from pipeline.data.storage import whole_folder, write_json
@@ -57,10 +58,17 @@ class ConvertRows:
 
 @dataclass(frozen=True, slots=True)
 class ConvertResult:
-    """What was written, and how it compares: metrics hold a dictionary a recipe."""
+    """Artifacts of one format and their figures.
+
+    Attributes:
+        artifacts: Contents of artifact.json.
+        metrics: Contents of metrics/convert-FORMAT.json: figures by recipe.
+        machine: Section ``convert-FORMAT`` of metrics/machine.json: figures by recipe.
+    """
 
     artifacts: Artifacts
     metrics: dict[str, Any]
+    machine: Figures
 
 
 def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: ConvertRows, out: Path) -> ConvertResult:
@@ -84,6 +92,7 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     job = _job(params, checkpoint, rows, lambda words: console.print(f"convert {format_name}: {words}"))
     artifacts: list[Artifact] = []
     metrics: dict[str, Any] = {}
+    machine: dict[str, Figures] = {}
     with whole_folder(out) as folder:
         for recipe in section.recipes:
             console.print(f"convert {format_name} {recipe}: exporting")
@@ -105,8 +114,9 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
             point = _operating_point(rows.costs, checkpoint.config, job.judge, answers)
             artifacts.append(artifact.model_copy(update={**asdict(point), "quantisation": quantisation}))
             left = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
-            metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path), "seconds": round(seconds, 2)}
-        result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics)
+            metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path)}
+            machine[recipe] = {"seconds": round(seconds, 2)}
+        result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics, machine)
         write_json(folder / ARTIFACT_JSON, result.artifacts)
     return result
 

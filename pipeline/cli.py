@@ -32,12 +32,14 @@ def prompts(
     """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.storage import write_json, write_rows
     from pipeline.prompts import stage
 
     result = stage.run(load_params().prompts, load_policy(policy))
     write_rows(out, result.prompts)
     write_json(metrics, result.metrics)
+    record_machine_figures(metrics.with_name(MACHINE_JSON), "prompts", result.machine)
 
 
 @app.command()
@@ -50,6 +52,7 @@ def generate(
     """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Prompt
     from pipeline.data.storage import read_rows, write_json
     from pipeline.generate import stage
@@ -61,6 +64,7 @@ def generate(
     else:
         result = stage.run(params.generate, read_rows(prompts, Prompt), out, policy.stem)
     write_json(metrics, result.metrics)
+    record_machine_figures(metrics.with_name(MACHINE_JSON), "generate", result.machine)
 
 
 @app.command()
@@ -79,6 +83,7 @@ def curate(
     from pipeline.curate import stage
     from pipeline.curate.contact_sheets import write_sheets
     from pipeline.curate.manual_decisions import read_decisions
+    from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.shards import read_index
     from pipeline.data.storage import write_json, write_rows
 
@@ -89,6 +94,7 @@ def curate(
     write_rows(rejected, result.rejected)
     write_sheets(params, result, images, sheets)
     write_json(metrics, result.metrics)
+    record_machine_figures(metrics.with_name(MACHINE_JSON), "curate", result.machine)
 
 
 @app.command()
@@ -121,6 +127,7 @@ def train(
     """Train the backbone; goes on after the last whole epoch of a stopped run."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Image
     from pipeline.data.storage import read_rows, write_json, write_table
     from pipeline.metrics.decision_threshold import average_costs
@@ -131,6 +138,7 @@ def train(
     result = stage.run(load_params().train, list(checked.labels), rows, out)
     write_table(plot, result.curve)
     write_json(metrics, result.metrics)
+    record_machine_figures(metrics.with_name(MACHINE_JSON), "train", result.machine)
 
 
 @app.command()
@@ -165,6 +173,7 @@ def convert(
     from export import convert as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Image
     from pipeline.data.storage import read_rows, write_json
     from pipeline.metrics.decision_threshold import average_costs
@@ -175,6 +184,7 @@ def convert(
     rows = stage.ConvertRows(images, read_rows(train, Image), judges, checked.question, costs)
     result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
     write_json(metrics / f"convert-{format_name}.json", result.metrics)
+    record_machine_figures(metrics / MACHINE_JSON, f"convert-{format_name}", result.machine)
 
 
 @app.command()

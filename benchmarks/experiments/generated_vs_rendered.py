@@ -32,6 +32,7 @@ from benchmarks.experiments import Tell
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.hashing import hash_share
+from pipeline.data.machine_figures import MACHINE_JSON, find_figure, read_machine_figures
 from pipeline.data.records import Image
 from pipeline.data.shards import read_bytes, read_index, repack, write_images
 from pipeline.data.storage import read_metrics, read_rows
@@ -203,17 +204,28 @@ def _merge(course: Course, out: Path) -> None:
 
 
 def _costs(course: Course, arm: Arm) -> dict[str, Any]:
-    """Pictures and seconds of an arm; the seconds as the stages tell them: whole even where a run was stopped."""
+    """Images and seconds of an arm; the seconds are those the stages recorded, so they also cover a stopped run."""
     curated = read_metrics(course.arm(arm) / "metrics/curate.json")
-    trained = [read_metrics(course.trained(arm, seed) / "metrics/train.json") for seed in course.params.seeds]
-    drawn = [read_metrics(course.drawn(name) / "metrics/generate.json") for name in DRAWS[arm]]
+    drawn = [
+        {
+            "images": read_metrics(course.drawn(name) / "metrics/generate.json")["images"],
+            "images_per_second": _machine_figure(course.drawn(name), "generate", "images_per_second"),
+        }
+        for name in DRAWS[arm]
+    ]
     return {
         "images": curated["images"],
         "kept_images": len(read_rows(course.arm(arm) / "data/kept.jsonl", Image)),
         "generate_seconds": drawing_seconds(drawn),
-        "curate_seconds": curated["seconds"],
-        "train_seconds": [each["seconds"] for each in trained],
+        "curate_seconds": _machine_figure(course.arm(arm), "curate", "seconds"),
+        "train_seconds": [
+            _machine_figure(course.trained(arm, seed), "train", "seconds") for seed in course.params.seeds
+        ],
     }
+
+
+def _machine_figure(folder: Path, stage: str, name: str) -> float | None:
+    return find_figure(read_machine_figures(folder / "metrics" / MACHINE_JSON), stage, name)
 
 
 def drawing_seconds(drawn: Sequence[Mapping[str, Any]]) -> float | None:

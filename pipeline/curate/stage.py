@@ -39,6 +39,7 @@ from pipeline.curate.manual_overrides import overrule
 from pipeline.curate.near_duplicates import find_copies
 from pipeline.curate.outliers import score_outliers
 from pipeline.curate.rejection_rates import SliceLoss, losing_slices, slice_losses
+from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Decision, Image, Rejection
 from pipeline.errors import DataError
 
@@ -52,12 +53,14 @@ class CurateResult:
     Attributes:
         kept: Images that passed every check, unchanged.
         rejected: One a rejected image, with reason, score and threshold.
-        metrics: As metrics/curate.json.
+        metrics: Contents of metrics/curate.json.
+        machine: Section ``curate`` of metrics/machine.json.
     """
 
     kept: list[Image]
     rejected: list[Rejection]
     metrics: dict[str, Any]
+    machine: Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def run(params: CurateParams, images: Sequence[Image], sources: Sources, policy:
     _require_kept(images, kept, findings)
     metrics = _metrics(images, findings, judgement)
     seconds = round(time.perf_counter() - started, 1)
-    return CurateResult(kept, rejected, {**metrics, "decisions": decided, "seconds": seconds})
+    return CurateResult(kept, rejected, {**metrics, "decisions": decided}, {"seconds": seconds})
 
 
 def _progress() -> Progress:

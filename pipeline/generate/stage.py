@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import read_photographs
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Fault, Image, Prompt, Rejection
@@ -44,11 +45,19 @@ PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, Non
 
 @dataclass(frozen=True, slots=True)
 class GenerateResult:
-    """The images' records, what could not be read (photographs only), and the metrics as they are written."""
+    """Records of the images and their figures.
+
+    Attributes:
+        images: One per image, in the order of the prompts.
+        rejected: Photographs that could not be read; empty for generated images.
+        metrics: Contents of metrics/generate.json.
+        machine: Section ``generate`` of metrics/machine.json.
+    """
 
     images: list[Image]
     rejected: list[Rejection]
     metrics: dict[str, Any]
+    machine: Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +99,12 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     _move_into_place(jobs, out, images)
     write_card(out, dataset_card(policy, source, images))
     drawn = sum(len(job.prompts) for job in todo)
-    metrics = {
-        "generator": params.generator,
-        **_facts(source, images),
+    machine = {
         "resumed_images": len(images) - drawn,
         "seconds": round(seconds, 2),
         "images_per_second": round(drawn / seconds, 2) if drawn else None,
     }
-    return GenerateResult(images, [], metrics)
+    return GenerateResult(images, [], {"generator": params.generator, **_facts(source, images)}, machine)
 
 
 def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: int, out: Path) -> GenerateResult:
@@ -109,8 +116,10 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     """
     if params.folder is None:
         raise DataError("params.yaml dataset.folder: null with source photos; expected a folder with LABEL/*.jpg")
+    start = time.perf_counter()
     found = read_photographs(params.folder, labels, params.part, params.seed)
     images = write_images(out, found.images, images_per_shard)
+    seconds = time.perf_counter() - start
     write_card(out, dataset_card("photographs", PHOTOGRAPHS, images))
     metrics = {
         "generator": "photos",
@@ -119,7 +128,7 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
         "size_bytes": sum(image.size_bytes for image in images),
         "labels": dict(sorted(Counter(image.label for image in images).items())),
     }
-    return GenerateResult(images, list(found.rejections), metrics)
+    return GenerateResult(images, list(found.rejections), metrics, {"seconds": round(seconds, 2)})
 
 
 def to_pixels(picture: Picture) -> tuple[NDArray[np.uint8], Fault | None]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.config.params import PromptsParams
 from pipeline.config.policy import LABEL, SCENARIO, Policy
+from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Prompt
 from pipeline.errors import ParamsError
 from pipeline.metrics.classification import normalised_mutual_information
@@ -29,10 +30,17 @@ PATIENCE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class PromptsResult:
-    """The prompts, and their metrics as they are written."""
+    """Prompts and their figures.
+
+    Attributes:
+        prompts: In the order they were drawn.
+        metrics: Contents of metrics/prompts.json.
+        machine: Section ``prompts`` of metrics/machine.json.
+    """
 
     prompts: list[Prompt]
     metrics: dict[str, Any]
+    machine: Figures
 
 
 def run(params: PromptsParams, policy: Policy) -> PromptsResult:
@@ -47,7 +55,7 @@ def run(params: PromptsParams, policy: Policy) -> PromptsResult:
     sequence = endless_prompts(policy, params.seeds_per_caption, params.seed)
     prompts = [*itertools.islice(sequence, params.count), *_top_up(sequence, wanted)]
     seconds = time.perf_counter() - start
-    return PromptsResult(prompts, {**describe(policy, prompts), "seconds": round(seconds, 3)})
+    return PromptsResult(prompts, describe(policy, prompts), {"seconds": round(seconds, 3)})
 
 
 def _top_up(sequence: Iterator[Prompt], wanted: Mapping[Slice, int]) -> Iterator[Prompt]:

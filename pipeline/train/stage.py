@@ -31,6 +31,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pipeline.config.params import TrainParams
 from pipeline.data import preprocess
+from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
 from pipeline.errors import DataError, ModelError, ParamsError
@@ -39,7 +40,7 @@ from pipeline.train import augmentation, data_loader, model, trainer
 from pipeline.train.data_loader import Pictures, Plan, draw_epoch
 from pipeline.train.model import CheckpointConfig, build_network, save_checkpoint
 from pipeline.train.trainer import Learner, Score, Tensors, reproducible_pool, split_batch
-from pipeline.train.training_state import Epoch, load_state, open_work, save_state
+from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, open_work, save_state
 
 OnEpoch = Callable[[Epoch], None]
 BEST = "best."
@@ -57,10 +58,18 @@ class TrainRows:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """The checkpoint's config, the figures of the kept epoch, and one row an epoch (for plots/train.csv)."""
+    """What a training gives beside the checkpoint on disk.
+
+    Attributes:
+        config: Contents of OUT/config.json.
+        metrics: Contents of metrics/train.json: figures of the kept epoch.
+        machine: Section ``train`` of metrics/machine.json.
+        curve: Rows of plots/train.csv, one per epoch.
+    """
 
     config: CheckpointConfig
     metrics: dict[str, float]
+    machine: Figures
     curve: tuple[dict[str, float], ...]
 
 
@@ -103,7 +112,8 @@ def run(
     )
     config = save_checkpoint(out, network, config)
     shutil.rmtree(work)
-    return TrainResult(config, _metrics(network, rows, epochs, training.plan), tuple(map(Epoch.model_dump, epochs)))
+    curve = tuple(epoch.model_dump(exclude=set(MACHINE_FIELDS)) for epoch in epochs)
+    return TrainResult(config, _metrics(network, rows, epochs), _machine_figures(epochs, training.plan), curve)
 
 
 def dataset_id(rows: TrainRows) -> str:
@@ -226,17 +236,23 @@ def _score(epoch: Epoch) -> Score:
     return Score(epoch.val_accuracy, epoch.val_loss)
 
 
-def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch], plan: Plan) -> dict[str, float]:
+def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch]) -> dict[str, float]:
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
-    trained = sum(plan.images / epoch.images_per_second for epoch in epochs)
     return {
         "val_accuracy": best.val_accuracy,
         "val_loss": best.val_loss,
         "best_epoch": best.epoch,
         "epochs": len(epochs),
         "images": len(rows.train),
-        "images_per_second": round(plan.images * len(epochs) / trained, 1),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+
+
+def _machine_figures(epochs: Sequence[Epoch], plan: Plan) -> Figures:
+    """Speed over all epochs, those before a restart included."""
+    trained = sum(plan.images / epoch.images_per_second for epoch in epochs)
+    return {
+        "images_per_second": round(plan.images * len(epochs) / trained, 1),
         "seconds": round(sum(epoch.seconds for epoch in epochs), 1),
     }
 

@@ -22,10 +22,12 @@ from pipeline.errors import DataError
 from pipeline.train.trainer import Tensors
 
 STATE = "state.safetensors"
+MACHINE_FIELDS = ("images_per_second", "seconds")
+"""Fields of ``Epoch`` that depend on the machine and stay out of plots/train.csv."""
 
 
 class Epoch(Record):
-    """How one epoch went; ``images_per_second`` and ``seconds`` are the only fields that vary between equal runs."""
+    """Figures of one epoch; only ``MACHINE_FIELDS`` vary between runs with equal inputs."""
 
     epoch: int
     train_loss: float

@@ -37,6 +37,7 @@ from pipeline.bundled_diffusion.prompt_alignment import Agreement, measure_agree
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.hashing import folder_bytes
+from pipeline.data.machine_figures import MACHINE_JSON, find_figure, read_machine_figures
 from pipeline.data.records import Prompt
 from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.data.storage import read_metrics, read_rows, write_json, write_rows
@@ -144,7 +145,8 @@ def figures(course: Course) -> dict[str, Any]:
     few = prompts[: course.params.table_images]
     pixels = {name: read_all(course.work / name / IMAGES) for name in ("defaults", "rendered", "training")}
     shown = {name: measure_agreement(prompts, see(judge, pixels[name])) for name in ("defaults", "rendered")}
-    rate = read_metrics(course.work / "defaults" / METRICS)["images_per_second"]
+    machine = read_machine_figures(course.work / "defaults" / METRICS.with_name(MACHINE_JSON))
+    rate = find_figure(machine, "generate", "images_per_second")
     plain = read_metrics(course.work / "plain/plain.json")["images_per_second"]
     table = [
         {**setting, **_shares(measure_agreement(few, see(judge, read_all(course.work / name / IMAGES))))}
@@ -160,7 +162,7 @@ def figures(course: Course) -> dict[str, Any]:
         **closeness(judge, pixels),
         "images_per_second": rate,
         "plain_loop_images_per_second": plain,
-        "speedup_over_plain_loop": rate / plain,
+        "speedup_over_plain_loop": None if rate is None else rate / plain,
         "size_bytes": folder_bytes(WEIGHTS),
     }
 

@@ -85,7 +85,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
         generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     monkeypatch.undo()
     result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
-    assert result.metrics["resumed_images"] == 4
+    assert result.machine["resumed_images"] == 4
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 
 
@@ -102,7 +102,7 @@ def test_a_stopped_run_with_other_prompts_reuses_nothing(
         generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     monkeypatch.undo()
     other = [prompt.model_copy(update={"seed": prompt.seed ^ 1}) for prompt in prompts]
-    assert generate.run(PARAMS, other, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
+    assert generate.run(PARAMS, other, tmp_path / "images", "helmet").machine["resumed_images"] == 0
 
 
 @pytest.mark.slow
@@ -170,7 +170,7 @@ def test_a_stopped_run_of_a_diffusion_model_ends_with_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         generate.run(tiny, prompts, tmp_path / "images", "helmet")
     monkeypatch.undo()
-    assert generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 4
+    assert generate.run(tiny, prompts, tmp_path / "images", "helmet").machine["resumed_images"] == 4
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 
 
@@ -195,7 +195,7 @@ def test_another_preset_setting_or_model_reuses_nothing(
     section = tiny.section("stable_diffusion")
     changed = {**section, "presets": {"tiny": {**section["presets"]["tiny"], "guidance": 3.0}}}
     other = tiny.model_copy(update={"stable_diffusion": changed})
-    assert generate.run(other, prompts, tmp_path / "images", "helmet").metrics["resumed_images"] == 0
+    assert generate.run(other, prompts, tmp_path / "images", "helmet").machine["resumed_images"] == 0
 
 
 @pytest.mark.filterwarnings(DIFFUSERS_WARNS)
