@@ -58,14 +58,7 @@ class TrainRows:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What a training gives beside the checkpoint on disk.
-
-    Attributes:
-        config: Contents of OUT/config.json.
-        metrics: Contents of metrics/train.json: figures of the kept epoch.
-        machine: Section ``train`` of metrics/machine.json.
-        curve: Rows of plots/train.csv, one per epoch.
-    """
+    """OUT/config.json, metrics/train.json, section ``train`` of machine.json, and plots/train.csv (one row per epoch)."""
 
     config: CheckpointConfig
     metrics: dict[str, float]
