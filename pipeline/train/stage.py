@@ -58,7 +58,7 @@ class TrainRows:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """OUT/config.json, metrics/train.json, section ``train`` of machine.json, and plots/train.csv (one row per epoch)."""
+    """OUT/config.json, metrics/train.json, section ``train`` of machine.json, and plots/train.csv (a row per epoch)."""
 
     config: CheckpointConfig
     metrics: dict[str, float]
