@@ -1,8 +1,10 @@
-"""Guards the house: who may import whom, one word a stage, and DVC seeing every import."""
+"""Enforces docs/architecture.md: who may import whom, how large things may grow, and that DVC sees every import."""
 
 from __future__ import annotations
 
+import ast
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,71 +13,131 @@ from typer.main import get_command
 
 from pipeline.cli import app
 from pipeline.config.params import Params
-from tests.house import ROOF, ROOMS, ROOT, STAGES, code_needed, dvc_stages, imports, modules, stage_module
+from tests import house
+from tests.house import CLI, PLUG_INS, ROOT, STAGES, TOP_FOLDERS, covered, dvc_stages, imports, modules, within
 
-FOUNDATION = {"pipeline.errors"} | {
-    name for name in modules() if f"{name}.".startswith(("pipeline.config.", "pipeline.data.", "pipeline.machine."))
-}
-STAGE_MODULES = {stage_module(stage) for stage in STAGES}
-PLUG_INS = (
-    "pipeline.generate.generators",
-    "pipeline.engines",
-    "pipeline.curate.verifiers",
-    "export.formats",
-    "benchmarks.experiments",
+FOUNDATION = ("pipeline.errors", "pipeline.config", "pipeline.data", "pipeline.machine")
+TOOLS = (
+    "pipeline.metrics",
+    "pipeline.renderer",
+    "pipeline.prompts.prompt_sampler",
+    "pipeline.generate.diffusion",
+    "pipeline.bundled_diffusion",
+    "pipeline.train.model",
 )
+EXPORT_TOOLS = ("export.formats", "export.parity", "export.toolkit_output")
+CONTRACTS = {"pipeline.generate.generators"}
+"""What plug-ins of a stage must provide; tools may refer to it."""
+EXPERIMENTS = ("benchmarks.experiments", "benchmarks.experiment_harness")
+PLUG_IN_FOLDERS = (*sorted(set(PLUG_INS.values())), "benchmarks.experiments")
+STAGE_MODULES = {house.stage_module(stage) for stage in STAGES}
+
+MAX_ROOMS = 16
+MORE_ROOMS = {
+    "pipeline/renderer": 28,  # the 2D portraits, which the rendered 3D world replaces
+    "pipeline/bundled_diffusion": 20,  # a whole training chain, which a user never runs
+}
+BUDGETS = {"pipeline": (16, 60), "export": (11, 24), "benchmarks": (12, 20)}
+"""Top-level folder -> most files and folders directly inside it, and most import arrows between them."""
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
 
 
-def test_the_foundation_stands_on_itself() -> None:
-    for name in FOUNDATION:
-        assert imports(name) <= FOUNDATION, name
+def within_any(name: str, packages: tuple[str, ...]) -> bool:
+    return any(within(name, package) for package in packages)
 
 
-def test_stages_never_import_stages() -> None:
-    for name in STAGE_MODULES:
+def foreign_imports(name: str, *allowed: str) -> list[str]:
+    """Modules that a module imports though they lie in none of the allowed packages."""
+    return sorted(other for other in imports(name) if not within_any(other, allowed))
+
+
+def test_the_foundation_imports_only_itself() -> None:
+    for name in modules():
+        if within_any(name, FOUNDATION):
+            assert foreign_imports(name, *FOUNDATION) == [], name
+
+
+def test_tools_import_only_the_foundation_and_tools() -> None:
+    for name in modules():
+        if within_any(name, TOOLS):
+            assert set(foreign_imports(name, *FOUNDATION, *TOOLS)) <= CONTRACTS, name
+
+
+def test_a_stage_imports_only_the_foundation_tools_and_its_own_folder() -> None:
+    for name in modules().keys() - CLI:
+        if name.startswith("pipeline."):
+            own = ".".join(name.split(".")[:2])
+            assert foreign_imports(name, *FOUNDATION, *TOOLS, own) == [], name
+
+
+def test_only_the_cli_imports_stages() -> None:
+    for name in modules().keys() - CLI:
         assert not imports(name) & STAGE_MODULES, name
 
 
-def test_tools_never_import_stages() -> None:
-    for name in modules().keys() - STAGE_MODULES - ROOF:
-        assert not imports(name) & STAGE_MODULES, name
+def test_nothing_imports_the_cli() -> None:
+    assert [name for name in modules().keys() - CLI if imports(name) & CLI] == []
+    assert "pipeline.cli" not in imports("pipeline.cli_commands") | imports("pipeline.cli_errors")
 
 
-def test_nobody_imports_the_roof() -> None:
-    assert [name for name in modules().keys() - ROOF if imports(name) & ROOF] == []
-    assert "pipeline.cli" not in imports("pipeline.cli_commands")
+def test_export_never_imports_benchmarks_and_pipeline_imports_neither() -> None:
+    for name in modules().keys() - CLI:
+        used = {other.partition(".")[0] for other in imports(name)}
+        allowed = TOP_FOLDERS[: TOP_FOLDERS.index(name.partition(".")[0]) + 1]
+        assert used <= set(allowed), name
 
 
-def test_rooms_look_one_way() -> None:
-    for name in modules().keys() - ROOF:
-        rooms = {other.partition(".")[0] for other in imports(name)}
-        allowed = ROOMS[: ROOMS.index(name.partition(".")[0]) + 1]
-        assert rooms <= set(allowed), name
-
-
-@pytest.mark.parametrize("folder", PLUG_INS)
-def test_plug_ins_never_import_each_other(folder: str) -> None:
-    owner = {name: name.split(".")[folder.count(".") + 1] for name in modules() if name.startswith(f"{folder}.")}
-    for name, plug_in in owner.items():
-        assert {other for other in imports(name) if owner.get(other, plug_in) != plug_in} == set(), name
+def test_export_and_benchmarks_import_only_the_foundation_tools_and_formats() -> None:
+    for name in modules():
+        top = name.partition(".")[0]
+        if top != "pipeline" and not within_any(name, EXPERIMENTS):
+            assert foreign_imports(name, *FOUNDATION, *TOOLS, *EXPORT_TOOLS, top) == [], name
 
 
 def test_the_product_never_imports_experiments() -> None:
-    experiments = ("benchmarks.experiments", "benchmarks.experiment_harness")
-    for name in modules().keys() - ROOF:
-        if not name.startswith(experiments):
-            assert {other for other in imports(name) if other.startswith(experiments)} == set(), name
+    for name in modules().keys() - CLI:
+        if not within_any(name, EXPERIMENTS):
+            assert [other for other in imports(name) if within_any(other, EXPERIMENTS)] == [], name
 
 
-def test_there_are_no_import_cycles() -> None:
-    for name in modules():
-        seen, stack = set(), list(imports(name))
-        while stack:
-            current = stack.pop()
-            assert current != name, f"{name} imports itself by way of {sorted(seen)}"
-            if current not in seen:
-                seen.add(current)
-                stack += imports(current)
+@pytest.mark.parametrize("folder", PLUG_IN_FOLDERS)
+def test_plug_ins_never_import_each_other(folder: str) -> None:
+    assert {room: others for room, others in house.room_imports(folder.replace(".", "/")).items() if others} == {}
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    assert house.circles({name: set(imports(name)) for name in modules()}) == set()
+
+
+@pytest.mark.parametrize("folder", TOP_FOLDERS)
+def test_files_and_folders_do_not_import_each_other_in_a_circle(folder: str) -> None:
+    assert house.circles(house.room_imports(folder)) == set()
+
+
+@pytest.mark.parametrize("folder", TOP_FOLDERS)
+def test_a_top_level_folder_keeps_its_budget_of_rooms_and_arrows(folder: str) -> None:
+    most_rooms, most_arrows = BUDGETS[folder]
+    arrows = house.room_imports(folder)
+    assert len(house.rooms(folder)) <= most_rooms, house.rooms(folder)
+    assert sum(map(len, arrows.values())) <= most_arrows, arrows
+
+
+def test_a_folder_holds_few_files_and_folders() -> None:
+    rooms = {folder: len(house.rooms(folder)) for folder in house.folders()}
+    assert {folder: n for folder, n in rooms.items() if n > MORE_ROOMS.get(folder, MAX_ROOMS)} == {}
+
+
+def test_tests_mirror_the_folders_of_the_product() -> None:
+    files = [path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    untested = [folder for folder in house.folders() if not any(file.startswith(f"{folder}/") for file in files)]
+    assert untested == []
+    assert sorted({file.rpartition("/")[0] for file in files} - {"", *house.folders()}) == [], "folders that are gone"
+
+
+def test_the_architecture_page_names_every_folder() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [folder for folder in house.folders() if f"`{folder}/`" not in page] == []
 
 
 def test_a_stage_is_one_word_in_five_places() -> None:
@@ -83,33 +145,44 @@ def test_a_stage_is_one_word_in_five_places() -> None:
     for stage in STAGES:
         assert stage in dvc_stages(), "a DVC stage"
         assert stage in commands, "a command"
-        assert stage_module(stage) in modules(), "a module"
+        assert house.stage_module(stage) in modules(), "a module"
         assert stage in Params.model_fields, "a section of params.yaml"
-        folder, _, module = stage_module(stage).replace(".", "/").rpartition("/")
+        folder, _, module = house.stage_module(stage).replace(".", "/").rpartition("/")
         assert (ROOT / "tests" / folder / f"test_{module}.py").is_file(), "a test file"
     assert list(dvc_stages()) == list(STAGES)
 
 
-def covered(path: str, deps: list[str]) -> bool:
-    return any(path == dep or path.startswith(f"{dep}/") for dep in deps)
-
-
-def code_deps(stage: str) -> list[str]:
-    """A stage's deps as written; one of a format stands for all formats."""
-    formats = [name.rpartition(".")[2] for name in modules() if name.startswith("export.formats.")]
-    deps = dvc_stages()[stage]["deps"]
-    return [dep.replace("${item.format}", name) for dep in deps for name in formats]
+def deps(stage: str) -> list[str]:
+    """The dependencies of a stage as written; a dependency on one format stands for each format."""
+    formats = list(house.room_imports("export/formats"))
+    return [dep.replace("${item.format}", name) for dep in dvc_stages()[stage]["deps"] for name in formats]
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_dvc_sees_all_code_a_stage_runs(stage: str) -> None:
-    missing = sorted(path for path in code_needed(stage) if not covered(path, code_deps(stage)))
-    assert missing == [], f"dvc.yaml {stage}.deps: add them"
+def test_dvc_sees_all_code_that_a_stage_runs(stage: str) -> None:
+    missing = sorted(path for path in house.code_needed(stage) if not covered(path, deps(stage)))
+    assert missing == [], "run: python -m tests.house --write"
 
 
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_dvc_sees_no_code_a_stage_does_not_run(stage: str) -> None:
-    assert sorted({dep for dep in code_deps(stage) if dep.endswith(".py")} - code_needed(stage)) == []
+def test_dvc_sees_no_code_that_a_stage_does_not_run(stage: str) -> None:
+    assert sorted({dep for dep in deps(stage) if dep.endswith(".py")} - house.code_needed(stage)) == []
+
+
+def test_the_code_that_dvc_yaml_lists_is_up_to_date() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert house.with_code_deps(text) == text, "run: python -m tests.house --write"
+
+
+def test_code_dependencies_are_replaced_and_all_other_lines_of_dvc_yaml_stay() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    stale = text.replace("    - pipeline/split.py\n", "    - pipeline/moved_away.py\n    - pipeline/cli.py\n")
+    assert stale != text
+    assert house.with_code_deps(stale) == text
+
+
+def test_the_report_depends_on_its_templates() -> None:
+    assert covered("benchmarks/report/templates/report.html.j2", deps("report"))
 
 
 def test_every_stage_reads_its_section_of_params() -> None:
@@ -123,9 +196,30 @@ def test_params_and_policies_are_plain_yaml() -> None:
         assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
 
 
-def test_modules_stay_small() -> None:
-    sizes = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
-    assert {name: lines for name, lines in sizes.items() if lines > 300} == {}
+def test_modules_and_functions_stay_small() -> None:
+    for name, path in modules().items():
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= MAX_MODULE_LINES, name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, f"{name}.{node.name}"
+
+
+def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    """Public functions and classes of a module, and the public methods of these classes, properties apart."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            if not any(ast.unparse(decorator) == "property" for decorator in node.decorator_list):
+                yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+def test_everything_public_has_a_docstring() -> None:
+    for name, path in modules().items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), name
+        assert [node.name for node in public(tree) if not ast.get_docstring(node)] == [], name
 
 
 def test_the_lock_names_no_host() -> None:
