@@ -29,7 +29,7 @@ from pipeline.data.shards import load_batch
 from pipeline.data.storage import whole_folder, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, ModelError
-from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align, choose_operating_point
+from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 
 ARTIFACT_JSON = "artifact.json"
@@ -112,7 +112,8 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
             parity = _check(path, recipe, job.judge, answers)
             artifact = _record(chosen, format_name, recipe, path, checkpoint.config)
             point = _operating_point(rows.costs, checkpoint.config, job.judge, answers)
-            artifacts.append(artifact.model_copy(update={**asdict(point), "quantisation": quantisation}))
+            decision = {"threshold": point.threshold, "retake_band": point.abstention_band}
+            artifacts.append(artifact.model_copy(update={**decision, "quantisation": quantisation}))
             left = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
             metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path)}
             machine[recipe] = {"seconds": round(seconds, 2)}
@@ -185,7 +186,7 @@ def _operating_point(
     beside the checkpoint's on the frames at hand. Fitted to these few alone it would wander, and decisions with it.
     """
     theirs = choose_operating_point(config.temperature, costs, len(config.labels))
-    return theirs.carry_over(*align(judge.answers, answers, judge.targets, theirs.threshold))
+    return theirs.transfer(*align_log_odds(judge.answers, answers, judge.targets, theirs.threshold))
 
 
 def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:

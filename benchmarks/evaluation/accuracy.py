@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from pipeline.metrics import classification, statistics
-from pipeline.metrics.decision_threshold import asks_again
+from pipeline.metrics.decision_threshold import abstains
 
 Figures = dict[str, Any]
 
@@ -74,7 +74,7 @@ def ask_again(table: Predictions, column: str, band: tuple[float, float] | None)
     """Share of selfies on which an artifact asks for another picture, and its accuracy on the others."""
     if not table.is_whole(column) or not table.ids:
         return {"retake_rate": None, "accuracy_outside_band": None}
-    unsure = asks_again(table.probabilities[column], band)
+    unsure = abstains(table.probabilities[column], band)
     right = (table.decisions(column) == table.targets)[~unsure]
     accuracy = finite(classification.accuracy(right, np.ones(len(right), np.bool_)))
     return {"retake_rate": float(unsure.mean()), "accuracy_outside_band": accuracy}
@@ -175,7 +175,7 @@ def confusion_table(table: Predictions, column: str) -> dict[str, dict[str, int]
     """True label -> decided label -> count; empty where there are no answers."""
     if not table.is_whole(column):
         return {}
-    counts = classification.confusion(table.decisions(column), table.targets, len(table.labels))
+    counts = classification.confusion_matrix(table.decisions(column), table.targets, len(table.labels))
     return {
         true: {decided: int(counts[i, j]) for j, decided in enumerate(table.labels)}
         for i, true in enumerate(table.labels)

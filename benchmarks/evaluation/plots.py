@@ -78,7 +78,7 @@ def _roc_rows(table: Predictions, column: str) -> list[Row]:
 
 def _coverage_rows(table: Predictions, column: str) -> list[Row]:
     """From all checks answered down to the surest few; the others are asked for another picture."""
-    sure = classification.sureness(table.probabilities[column], table.thresholds[column])
+    sure = classification.decision_margin(table.probabilities[column], table.thresholds[column])
     coverage, accuracy = classification.coverage_curve(sure, table.decisions(column) == table.targets)
     if not len(coverage):
         return []

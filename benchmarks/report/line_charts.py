@@ -117,7 +117,7 @@ def _coverage(table: Predictions, names: Sequence[str]) -> Markup:
     """Accuracy over the share of checks asked to try again, from none to half of them."""
     lines: dict[str, list[Point]] = {}
     for name in names:
-        sure = classification.sureness(table.probabilities[name], table.thresholds[name])
+        sure = classification.decision_margin(table.probabilities[name], table.thresholds[name])
         coverage, accuracy = classification.coverage_curve(sure, table.decisions(name) == table.targets)
         kept = (coverage >= _ANSWERED) & (coverage * len(sure) >= min(_ROWS, len(sure)))
         points = list(zip((1 - coverage[kept]).tolist(), accuracy[kept].tolist(), strict=True))[::-1]

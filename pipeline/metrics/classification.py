@@ -1,7 +1,8 @@
-"""Pure figures of a classifier: accuracy, error rates, intervals, ranking, calibration, paired tests.
+"""Metrics of a classifier: accuracy, error rates, ROC, calibration, selective classification, confusion.
 
-Conventions: ``targets`` are int64 (n,) label indices; ``probabilities`` are float (n, labels), rows sum to one; the
-positive label is the last one (the policy is complied with). Undefined figures (no such rows) are NaN.
+Conventions: ``targets`` and ``decisions`` are int64 (n,) label indices; ``probabilities`` are float (n, labels), rows
+sum to one; the positive label is the last one (the policy is complied with). A metric without rows to compute it from
+is NaN. Pure: reads and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,15 @@ Ints = NDArray[np.integer]
 
 
 def decide(probabilities: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
-    """Turn probabilities (n, labels) into label indices (n,).
+    """Turn probabilities into label indices.
 
-    With two labels the positive one is chosen where its probability reaches the threshold; with more, the largest wins.
+    Args:
+        probabilities: float (n, labels), rows sum to one.
+        threshold: With two labels, the positive one is chosen if its probability is at least this, in [0, 1]. With more
+            labels the threshold is ignored and the largest probability wins.
+
+    Returns:
+        int64 (n,).
     """
     if probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, 1] >= threshold, np.int64)
@@ -27,31 +34,32 @@ def decide(probabilities: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
 
 
 def accuracy(decisions: Ints, targets: Ints) -> float:
-    """Share of equal entries."""
+    """Share of decisions that equal the target, in [0, 1]."""
     return float(np.mean(decisions == targets)) if len(targets) else math.nan
 
 
 def false_negative_rate(decisions: Ints, targets: Ints, positive: int) -> float:
-    """Share of positives decided otherwise (of riders with a helmet, those told they have none)."""
+    """Share of positive rows decided otherwise (riders with a helmet who are refused), in [0, 1]."""
     rows = targets == positive
     return float(np.mean(decisions[rows] != positive)) if rows.any() else math.nan
 
 
 def false_positive_rate(decisions: Ints, targets: Ints, positive: int) -> float:
-    """Share of negatives decided positive (of riders without a helmet, those let through)."""
+    """Share of negative rows decided positive (riders without a helmet who are accepted), in [0, 1]."""
     rows = targets != positive
     return float(np.mean(decisions[rows] == positive)) if rows.any() else math.nan
 
 
 def roc_curve(scores: Floats, positives: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Operating points of every distinct threshold, from none let through to all.
+    """ROC curve with one point per distinct score (Fawcett, Pattern Recognition Letters 27:861, 2006).
 
     Args:
-        scores: Positive label's probability, float (n,).
+        scores: Probability of the positive label, float (n,).
         positives: Whether the row is positive, bool (n,).
 
     Returns:
-        False positive rates, true positive rates and thresholds, float64 (points,); empty with one class only.
+        False positive rates, true positive rates and thresholds, float64 (points,), from no row accepted to all rows;
+        empty if only one class has rows.
     """
     count, others = int(positives.sum()), int((~positives).sum())
     if count == 0 or others == 0:
@@ -59,13 +67,21 @@ def roc_curve(scores: Floats, positives: NDArray[np.bool_]) -> tuple[Floats, Flo
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(scores, np.float64)[order]
     last = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
-    hits = np.cumsum(positives[order])[last]
-    alarms = last + 1 - hits
-    return np.r_[0.0, alarms / others], np.r_[0.0, hits / count], np.r_[np.inf, ranked[last]]
+    true_positives = np.cumsum(positives[order])[last]
+    false_positives = last + 1 - true_positives
+    return np.r_[0.0, false_positives / others], np.r_[0.0, true_positives / count], np.r_[np.inf, ranked[last]]
 
 
 def roc_auc(scores: Floats, positives: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve as the Mann-Whitney statistic, ties halved; NaN with one class only."""
+    """Area under the ROC curve, as the Mann-Whitney statistic (Hanley & McNeil, Radiology 143:29, 1982).
+
+    Args:
+        scores: Probability of the positive label, float (n,); ties count one half.
+        positives: Whether the row is positive, bool (n,).
+
+    Returns:
+        In [0, 1]; NaN if only one class has rows.
+    """
     count = int(positives.sum())
     others = len(positives) - count
     if count == 0 or others == 0:
@@ -75,67 +91,100 @@ def roc_auc(scores: Floats, positives: NDArray[np.bool_]) -> float:
 
 
 def calibration_bins(probabilities: Floats, targets: Ints, bins: int = 15) -> list[tuple[int, float, float]]:
-    """Rows, mean confidence and accuracy of each equal-width confidence bin that has rows, in order of confidence."""
+    """Reliability diagram: group rows into equal-width bins of confidence (Guo et al., arXiv 1706.04599).
+
+    Args:
+        probabilities: float (n, labels), rows sum to one; the confidence is the largest one.
+        targets: int64 (n,) label indices.
+        bins: Number of bins over [0, 1].
+
+    Returns:
+        (rows, mean confidence, accuracy) of each bin that has rows, by rising confidence.
+    """
     if len(targets) == 0:
         return []
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == targets
+    is_right = probabilities.argmax(axis=1) == targets
     which = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
-        (int(np.sum(which == b)), float(np.mean(confidence[which == b])), float(np.mean(right[which == b])))
+        (int(np.sum(which == b)), float(np.mean(confidence[which == b])), float(np.mean(is_right[which == b])))
         for b in np.unique(which)
     ]
 
 
 def expected_calibration_error(probabilities: Floats, targets: Ints, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins (Guo et al., arXiv 1706.04599)."""
+    """Mean gap between confidence and accuracy over equal-width bins (ECE; Guo et al., arXiv 1706.04599).
+
+    Args:
+        probabilities: float (n, labels), rows sum to one.
+        targets: int64 (n,) label indices.
+        bins: Number of bins over [0, 1].
+
+    Returns:
+        In [0, 1].
+    """
     if len(targets) == 0:
         return math.nan
     gaps = [rows * abs(mean - share) for rows, mean, share in calibration_bins(probabilities, targets, bins)]
     return float(sum(gaps) / len(targets))
 
 
-def sureness(probabilities: Floats, threshold: float = 0.5) -> Floats:
-    """How far each answer (n, labels) lies from another decision, float64 (n,), in log-odds, 0 and more.
+def decision_margin(probabilities: Floats, threshold: float = 0.5) -> Floats:
+    """Distance of each row from a different decision, in log-odds: the confidence of selective classification.
 
-    With two labels from the threshold: the answers less sure than some value are those in a band around it. With more,
-    from the second largest probability.
+    Args:
+        probabilities: float (n, labels), rows sum to one.
+        threshold: Decision threshold of the positive label, in [0, 1]; used with two labels only, so that rows of
+            small margin lie in a band around it.
+
+    Returns:
+        float64 (n,), 0 or more. With two labels, the distance from the threshold; with more, the log ratio of the
+        largest and the second largest probability.
     """
-    shares = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
-    if shares.shape[1] == 2:
+    clipped = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
+    if clipped.shape[1] == 2:
         limit = min(max(threshold, 1e-12), 1 - 1e-12)
-        odds = shares[:, 1] / (1 - shares[:, 1])
+        odds = clipped[:, 1] / (1 - clipped[:, 1])
         return np.asarray(np.abs(np.log(odds) - math.log(limit / (1 - limit))))
-    ordered = np.sort(shares, axis=1)
+    ordered = np.sort(clipped, axis=1)
     return np.asarray(np.log(ordered[:, -1] / ordered[:, -2]))
 
 
-def coverage_curve(sure: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Answer the surest rows alone: how many of all, and how often rightly (El-Yaniv & Wiener, JMLR 11:1605, 2010).
+def coverage_curve(confidence: Floats, is_right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Accuracy-coverage curve of selective classification (El-Yaniv & Wiener, JMLR 11:1605, 2010).
 
     Args:
-        sure: How sure each answer is, float (n,).
-        right: Whether it is right, bool (n,).
+        confidence: Confidence of each decision, e.g. ``decision_margin``, float (n,).
+        is_right: Whether the decision is right, bool (n,).
 
     Returns:
-        Coverage and accuracy among the covered, from the surest rows to all; equally sure ones come together.
+        Coverage and accuracy on the covered rows, float64 (points,) in [0, 1], from the most confident rows to all;
+        rows of equal confidence enter together. Empty without rows.
     """
-    if not len(sure):
+    if not len(confidence):
         return np.zeros(0), np.zeros(0)
-    order = np.argsort(-sure, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)
-    return (ends + 1) / len(sure), np.cumsum(right[order])[ends] / (ends + 1)
+    order = np.argsort(-confidence, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(confidence[order])), len(confidence) - 1)
+    return (ends + 1) / len(confidence), np.cumsum(is_right[order])[ends] / (ends + 1)
 
 
-def confusion(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
-    """Counts (true label, decided label), int64 (labels, labels)."""
+def confusion_matrix(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
+    """Count rows by (target, decision): int64 (labels, labels)."""
     table = np.zeros((labels, labels), np.int64)
     np.add.at(table, (targets, decisions), 1)
     return table
 
 
 def normalised_mutual_information(first: Ints, second: Ints) -> float:
-    """Mutual information over the mean of the two entropies, in [0, 1]; 0 when either never varies."""
+    """Mutual information divided by the mean of the two entropies (NMI_sum in Vinh et al., JMLR 11:2837, 2010).
+
+    Args:
+        first: Category indices, int (n,), 0 or more.
+        second: Category indices of the same rows, int (n,), 0 or more.
+
+    Returns:
+        In [0, 1]; 0 if either variable is constant or there are no rows.
+    """
     if len(first) == 0:
         return 0.0
     table = np.zeros((int(first.max()) + 1, int(second.max()) + 1))

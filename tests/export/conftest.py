@@ -24,7 +24,7 @@ from pipeline.train.model import (
 )
 from tests.export.tiny import LABELS, SPEC, build_lively_network, convert_params, draw_frames
 
-COSTS = Costs(false_positive=8.0, false_negative=1.0, retake=0.3)
+COSTS = Costs(false_positive=8.0, false_negative=1.0, abstention=0.3)
 Convert = Callable[[str], tuple[ConvertResult, Path]]
 
 

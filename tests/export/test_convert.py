@@ -45,10 +45,10 @@ def test_every_artifact_has_a_threshold_and_a_retake_band_of_its_own(convert: Co
     artifacts = convert("onnx")[0].artifacts.artifacts
     points = {each.recipe: OperatingPoint(each.threshold, each.retake_band) for each in artifacts}
     theirs = choose_operating_point(checkpoint.config.temperature, COSTS)
-    exact, band = points["float32"], theirs.retake_band
+    exact, band = points["float32"], theirs.abstention_band
     assert band is not None
     assert exact.threshold == pytest.approx(theirs.threshold, abs=1e-4)
-    assert exact.retake_band == pytest.approx(band, abs=1e-4)
+    assert exact.abstention_band == pytest.approx(band, abs=1e-4)
     assert abs(points["static_wi8_ai8"].threshold - exact.threshold) > 1e-4
 
 

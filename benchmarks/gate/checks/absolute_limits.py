@@ -20,7 +20,12 @@ from benchmarks.gate.checks.check_results import (
 from benchmarks.gate.checks.robustness import camera_floor
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
-from pipeline.metrics.statistics import mcnemar_mid_p, paired_ratio_growth, paired_ratio_interval, share_sample_size
+from pipeline.metrics.statistics import (
+    mcnemar_mid_p,
+    paired_ratio_interval,
+    paired_ratio_sample_factor,
+    proportion_sample_size,
+)
 
 
 def required(params: GateParams, measured: Measured) -> Iterator[Check]:
@@ -57,7 +62,7 @@ def _accuracy(params: GateParams, measured: Measured, selfies: int, name: str) -
     reason = f"{found.told()}, {where}"
     if verdict == "unmeasured":
         one_sided = (1 - (finite(measured.get("confidence")) or 0.95)) / 2
-        reason += f"; {needs(share_sample_size(value, floor, one_sided, params.power), selfies)}"
+        reason += f"; {needs(proportion_sample_size(value, floor, one_sided, params.power), selfies)}"
     return Check(name="accuracy", artifact=name, value=value, limit=floor, verdict=verdict, reason=reason)
 
 
@@ -76,6 +81,6 @@ def _of_checkpoint(params: GateParams, predictions: Predictions, name: str) -> C
     verdict = found.against(limit, at_least=True)
     reason = f"right {ours.sum()} times, the checkpoint {theirs.sum()}: {ratio:.4f} of it; {found.told()}"
     if verdict == "unmeasured":
-        factor = paired_ratio_growth(theirs, ours, limit, params.alpha, params.power)
+        factor = paired_ratio_sample_factor(theirs, ours, limit, params.alpha, params.power)
         reason += f"; {needs(factor and factor * len(ours), len(ours))}"
     return Check(name=check, artifact=name, value=ratio, limit=limit, verdict=verdict, reason=reason)

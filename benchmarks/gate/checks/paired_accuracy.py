@@ -15,8 +15,8 @@ from pipeline.data.records import Check
 from pipeline.metrics.statistics import (
     mcnemar_mid_p,
     paired_difference_interval,
-    paired_ratio_growth,
     paired_ratio_interval,
+    paired_ratio_sample_factor,
     paired_sample_size,
 )
 
@@ -131,7 +131,7 @@ def _not_more_errors(params: GateParams, pair: Pair, check: str, among: Bools) -
         verdict = "pass"
     reason = f"{new.sum()} errors of {rows}, the baseline {old.sum()}; ratio's {band.told()}; rise below {most:+.4f}"
     if verdict == "unmeasured":
-        by_ratio = paired_ratio_growth(old, new, limit, params.alpha, params.power)
+        by_ratio = paired_ratio_sample_factor(old, new, limit, params.alpha, params.power)
         discordance = (more + fewer + 1) / (rows + 2)
         by_rise = paired_sample_size(rise, params.error_slack, discordance, params.alpha, params.power)
         growths = [growth for growth in (by_ratio, by_rise and by_rise / rows) if growth]
