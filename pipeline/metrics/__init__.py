@@ -1,1 +1,1 @@
-"""Classification metrics, the statistics behind them, and the decision threshold. Nothing here reads or writes files."""
+"""Classification metrics, the statistics behind them, and the decision threshold: pure functions, no files."""

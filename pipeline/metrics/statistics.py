@@ -149,7 +149,7 @@ def proportion_sample_size(share: float, limit: float, alpha: float, power: floa
 
 
 def paired_sample_size(difference: float, limit: float, discordance: float, alpha: float, power: float) -> int | None:
-    """Rows that a one-sided paired test needs to separate a difference from a limit (Lu & Bean, Stat Med 14:1831, 1995).
+    """Rows that a one-sided paired test needs to separate a difference from a limit (Lu & Bean, Stat Med 14, 1995).
 
     Args:
         difference: Difference of the two proportions assumed to be true, in [-1, 1].
