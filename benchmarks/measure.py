@@ -88,7 +88,8 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
     metrics["arm64"] = dict(arm.lab)
     metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
     pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
-    metrics["preprocess"] = instruments.preprocess(pictures, subject.reference.preprocess)
+    timed = instruments.preprocess(pictures, subject.reference.preprocess)
+    metrics["preprocess"] = {kind: each.model_dump() for kind, each in timed.items()}
     metrics = evaluate.run(params, subject, instruments).add_to(metrics)
     return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 

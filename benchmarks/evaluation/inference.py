@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from benchmarks.evaluation.accuracy import PolicyFacts
 from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect, employ, submit
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency import single_artifact
-from benchmarks.latency.preprocessing import time_preprocessing
+from benchmarks.latency.preprocessing import PreprocessTiming, time_preprocessing
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact, Artifacts, Image
 from pipeline.data.shards import load_batch
@@ -82,7 +81,7 @@ class Instruments:
     open: Open
     unmeasured: Callable[[str], str]
     time: Callable[[single_artifact.LatencyRequest], single_artifact.Timing]
-    preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, Any]] = time_preprocessing
+    preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, PreprocessTiming]] = time_preprocessing
 
 
 def artifact_name(artifact: Artifact) -> str:

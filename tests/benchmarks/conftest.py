@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.evaluation.inference import Instruments, Reference, Subject
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.latency.preprocessing import PreprocessTiming
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import Arm64Params, GateParams, MeasureParams, Params, load_params
 from pipeline.data.preprocess import encode_png
@@ -134,8 +135,13 @@ def instruments() -> Instruments:
         unmeasured=lambda name: "Core ML needs a Mac" if name == "coreml" else "",
         time=time,
         preprocess=lambda pictures, spec: {
-            "camera": {"preprocess_p50_ms": 7.0, "preprocess_p90_ms": 9.0, "width": 960, "height": 1280}
-            if len(pictures) == 32 and spec == SPEC
-            else {}
+            "camera": PreprocessTiming(
+                preprocess_p50_ms=7.0,
+                preprocess_p90_ms=9.0,
+                preprocess_runs=2 * len(pictures) if spec == SPEC else 0,
+                width=960,
+                height=1280,
+                size_bytes=100_000,
+            )
         },
     )

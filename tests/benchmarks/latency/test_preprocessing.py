@@ -36,7 +36,7 @@ def test_percentiles_and_sizes_of_both_kinds_are_told() -> None:
     figures = time_preprocessing([half_red(), half_red(20, 14), half_red(20, 14)], SPEC, lambda: next(ticks))
     assert list(figures) == ["selfie", "camera"]
     selfie, camera = figures["selfie"], figures["camera"]
-    assert (selfie["preprocess_p50_ms"], selfie["preprocess_p90_ms"], selfie["preprocess_runs"]) == (3.0, 3.0, 6)
-    assert (selfie["width"], selfie["height"]) == (14, 20)
-    assert (camera["width"], camera["height"]) == CAMERA_SIZE
-    assert camera["size_bytes"] > selfie["size_bytes"] > 0
+    assert (selfie.preprocess_p50_ms, selfie.preprocess_p90_ms, selfie.preprocess_runs) == (3.0, 3.0, 6)
+    assert (selfie.width, selfie.height) == (14, 20)
+    assert (camera.width, camera.height) == CAMERA_SIZE
+    assert camera.size_bytes > selfie.size_bytes > 0

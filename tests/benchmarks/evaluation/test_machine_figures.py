@@ -1,0 +1,52 @@
+"""Times and memory come back as they were recorded; a missing or foreign section is a reason, never an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_machine
+from benchmarks.latency.preprocessing import PreprocessTiming
+from benchmarks.latency.single_artifact import Timing
+from pipeline.data.machine_figures import record_machine_figures
+
+TIMING = Timing(
+    load_ms=2.0,
+    cold_load_ms=90.0,
+    first_inference_ms=5.0,
+    latency_p50_ms=1.0,
+    latency_p90_ms=1.5,
+    latency_p99_ms=1.9,
+    latency_runs=300,
+    latency_profile="quick",
+    latency_valid=True,
+    latency_many_p50_ms=0.6,
+    latency_many_p90_ms=0.9,
+    latency_many_valid=True,
+    threads=1,
+    threads_many=2,
+    peak_rss_bytes=10**8,
+    baseline_rss_bytes=6 * 10**7,
+)
+PICTURES = PreprocessTiming(
+    preprocess_p50_ms=0.4, preprocess_p90_ms=0.5, preprocess_runs=64, width=96, height=128, size_bytes=24_000
+)
+
+
+def test_figures_of_the_machine_are_read_as_they_were_recorded(tmp_path: Path) -> None:
+    reasons = {"artifacts.coreml-float16.latency": "Core ML needs a Mac"}
+    figures = MachineFigures(artifacts={"onnx-float32": TIMING}, preprocess={"selfie": PICTURES}, unmeasured=reasons)
+    record_machine_figures(tmp_path / "machine.json", "measure", figures.model_dump(mode="json"))
+    assert read_measured_machine(tmp_path / "machine.json") == figures
+
+
+def test_a_machine_that_never_measured_has_a_reason_instead_of_figures(tmp_path: Path) -> None:
+    found = read_measured_machine(tmp_path / "machine.json")
+    assert found.artifacts == {}
+    assert "has not run dvc repro measure" in found.unmeasured["latency"]
+
+
+def test_a_section_of_another_version_is_a_reason(tmp_path: Path) -> None:
+    record_machine_figures(tmp_path / "machine.json", "measure", {"onnx-float32": {"latency_ms": 1.0}})
+    found = read_measured_machine(tmp_path / "machine.json")
+    assert found.artifacts == {}
+    assert "dvc repro --force --single-item measure" in found.unmeasured["latency"]
