@@ -13,8 +13,6 @@ Experiments may import the product; the product never imports experiments.
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,14 +28,15 @@ from benchmarks.experiment_harness.environment import machine, versions
 from pipeline.config.fields import Section, explain
 from pipeline.data.storage import write_json
 from pipeline.errors import ParamsError
+from pipeline.machine import plugins
 
 Tell = Callable[[int, int, str], None]
 """Says how far a benchmark is: (done, total, what it does now)."""
 
 
 def benchmark_names() -> tuple[str, ...]:
-    """Names of all benchmarks, by file name."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    """Names of all benchmarks: the folders and files of this package."""
+    return plugins.names(__name__)
 
 
 def summary(name: str) -> str:
@@ -73,9 +72,7 @@ def find_benchmark(name: str) -> ModuleType:
         ParamsError: There is no such benchmark; the message lists those that exist.
     """
     name = {result_name(known): known for known in benchmark_names()}.get(name, name)
-    if name not in benchmark_names():
-        raise ParamsError(f"gossamer benchmark {name}: no such benchmark; expected one of\n{listing()}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return plugins.find(__name__, name, "gossamer benchmark")
 
 
 def read_changes(kind: type[Section], changes: Sequence[str]) -> Section:

@@ -6,9 +6,7 @@ and float32 probabilities named ``probs`` come out, in the order of the labels.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +20,8 @@ from pipeline.config.fields import Section
 from pipeline.config.params import Int8Params
 from pipeline.data.preprocess import Pixels, PreprocessSpec
 from pipeline.data.records import Quantisation
-from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.errors import DataError, ModelError
+from pipeline.machine import plugins
 
 if TYPE_CHECKING:  # torch stays out of processes that only run an artifact: their memory is measured
     from pipeline.train.model import PortableClassifier
@@ -123,19 +122,17 @@ class Format(Protocol):
 
 
 def format_names() -> tuple[str, ...]:
-    """Name the formats: the files of this folder."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    """Name the formats: the folders and files of this package."""
+    return plugins.names(__name__)
 
 
 def open_format(name: str) -> Format:
     """Import one format.
 
     Raises:
-        ParamsError: There is no such file.
+        ParamsError: There is no such format.
     """
-    if name not in format_names():
-        raise ParamsError(f"format {name!r}; expected {' or '.join(format_names())}")
-    return cast("Format", importlib.import_module(f"{__name__}.{name}"))
+    return cast("Format", plugins.find(__name__, name, "format"))
 
 
 def format_of(path: Path) -> Format:

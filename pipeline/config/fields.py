@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.errors import ParamsError
+from pipeline.machine import plugins
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,19 +71,19 @@ class PlugInSection(Section):
     """A section with one free-form subsection per plug-in, which the plug-in validates itself.
 
     Attributes:
-        plug_ins: Folder of the plug-ins: each is a file or a package, and gives its name to its subsection.
+        plug_ins: Package of the plug-ins, as a dotted name: each gives its name to its subsection.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    plug_ins: ClassVar[Path]
+    plug_ins: ClassVar[str]
 
     @model_validator(mode="after")
     def _only_plug_ins(self) -> Self:
-        files, packages = self.plug_ins.glob("[a-z]*.py"), self.plug_ins.glob("[a-z]*/__init__.py")
-        names = sorted([*(path.stem for path in files), *(path.parent.name for path in packages)])
+        names = plugins.names(self.plug_ins)
+        known = (*type(self).model_fields, *names)
         for name, value in (self.model_extra or {}).items():
             if name not in names:
-                raise ValueError(f"{name}: no such key; expected a value named above, or one of {', '.join(names)}")
+                raise ValueError(f"{name}: no such key; {plugins.expected(known, name)}")
             if not isinstance(value, dict):
                 raise ValueError(f"{name}: {value!r}; expected a section of its own")  # noqa: TRY004 - for pydantic
         return self

@@ -14,7 +14,6 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.fields import (
-    ROOT,
     Growth,
     Margin,
     Natural,
@@ -54,7 +53,7 @@ class PromptsParams(Section):
 class GenerateParams(PlugInSection):
     """Which generator draws, with how many processes; sizes and all else are the generator's own."""
 
-    plug_ins = ROOT / "pipeline" / "generate" / "generators"
+    plug_ins = "pipeline.generate.generators"
 
     generator: str
     images_per_shard: Positive
@@ -64,7 +63,7 @@ class GenerateParams(PlugInSection):
 class CurateParams(PlugInSection):
     """Thresholds on scores in [0, 1] (0 never rejects), the verifier, and the probes behind out-of-fold opinions."""
 
-    plug_ins = ROOT / "pipeline" / "curate" / "verifiers"
+    plug_ins = "pipeline.curate.verifiers"
 
     seed: Seed
     workers: Threads
@@ -142,7 +141,7 @@ class Int8Params(Section):
 class ConvertParams(PlugInSection):
     """Rows to calibrate and to compare on, what a retake costs, and how near 8-bit artifacts must answer."""
 
-    plug_ins = ROOT / "export" / "formats"
+    plug_ins = "export.formats"
 
     calibration_images: Positive
     parity_images: Positive

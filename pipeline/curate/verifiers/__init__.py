@@ -13,8 +13,6 @@ does not know, it has no opinion: every label is as likely. Its features serve a
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.policy import Factor, Policy
 from pipeline.data.preprocess import Pixels
-from pipeline.errors import ParamsError
+from pipeline.machine import plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +97,13 @@ def no_opinion(pictures: int, policy: Policy) -> NDArray[np.float64]:
     return np.full((pictures, len(policy.labels)), 1 / len(policy.labels))
 
 
-def verifier_names() -> tuple[str, ...]:
-    """Names of all verifiers, by file name."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
-
-
 def find_verifier(name: str) -> ModuleType:
     """Import a verifier's module.
 
     Raises:
-        ParamsError: There is no such file.
+        ParamsError: There is no such verifier.
     """
-    if name not in verifier_names():
-        raise ParamsError(f"params.yaml curate.verifier: {name!r}; expected one of {', '.join(verifier_names())}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return plugins.find(__name__, name, "params.yaml curate.verifier")
 
 
 def _are_apart(sets: Sequence[set[str]]) -> bool:

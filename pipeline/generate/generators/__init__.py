@@ -12,8 +12,6 @@ A ``Draw`` takes prompts and yields one picture each, in order.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.records import Fault, Prompt
-from pipeline.errors import ParamsError
+from pipeline.machine import plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,10 @@ class Description:
 Draw = Callable[[Sequence[Prompt]], Iterator[Picture]]
 
 
-def generator_names() -> tuple[str, ...]:
-    """Names of all generators, by file name."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
-
-
 def find_generator(name: str) -> ModuleType:
     """Import a generator's module.
 
     Raises:
-        ParamsError: There is no such file.
+        ParamsError: There is no such generator.
     """
-    if name not in generator_names():
-        raise ParamsError(f"params.yaml generate.generator: {name!r}; expected one of {', '.join(generator_names())}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return plugins.find(__name__, name, "params.yaml generate.generator")

@@ -32,7 +32,7 @@ def run(params: Params, workspace: Path, tell: Callable[[int, int, str], None]) 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark named ``toy``: this module."""
-    monkeypatch.setattr(experiments, "benchmark_names", lambda: ("toy",))
+    monkeypatch.setattr(experiments.plugins, "names", lambda _: ("toy",))
     monkeypatch.setattr(experiments, "summary", lambda _: "What a toy costs.")
     monkeypatch.setattr(experiments, "result_name", lambda name: name)
     monkeypatch.setitem(sys.modules, "benchmarks.experiments.toy", sys.modules[__name__])
@@ -68,7 +68,7 @@ def test_a_benchmark_is_found_by_the_name_of_its_result_file(result: str, root: 
 def test_an_unknown_benchmark_names_those_there_are() -> None:
     result = gossamer("nothing")
     assert result.exit_code == 2
-    assert "gossamer benchmark nothing: no such benchmark; expected one of\nbundled_diffusion " in result.stderr
+    assert "gossamer benchmark: 'nothing'; expected one of bundled_diffusion, " in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,12 @@ def artifact_of(convert: Convert, name: str, recipe: str) -> Path:
 
 def test_the_files_of_the_folder_are_the_formats_and_each_is_tried_here() -> None:
     folder = Path(export.formats.__file__).parent
-    assert format_names() == tuple(sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__"))
+    assert format_names() == tuple(sorted(path.parent.name for path in folder.glob("*/__init__.py")))
     assert set(format_names()) == set(RECIPES)
 
 
 def test_an_unknown_format_names_those_there_are() -> None:
-    with pytest.raises(ParamsError, match="'tensorrt'; expected coreml or onnx or tflite"):
+    with pytest.raises(ParamsError, match="'tensorrt'; expected one of coreml, onnx, tflite"):
         open_format("tensorrt")
 
 

@@ -76,7 +76,7 @@ def test_a_plug_ins_section_is_named_by_its_place() -> None:
 def test_a_section_may_name_plug_ins_and_nothing_else(tmp_path: Path, values: dict[str, Any]) -> None:
     values["generate"]["dall_e"] = {}
     message = refuse(tmp_path, values)
-    assert "params.yaml generate.dall_e: no such key; expected a value named above, or one of rendered" in message
+    assert "params.yaml generate.dall_e: no such key; expected one of generator, images_per_shard, workers" in message
     values["generate"]["rendered"] = 3
     del values["generate"]["dall_e"]
     assert "params.yaml generate.rendered: 3; expected a section of its own" in refuse(tmp_path, values)

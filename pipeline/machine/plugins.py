@@ -1,0 +1,54 @@
+"""Plug-ins: the modules and packages of one package. A file's name is the plug-in's name; there is no registry.
+
+Generators, verifiers, formats and experiments are found this way. What a plug-in must define, the package's docstring
+states. Reads file names; imports only the plug-in that is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from types import ModuleType
+
+from pipeline.errors import ParamsError
+
+
+def names(package: str) -> tuple[str, ...]:
+    """List the plug-ins of a package in alphabetical order; those with a leading underscore are the package's own.
+
+    Args:
+        package: Dotted name, e.g. ``pipeline.generate.generators``; it is not imported, its parents are.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = None if spec is None else spec.submodule_search_locations
+    found = (module.name for module in pkgutil.iter_modules(folders or []))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def find(package: str, name: str, place: str) -> ModuleType:
+    """Import one plug-in.
+
+    Args:
+        package: Dotted name of the package.
+        name: Name of the plug-in.
+        place: Where the name was given, to begin the error with: ``params.yaml generate.generator``.
+
+    Raises:
+        ParamsError: The package has no such plug-in; the message lists those it has, and the one most alike.
+    """
+    known = names(package)
+    if name not in known:
+        raise ParamsError(f"{place}: {name!r}; {expected(known, name)}")
+    return importlib.import_module(f"{package}.{name}")
+
+
+def expected(known: tuple[str, ...], name: str) -> str:
+    """Word an error's second half: the names there are, and a guess at the one that was meant.
+
+    >>> expected(("coreml", "onnx", "tflite"), "onxn")
+    "expected one of coreml, onnx, tflite; did you mean 'onnx'?"
+    """
+    alike = difflib.get_close_matches(name, known, n=1)
+    return f"expected one of {', '.join(known)}" + (f"; did you mean {alike[0]!r}?" if alike else "")
