@@ -1,7 +1,7 @@
-"""The roof: one typer app, ``gossamer``. Each command loads params, reads rows, calls a stage's run and writes rows.
+"""The command line ``gossamer``: one command per stage of the chain. ``pipeline.cli_commands`` has the other commands.
 
-The stages' commands stand here, the others in ``pipeline.cli_commands``. Stages are imported when their command runs:
-``gossamer --help`` answers at once. Paths are arguments, values params.
+A command loads params, reads rows, calls the stage's ``run`` and writes rows. It takes paths as arguments; values come
+from params.yaml. It imports its stage when it runs, so that ``gossamer --help`` is instant.
 """
 
 from __future__ import annotations
@@ -12,24 +12,40 @@ from typing import Annotated
 import typer
 
 from pipeline import cli_commands
-from pipeline.cli_errors import GuardedGroup, In, Out
+from pipeline.cli_arguments import (
+    ArtifactFolder,
+    BaselineFolder,
+    CheckpointFolder,
+    ImageFolder,
+    KeptRows,
+    MeasurementFile,
+    MetricsFile,
+    PolicyFile,
+    PredictionTable,
+    SelfieFolder,
+    TrainingRows,
+    ValidationRows,
+    reads,
+    writes,
+)
+from pipeline.cli_errors import ErrorHandlingGroup
 
 app = typer.Typer(
-    cls=GuardedGroup,
+    cls=ErrorHandlingGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From a written policy to a phone-ready model, and the proof of how well it does. Start with: dvc repro",
+    help="Turn a written policy into a phone-ready model, and measure how well it does. Start with: dvc repro",
 )
 
 
 @app.command()
 def prompts(
-    policy: In = Path("policies/helmet.yaml"),
-    out: Out = Path("data/prompts.jsonl"),
-    metrics: Out = Path("metrics/prompts.json"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    out: Annotated[Path, writes("prompts, JSON lines")] = Path("data/prompts.jsonl"),
+    metrics: MetricsFile = Path("metrics/prompts.json"),
 ) -> None:
-    """Draw prompts from a policy: stratified, plausible, with counterfactual pairs."""
+    """Write prompts for a policy: stratified, plausible, and in counterfactual pairs."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
@@ -44,12 +60,12 @@ def prompts(
 
 @app.command()
 def generate(
-    prompts: In = Path("data/prompts.jsonl"),
-    policy: In = Path("policies/helmet.yaml"),
-    out: Out = Path("data/images"),
-    metrics: Out = Path("metrics/generate.json"),
+    prompts: Annotated[Path, reads("prompts, JSON lines")] = Path("data/prompts.jsonl"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    out: Annotated[Path, writes("folder of images in tar shards")] = Path("data/images"),
+    metrics: MetricsFile = Path("metrics/generate.json"),
 ) -> None:
-    """Make an image of each prompt (or pack photographs); goes on where a stopped run ended."""
+    """Generate one image per prompt, or pack photographs; an interrupted run resumes."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
@@ -69,15 +85,15 @@ def generate(
 
 @app.command()
 def curate(
-    images: In = Path("data/images"),
-    policy: In = Path("policies/helmet.yaml"),
-    kept: Out = Path("data/kept.jsonl"),
-    rejected: Out = Path("data/rejected.jsonl"),
-    metrics: Out = Path("metrics/curate.json"),
-    sheets: Out = Path("report/curation"),
-    decisions: In = Path("data/decisions.jsonl"),
+    images: ImageFolder = Path("data/images"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    kept: Annotated[Path, writes("kept images, JSON lines")] = Path("data/kept.jsonl"),
+    rejected: Annotated[Path, writes("rejected images, JSON lines")] = Path("data/rejected.jsonl"),
+    metrics: MetricsFile = Path("metrics/curate.json"),
+    sheets: Annotated[Path, writes("folder of contact sheets")] = Path("report/curation"),
+    decisions: Annotated[Path, reads("manual decisions of gossamer review, JSON lines")] = Path("data/decisions.jsonl"),
 ) -> None:
-    """Put aside what is broken, doubled or mislabelled; each with its reason and score."""
+    """Reject broken, near-duplicate and mislabelled images, each with its reason and score."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.curate import stage
@@ -99,11 +115,11 @@ def curate(
 
 @app.command()
 def split(
-    kept: In = Path("data/kept.jsonl"),
-    train: Out = Path("data/train.jsonl"),
-    val: Out = Path("data/val.jsonl"),
+    kept: KeptRows = Path("data/kept.jsonl"),
+    train: Annotated[Path, writes("training rows, JSON lines")] = Path("data/train.jsonl"),
+    val: Annotated[Path, writes("validation rows, JSON lines")] = Path("data/val.jsonl"),
 ) -> None:
-    """Hold scenes out for validation; no scene stands on both sides."""
+    """Hold out whole scenes for validation: no scene is on both sides."""
     from pipeline import split as stage
     from pipeline.config.params import load_params
     from pipeline.data.records import Image
@@ -116,15 +132,15 @@ def split(
 
 @app.command()
 def train(
-    train: In = Path("data/train.jsonl"),
-    val: In = Path("data/val.jsonl"),
-    images: In = Path("data/images"),
-    policy: In = Path("policies/helmet.yaml"),
-    out: Out = Path("models/checkpoint"),
-    metrics: Out = Path("metrics/train.json"),
-    plot: Out = Path("plots/train.csv"),
+    train: TrainingRows = Path("data/train.jsonl"),
+    val: ValidationRows = Path("data/val.jsonl"),
+    images: ImageFolder = Path("data/images"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    out: Annotated[Path, writes("folder of the checkpoint")] = Path("models/checkpoint"),
+    metrics: MetricsFile = Path("metrics/train.json"),
+    plot: Annotated[Path, writes("loss and accuracy by epoch, CSV")] = Path("plots/train.csv"),
 ) -> None:
-    """Train the backbone; goes on after the last whole epoch of a stopped run."""
+    """Train the backbone; an interrupted run resumes after its last complete epoch."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
@@ -133,8 +149,8 @@ def train(
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train import stage
 
-    checked, judges = load_policy(policy), read_rows(val, Image)
-    rows = stage.TrainRows(read_rows(train, Image), judges, images, average_costs(checked, judges))
+    checked, validation = load_policy(policy), read_rows(val, Image)
+    rows = stage.TrainRows(read_rows(train, Image), validation, images, average_costs(checked, validation))
     result = stage.run(load_params().train, list(checked.labels), rows, out)
     write_table(plot, result.curve)
     write_json(metrics, result.metrics)
@@ -142,8 +158,11 @@ def train(
 
 
 @app.command()
-def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/selfies")) -> None:
-    """Make the portrait selfies that models are measured on; training never sees them."""
+def selfies(
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    out: Annotated[Path, writes("folder of test selfies in tar shards")] = Path("data/selfies"),
+) -> None:
+    """Make the test set: portrait selfies that training never sees."""
     from benchmarks import selfies as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
@@ -161,15 +180,15 @@ def selfies(policy: In = Path("policies/helmet.yaml"), out: Out = Path("data/sel
 @app.command()
 def convert(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="coreml, tflite or onnx")],
-    checkpoint: In = Path("models/checkpoint"),
-    train: In = Path("data/train.jsonl"),
-    val: In = Path("data/val.jsonl"),
-    images: In = Path("data/images"),
-    policy: In = Path("policies/helmet.yaml"),
-    out: Annotated[Path, typer.Argument(help="write: OUT/FORMAT/")] = Path("artifacts"),
-    metrics: Annotated[Path, typer.Argument(help="write: METRICS/convert-FORMAT.json")] = Path("metrics"),
+    checkpoint: CheckpointFolder = Path("models/checkpoint"),
+    train: TrainingRows = Path("data/train.jsonl"),
+    val: ValidationRows = Path("data/val.jsonl"),
+    images: ImageFolder = Path("data/images"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    out: Annotated[Path, writes("parent of the folder of artifacts, OUT/FORMAT/")] = Path("artifacts"),
+    metrics: Annotated[Path, writes("parent of the figures, METRICS/convert-FORMAT.json")] = Path("metrics"),
 ) -> None:
-    """Export the checkpoint to one format, every recipe of it, and compare each with the checkpoint."""
+    """Convert the checkpoint to every recipe of one format, and compare each artifact with it."""
     from export import convert as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
@@ -179,9 +198,9 @@ def convert(
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train.model import load_checkpoint
 
-    params, checked, judges = load_params().convert, load_policy(policy), read_rows(val, Image)
-    costs = average_costs(checked, judges, params.retake_cost)
-    rows = stage.ConvertRows(images, read_rows(train, Image), judges, checked.question, costs)
+    params, checked, validation = load_params().convert, load_policy(policy), read_rows(val, Image)
+    costs = average_costs(checked, validation, params.retake_cost)
+    rows = stage.ConvertRows(images, read_rows(train, Image), validation, checked.question, costs)
     result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
     write_json(metrics / f"convert-{format_name}.json", result.metrics)
     record_machine_figures(metrics / MACHINE_JSON, f"convert-{format_name}", result.machine)
@@ -189,15 +208,15 @@ def convert(
 
 @app.command()
 def measure(
-    artifacts: In = Path("artifacts"),
-    checkpoint: In = Path("models/checkpoint"),
-    selfies: In = Path("data/selfies"),
-    policy: In = Path("policies/helmet.yaml"),
-    metrics: Out = Path("metrics/measure.json"),
-    predictions: Out = Path("data/predictions.parquet"),
-    plots: Annotated[Path, typer.Argument(help="write: PLOTS/*.csv")] = Path("plots"),
+    artifacts: ArtifactFolder = Path("artifacts"),
+    checkpoint: CheckpointFolder = Path("models/checkpoint"),
+    selfies: SelfieFolder = Path("data/selfies"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    metrics: MetricsFile = Path("metrics/measure.json"),
+    predictions: Annotated[Path, writes("predictions, Parquet")] = Path("data/predictions.parquet"),
+    plots: Annotated[Path, writes("folder of plot data, PLOTS/*.csv")] = Path("plots"),
 ) -> None:
-    """Measure every artifact on the selfies: accuracy, slices, latency, memory, size."""
+    """Measure every artifact on the test selfies: accuracy, slices, latency, memory and size."""
     from benchmarks import measure as stage
     from benchmarks.evaluation.inference import Subject, read_artifacts, read_reference
     from pipeline.config.params import load_params
@@ -212,15 +231,15 @@ def measure(
 
 @app.command()
 def gate(
-    measured: In = Path("metrics/measure.json"),
-    predictions: In = Path("data/predictions.parquet"),
-    baseline: In = Path("benchmarks/baseline"),
-    out: Out = Path("metrics/gate.json"),
-    artifacts: In = Path("artifacts"),
-    selfies: In = Path("data/selfies"),
-    fetched: In = Path("data/baseline"),
+    measured: MeasurementFile = Path("metrics/measure.json"),
+    predictions: PredictionTable = Path("data/predictions.parquet"),
+    baseline: BaselineFolder = Path("benchmarks/baseline"),
+    out: Annotated[Path, writes("verdict, JSON")] = Path("metrics/gate.json"),
+    artifacts: ArtifactFolder = Path("artifacts"),
+    selfies: SelfieFolder = Path("data/selfies"),
+    fetched: Annotated[Path, reads("folder of the baseline's artifacts, to time")] = Path("data/baseline"),
 ) -> None:
-    """Judge the measurements, against floors and the accepted baseline; `gossamer release` obeys the verdict."""
+    """Check the measurements against limits and the accepted baseline, and write the verdict."""
     from benchmarks.evaluation.predictions import read_predictions
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
@@ -235,22 +254,22 @@ def gate(
 
 @app.command()
 def report(
-    policy: In = Path("policies/helmet.yaml"),
-    page: Out = Path("report/index.html"),
-    summary: Out = Path("report/summary.md"),
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    page: Annotated[Path, writes("report, HTML")] = Path("report/index.html"),
+    summary: Annotated[Path, writes("comment for a pull request, Markdown")] = Path("report/summary.md"),
 ) -> None:
-    """Put all of it on one page, and the gist in a comment."""
+    """Write the report: one HTML page, and a short comment for a pull request."""
     from benchmarks.report import stage
     from benchmarks.report.inputs import ReportPaths, read_report_input
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
 
     checked = load_policy(policy)
-    found = read_report_input(ReportPaths(), checked.name, checked.question)
-    stage.write(stage.run(load_params().report, found), page, summary)
+    inputs = read_report_input(ReportPaths(), checked.name, checked.question)
+    stage.write(stage.run(load_params().report, inputs), page, summary)
 
 
-app.add_typer(cli_commands.app)  # last, so that help shows the chain first
+app.add_typer(cli_commands.app)  # last, so that --help lists the stages first
 
 if __name__ == "__main__":
     app()

@@ -1,6 +1,7 @@
-"""The roof's other half: the commands that are no stages. ``pipeline.cli`` puts them into the one app, ``gossamer``.
+"""Commands of `gossamer` that are not stages: policies, the baseline, releases, benchmarks and manual review.
 
-What a command needs is imported when it runs: ``gossamer --help`` answers at once.
+``pipeline.cli`` adds them to its app. A command imports what it needs when it runs, so that ``gossamer --help`` is
+instant.
 """
 
 from __future__ import annotations
@@ -10,18 +11,34 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_errors import In, Out
+from pipeline.cli_arguments import (
+    ArtifactFolder,
+    BaselineFolder,
+    ImageFolder,
+    KeptRows,
+    MeasurementFile,
+    PolicyFile,
+    PredictionTable,
+    RejectedRows,
+    SelfieFolder,
+    VerdictFile,
+    reads,
+    writes,
+)
 
 app = typer.Typer()
-policy_app = typer.Typer(no_args_is_help=True, help="Look at a policy.")
-baseline_app = typer.Typer(no_args_is_help=True, help="The release that candidates are compared with.")
+policy_app = typer.Typer(no_args_is_help=True, help="Check a policy.")
+baseline_app = typer.Typer(no_args_is_help=True, help="Accept or fetch the release that candidates are compared with.")
 app.add_typer(policy_app, name="policy")
 app.add_typer(baseline_app, name="baseline")
 
 
 @policy_app.command("check")
-def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) -> None:
-    """Check a policy, count its prompt space and show some of its captions."""
+def check_policy(
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    samples: Annotated[int, typer.Option(help="number of captions to print")] = 4,
+) -> None:
+    """Check a policy, count the captions it allows and print some of them."""
     from pipeline.config.policy import load_policy
     from pipeline.prompts.prompt_sampler import draw_prompts, space_size
 
@@ -34,12 +51,12 @@ def check_policy(policy: In = Path("policies/helmet.yaml"), samples: int = 4) ->
 
 @baseline_app.command("accept")
 def accept_baseline(
-    measured: In = Path("metrics/measure.json"),
-    predictions: In = Path("data/predictions.parquet"),
-    baseline: Out = Path("benchmarks/baseline"),
-    release: Annotated[str, typer.Option(help="tag or commit that has these artifacts in its dvc.lock")] = "HEAD",
+    measured: MeasurementFile = Path("metrics/measure.json"),
+    predictions: PredictionTable = Path("data/predictions.parquet"),
+    baseline: Annotated[Path, writes("folder of the accepted baseline")] = Path("benchmarks/baseline"),
+    release: Annotated[str, typer.Option(help="tag or commit whose dvc.lock has these artifacts")] = "HEAD",
 ) -> None:
-    """Make the current measurements what later candidates are compared with; commit the folder afterwards."""
+    """Accept the current measurements as the baseline of later candidates; commit the folder afterwards."""
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_artifacts import find_release
@@ -50,35 +67,36 @@ def accept_baseline(
     params, source = load_params().gate, find_release(Path.cwd(), release)
     bench = open_bench(params.latency, read_metrics(measured), read_baseline(baseline), Places())
     verdict = stage.accept(params, stage.Candidate(measured, predictions, bench, source), baseline)
-    print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then: dvc repro")
+    print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then run: dvc repro")
 
 
 @baseline_app.command("fetch")
 def fetch_baseline(
-    baseline: In = Path("benchmarks/baseline"),
-    out: Out = Path("data/baseline"),
+    baseline: BaselineFolder = Path("benchmarks/baseline"),
+    out: Annotated[Path, writes("folder of the baseline's artifacts")] = Path("data/baseline"),
 ) -> None:
-    """Fetch the accepted artifacts from DVC's cache or remote, so that the gate can time them on this machine."""
+    """Fetch the baseline's artifacts from DVC's cache or remote, so that the gate can time them on this machine."""
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_artifacts import fetch
     from pipeline.errors import DataError
 
     accepted = read_baseline(baseline)
     if accepted is None:
-        raise DataError(f"{baseline}: no baseline was accepted yet; run gossamer baseline accept")
-    print(f"{out}: {fetch(Path.cwd(), accepted.accepted, out)} artifacts of {accepted.name()}; then: dvc repro gate")
+        raise DataError(f"{baseline}: no accepted baseline; expected one; run: gossamer baseline accept")
+    fetched = fetch(Path.cwd(), accepted.accepted, out)
+    print(f"{out}: fetched {fetched} artifacts of {accepted.name()}; next, run: dvc repro gate")
 
 
 @app.command()
 def release(
-    version: Annotated[str, typer.Argument(help="of this release, e.g. 1.4.0")] = "0.1.0",
-    policy: In = Path("policies/helmet.yaml"),
-    verdict: In = Path("metrics/gate.json"),
-    artifacts: In = Path("artifacts"),
-    selfies: In = Path("data/selfies"),
-    out: Out = Path("release"),
+    version: Annotated[str, typer.Argument(help="version of the release, e.g. 1.4.0")] = "0.1.0",
+    policy: PolicyFile = Path("policies/helmet.yaml"),
+    verdict: VerdictFile = Path("metrics/gate.json"),
+    artifacts: ArtifactFolder = Path("artifacts"),
+    selfies: SelfieFolder = Path("data/selfies"),
+    out: Annotated[Path, writes("parent of the bundle, OUT/NAME-VERSION/")] = Path("release"),
 ) -> None:
-    """Build the bundle for the mobile team if the verdict is a pass; otherwise say why not and exit with 1."""
+    """Build the bundle for the mobile team if the verdict is a pass; else print the reasons and exit with 1."""
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
     from pipeline.config.policy import load_policy
@@ -87,49 +105,52 @@ def release(
 
     refuse_unless_pass(read_json(verdict, Verdict))
     content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
-    print(f"{build(content, out)}: passed on every check; try: gossamer verify")
+    bundle = build(content, out)
+    print(f"{bundle}: built; every check passed; to check it, run: gossamer verify {bundle}")
 
 
 @app.command("verdict")
-def tell_verdict(
-    verdict: In = Path("metrics/gate.json"),
+def show_verdict(
+    verdict: VerdictFile = Path("metrics/gate.json"),
     allow_unmeasured: Annotated[
-        bool, typer.Option("--allow-unmeasured", help="exit with 0 where nothing failed and something is unmeasured")
+        bool, typer.Option("--allow-unmeasured", help="exit with 0 if no check failed but some are unmeasured")
     ] = False,
 ) -> None:
-    """Say what the gate decided, and exit with 1 unless it is a pass."""
+    """Print the verdict of the gate, and exit with 1 unless it is a pass."""
     from benchmarks.gate.stage import refuse_unless_pass
     from benchmarks.report.pr_comment import only_unmeasured, verdict_text
     from pipeline.data.records import Verdict
     from pipeline.data.storage import read_json
 
-    found = read_json(verdict, Verdict)
-    if not (allow_unmeasured and only_unmeasured(found)):
-        refuse_unless_pass(found)
-    print(verdict_text(found))
+    record = read_json(verdict, Verdict)
+    if not (allow_unmeasured and only_unmeasured(record)):
+        refuse_unless_pass(record)
+    print(verdict_text(record))
 
 
 @app.command()
-def verify(bundle: In) -> None:
-    """Check a bundle that was pulled: checksums first, then its golden images through every artifact."""
+def verify(bundle: Annotated[Path, reads("bundle, release/NAME-VERSION")]) -> None:
+    """Check a bundle: first its checksums, then the outputs of every artifact on its golden images."""
     from export.bundle.bundle import verify as check
     from pipeline.errors import ReleaseRefusedError
 
     findings = check(bundle)
     if findings:
         raise ReleaseRefusedError("\n".join(f"{bundle}/{finding.file}: {finding.problem}" for finding in findings))
-    print(f"{bundle}: whole, and every artifact answers as it should")
+    print(f"{bundle}: complete; every artifact gives the expected outputs on the golden images")
 
 
 @app.command()
 def parity(
-    reference: In,
-    artifact: In,
-    images: In = Path("data/selfies"),
-    count: Annotated[int, typer.Option(help="images to compare on")] = 64,
-    layers: Annotated[bool, typer.Option("--layers", help="each tensor's signal-to-noise; one format only")] = False,
+    reference: Annotated[Path, reads("artifact to compare with")],
+    artifact: Annotated[Path, reads("artifact to examine")],
+    images: ImageFolder = Path("data/selfies"),
+    count: Annotated[int, typer.Option(help="number of images to compare on")] = 64,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="signal-to-noise ratio of every tensor; both artifacts of one format")
+    ] = False,
 ) -> None:
-    """Compare two artifacts on the same images, so that a loss of precision has an address.
+    """Compare two artifacts on the same images, and optionally layer by layer, to locate a loss of precision.
 
     Example: gossamer parity artifacts/onnx/float32.onnx
     artifacts/onnx/static_wi8_ai8.onnx --layers
@@ -141,7 +162,7 @@ def parity(
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine can do."""
+    """Print what this machine has: devices, runtimes, optional parts, memory and disk."""
     from pipeline.machine.doctor import examine, show
 
     show(examine(Path.cwd()))
@@ -149,36 +170,38 @@ def doctor() -> None:
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="a benchmark; leave it out to see which there are")] = "",
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="of the benchmark")] = None,
-    results: Annotated[Path, typer.Argument(help="write: RESULTS/NAME.json")] = Path("benchmarks/results"),
-    work: Annotated[Path, typer.Argument(help="keeps what is finished")] = Path("data/benchmark.work"),
+    name: Annotated[str, typer.Argument(help="benchmark to run; without a name, the benchmarks are listed")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a parameter of the benchmark")
+    ] = None,
+    results: Annotated[Path, writes("parent of the figures, RESULTS/NAME.json")] = Path("benchmarks/results"),
+    work: Annotated[Path, writes("work folder, from which an interrupted run resumes")] = Path("data/benchmark.work"),
 ) -> None:
-    """Measure Gossamer itself: run a benchmark and write its figures, to be committed."""
+    """Run a benchmark of Gossamer itself and write its figures; commit the file afterwards."""
     from benchmarks import experiments
 
     if not name:
         print(experiments.listing())
         return
     path = experiments.measure(name, changes or [], results, work / name)
-    print(f"{path}: written; commit it, then: dvc repro report")
+    print(f"{path}: written; commit it, then run: dvc repro report")
 
 
 @app.command()
 def review(
-    images: In = Path("data/images"),
-    kept: In = Path("data/kept.jsonl"),
-    rejected: In = Path("data/rejected.jsonl"),
-    decisions: Annotated[Path, typer.Argument(help="append")] = Path("data/decisions.jsonl"),
-    port: Annotated[int, typer.Option(help="of 127.0.0.1; 0: any free one")] = 0,
+    images: ImageFolder = Path("data/images"),
+    kept: KeptRows = Path("data/kept.jsonl"),
+    rejected: RejectedRows = Path("data/rejected.jsonl"),
+    decisions: Annotated[Path, writes("manual decisions, JSON lines to append to")] = Path("data/decisions.jsonl"),
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0 takes any free one")] = 0,
     show: Annotated[bool, typer.Option("--open", help="open the page in the browser")] = False,
 ) -> None:
-    """Look at what curation doubts, and keep or drop it: a page on this machine alone.
+    """Serve a local page to review what curation rejected and kept, and to overrule it.
 
-    Prints the page's address; on the page, ? shows the keys.
-    Once a picture is marked, its decision is on disk, in a file that git
-    keeps, and curation obeys it. Labels never change.
-    Ctrl-C ends the sitting; then: dvc repro curate
+    Prints the address of the page; on the page, ? lists the keys.
+    Every decision is written to disk at once, in a file that git
+    tracks; the next curate applies it. Labels never change.
+    Ctrl-C stops the server; then run: dvc repro curate
     """
     import webbrowser
 
@@ -186,7 +209,7 @@ def review(
     from pipeline.curate.review_app.session import DeskPaths, open_desk
 
     def announce(url: str) -> None:
-        print(f"review: {url}\nCtrl-C ends it", flush=True)
+        print(f"review: {url}\nCtrl-C stops it", flush=True)
         if show:
             webbrowser.open(url)
 
@@ -194,4 +217,4 @@ def review(
     if made:
         print(f"\n{made} decision{'s' * (made > 1)} written to {decisions}; run: dvc repro curate")
     else:
-        print(f"\nno decisions made; {decisions} is as it was")
+        print(f"\nno decisions made; {decisions} is unchanged")

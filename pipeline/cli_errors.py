@@ -1,43 +1,43 @@
-"""The guard at the door: turns a user's error into a message and an exit code, never a traceback.
-
-``In`` and ``Out`` are the paths that commands take: what they read, and what they write.
-"""
+"""Errors and Ctrl-C at the command line: a message on stderr and an exit status, never a traceback."""
 
 from __future__ import annotations
 
 import errno
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import GossamerError
 
-In = Annotated[Path, typer.Argument(help="read")]
-Out = Annotated[Path, typer.Argument(help="write")]
 
+class ErrorHandlingGroup(TyperGroup):
+    """Runs a command and turns a user's error, Ctrl-C and a full disk into a message and an exit status.
 
-class GuardedGroup(TyperGroup):
-    """Turns a user's error into a message and an exit code, and Ctrl-C into a promise: nothing made is lost."""
+    A ``GossamerError`` exits with its own ``exit_code``; Ctrl-C and a full disk exit with 2. Any other exception is a
+    defect of Gossamer and keeps its traceback.
+    """
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's classes private
         """Run a command."""
         try:
             return super().invoke(ctx)
         except GossamerError as error:
-            _say(f"error: {error}")
+            _print_error(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            _say("interrupted: what was finished is kept; run the same command again to go on from there")
+            _print_error("interrupted: finished work is kept; run the same command again to resume")
             raise typer.Exit(2) from error
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            _say(f"error: {error.filename or 'the disk'}: no space left; free some and run the same command again")
+            path = error.filename or "disk"
+            _print_error(
+                f"error: {path}: no space left on the device; free some space, then run the same command again"
+            )
             raise typer.Exit(2) from error
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201 - the command line's own voice
+def _print_error(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201 - the output of a command line

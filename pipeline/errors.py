@@ -1,13 +1,13 @@
-"""Errors a user can act on: each says where, what was found, what was expected and what to do next.
+"""Errors that a user can correct. A message gives the place, what was found, what was expected and the next command.
 
-Only ``pipeline.cli`` catches them: it prints the message without a traceback and exits with ``exit_code``.
+Only ``pipeline.cli_errors`` catches every kind: it prints the message, not a traceback, and exits with ``exit_code``.
 """
 
 from __future__ import annotations
 
 
 class GossamerError(Exception):
-    """Base of every error a user can mend; ``gossamer`` exits with ``exit_code``."""
+    """Base of every error that a user can correct; ``gossamer`` exits with ``exit_code``."""
 
     exit_code = 2
 
@@ -17,7 +17,7 @@ class ParamsError(GossamerError):
 
 
 class PolicyError(GossamerError):
-    """A policy file cannot be read, contradicts itself, or leaves nothing to draw."""
+    """A policy file cannot be read, contradicts itself, or excludes every picture."""
 
 
 class DataError(GossamerError):

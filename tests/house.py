@@ -23,7 +23,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 TOP_FOLDERS = ("pipeline", "export", "benchmarks")
-CLI = frozenset({"pipeline.cli", "pipeline.cli_commands", "pipeline.cli_errors"})
+CLI = frozenset({"pipeline.cli", "pipeline.cli_commands", "pipeline.cli_arguments", "pipeline.cli_errors"})
 STAGES = {
     "prompts": "pipeline",
     "generate": "pipeline",

@@ -128,7 +128,7 @@ def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 2, errors
-    assert "interrupted: what was finished is kept" in errors
+    assert "interrupted: finished work is kept" in errors
     assert "Traceback" not in errors
     kept = list(tmp_path.glob("images.work/*/shard-*.jsonl"))
     assert kept

@@ -58,13 +58,13 @@ def test_ctrl_c_says_what_was_written_and_what_is_next(tmp_path: Path, root: Pat
     assert len(read_decisions(paths.decisions)) == 2
 
 
-def test_a_sitting_without_decisions_says_so(tmp_path: Path, root: Path) -> None:
+def test_a_review_without_decisions_prints_that_the_file_is_unchanged(tmp_path: Path, root: Path) -> None:
     paths = lay_out(tmp_path, 12)
     with review(tmp_path, root) as (process, _):
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=60)[0]
     assert process.returncode == 0
-    assert told.endswith("no decisions made; data/decisions.jsonl is as it was\n")
+    assert told.endswith("no decisions made; data/decisions.jsonl is unchanged\n")
     assert not paths.decisions.exists()
 
 
