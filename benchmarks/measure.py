@@ -30,7 +30,14 @@ from benchmarks.evaluation.accuracy import (
     rate_slice,
     slice_rows,
 )
-from benchmarks.evaluation.inference import Instruments, Subject, answer, artifact_name, check, on_this_machine
+from benchmarks.evaluation.inference import (
+    EvaluationSet,
+    Runtimes,
+    artifact_name,
+    check_evaluation_set,
+    local_runtimes,
+    run_inference,
+)
 from benchmarks.evaluation.plots import Row, plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.latency import single_artifact
@@ -57,21 +64,21 @@ class MeasureResult:
     plots: Mapping[str, Sequence[Row]]
 
 
-def run(params: MeasureParams, subject: Subject, instruments: Instruments | None = None) -> MeasureResult:
+def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes | None = None) -> MeasureResult:
     """Measure the checkpoint and every artifact.
 
     Raises:
         DataError: There are no selfies, or they are of other labels; artifacts are another checkpoint's.
     """
-    instruments = instruments or on_this_machine()
-    check(subject)
-    table, unanswered = answer(subject, instruments, params.threads, params.workers)
+    runtimes = runtimes or local_runtimes()
+    check_evaluation_set(evaluation_set)
+    table, unanswered = run_inference(evaluation_set, runtimes, params.threads, params.workers)
     figures: dict[str, Figures] = {}
     unmeasured: dict[str, str] = {}
-    for path, artifact in subject.artifacts:
+    for path, artifact in evaluation_set.artifacts:
         name = artifact_name(artifact)
         why = unanswered.get(name, "")
-        timing = _untimed(why) if why else _time(params, subject, (path, artifact), instruments)
+        timing = _untimed(why) if why else _time(params, evaluation_set, (path, artifact), runtimes)
         unmeasured |= {f"artifacts.{name}.accuracy": why} if why else {}
         unmeasured |= {f"artifacts.{name}.latency": timing.why} if timing.why else {}
         figures[name] = {
@@ -82,15 +89,15 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments | None
             "size_bytes": artifact.size_bytes,
             **timing.figures,
         }
-    arm = survey(params.arm64, subject, table, params.seed, params.confidence)
+    arm = survey(params.arm64, evaluation_set, table, params.seed, params.confidence)
     figures = {name: {**row, **arm.figures[name]} for name, row in figures.items()}
-    metrics = _assemble(params, subject, table, figures)
+    metrics = _assemble(params, evaluation_set, table, figures)
     metrics["arm64"] = dict(arm.lab)
     metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
-    pictures = [read_bytes(subject.selfies, row) for row in subject.rows[:_TIMED_FRAMES]]
-    timed = instruments.preprocess(pictures, subject.reference.preprocess)
+    pictures = [read_bytes(evaluation_set.selfies, row) for row in evaluation_set.rows[:_TIMED_FRAMES]]
+    timed = runtimes.preprocess(pictures, evaluation_set.reference.preprocess)
     metrics["preprocess"] = {kind: each.model_dump() for kind, each in timed.items()}
-    metrics = evaluate.run(params, subject, instruments).add_to(metrics)
+    metrics = evaluate.run(params, evaluation_set, runtimes).add_to(metrics)
     return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
 
 
@@ -120,16 +127,18 @@ def _untimed(why: str) -> _Timed:
     return _Timed(dict.fromkeys(TIMES), why)
 
 
-def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifact], instruments: Instruments) -> _Timed:
+def _time(
+    params: MeasureParams, evaluation_set: EvaluationSet, artifact: tuple[Path, Artifact], runtimes: Runtimes
+) -> _Timed:
     """Time one artifact; where that cannot be done every figure is None and the reason is kept."""
     path, record = artifact
-    why = instruments.unmeasured(record.format)
+    why = runtimes.unmeasured(record.format)
     if why:
         return _untimed(why)
     with tempfile.TemporaryDirectory() as folder:
         frames = Path(folder) / "frames.npy"
         spec = PreprocessSpec.model_validate(record.preprocess)
-        np.save(frames, load_batch(subject.selfies, subject.rows[:_TIMED_FRAMES], spec))
+        np.save(frames, load_batch(evaluation_set.selfies, evaluation_set.rows[:_TIMED_FRAMES], spec))
         request = single_artifact.LatencyRequest(
             format=record.format,
             path=path.resolve(),
@@ -140,31 +149,34 @@ def _time(params: MeasureParams, subject: Subject, artifact: tuple[Path, Artifac
             profile=params.latency.profile,
         )
         try:
-            timing = instruments.time(request)
+            timing = runtimes.time(request)
         except GossamerError as error:
             return _untimed(str(error))
     return _Timed({name: getattr(timing, name) for name in TIMES})
 
 
 def _assemble(
-    params: MeasureParams, subject: Subject, table: Predictions, figures: Mapping[str, Figures]
+    params: MeasureParams, evaluation_set: EvaluationSet, table: Predictions, figures: Mapping[str, Figures]
 ) -> dict[str, Any]:
-    factors = [row.factors for row in subject.rows]
+    factors = [row.factors for row in evaluation_set.rows]
     scenarios = [row.get(SCENARIO) for row in factors]
     slices, pairs = (
         {
             name: {value: rate_slice(table, at, params.confidence, params.min_slice) for value, at in values.items()}
             for name, values in rows.items()
         }
-        for rows in (slice_rows(factors, subject.policy.factors), pair_rows(factors, subject.policy.pairs))
+        for rows in (
+            slice_rows(factors, evaluation_set.policy.factors),
+            pair_rows(factors, evaluation_set.policy.pairs),
+        )
     )
-    costs = {name: expected_cost(table, name, scenarios, subject.policy.costs) for name in table.probabilities}
+    costs = {name: expected_cost(table, name, scenarios, evaluation_set.policy.costs) for name in table.probabilities}
     unmeasured = {}
     if not slices:
         unmeasured["slices"] = "the selfies carry no factors (photographs do not)"
     if not costs[CHECKPOINT]:
         unmeasured["cost_per_1000"] = "no selfie belongs to a scenario with costs"
-    complexity = subject.reference.complexity
+    complexity = evaluation_set.reference.complexity
     return {
         "labels": list(table.labels),
         "confidence": params.confidence,
@@ -176,7 +188,7 @@ def _assemble(
             "labels": {name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
         },
         "checkpoint": {
-            "id": subject.reference.id,
+            "id": evaluation_set.reference.id,
             **rate(table, CHECKPOINT, params.confidence),
             **(complexity.model_dump() if complexity else dict.fromkeys(Complexity.model_fields)),
         },

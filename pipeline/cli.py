@@ -218,15 +218,15 @@ def measure(
 ) -> None:
     """Measure every artifact on the test selfies: accuracy, slices, latency, memory and size."""
     from benchmarks import measure as stage
-    from benchmarks.evaluation.inference import Subject, read_artifacts, read_reference
+    from benchmarks.evaluation.inference import EvaluationSet, read_artifacts, read_reference
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.shards import read_index
 
     params, rows = load_params(), read_index(selfies)
     facts = stage.policy_facts(load_policy(policy), params.gate.slice_pairs)
-    subject = Subject(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
-    stage.write(stage.run(params.measure, subject), metrics, predictions, plots)
+    evaluation_set = EvaluationSet(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
+    stage.write(stage.run(params.measure, evaluation_set), metrics, predictions, plots)
 
 
 @app.command()

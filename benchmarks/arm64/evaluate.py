@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.arm64.lab import FORMATS, Lab, open_lab
-from benchmarks.evaluation.inference import Subject, artifact_name
+from benchmarks.evaluation.inference import EvaluationSet, artifact_name
 from benchmarks.evaluation.predictions import Predictions
 from pipeline.config.params import Arm64Params
 from pipeline.data.preprocess import PreprocessSpec
@@ -70,25 +70,27 @@ class Findings:
     lab: Mapping[str, Any] = field(default_factory=dict)
 
 
-def survey(params: Arm64Params, subject: Subject, table: Predictions, seed: int, confidence: float) -> Findings:
-    """Ask the lab about every artifact of a subject; ``table`` has this machine's answers to its selfies.
+def survey(
+    params: Arm64Params, evaluation_set: EvaluationSet, table: Predictions, seed: int, confidence: float
+) -> Findings:
+    """Ask the lab about every artifact of an evaluation set; ``table`` has this machine's answers to its selfies.
 
     Raises:
         ParamsError: The lab is required and is not there.
     """
-    names = [artifact_name(artifact) for _, artifact in subject.artifacts]
+    names = [artifact_name(artifact) for _, artifact in evaluation_set.artifacts]
     lab = "params.yaml measure.arm64.use: never" if params.use == "never" else open_lab(params.folder)
     if isinstance(lab, str):
         if params.use == "required":
             raise ParamsError(f"params.yaml measure.arm64.use: required; {lab}")
         return Findings({name: dict.fromkeys(FIGURES) for name in names}, {"arm64": lab})
-    rows = choose(len(subject.rows), params.selfies, seed)
-    chosen = [subject.rows[row] for row in rows]
+    rows = choose(len(evaluation_set.rows), params.selfies, seed)
+    chosen = [evaluation_set.rows[row] for row in rows]
     questions = []
-    for path, artifact in subject.artifacts:
+    for path, artifact in evaluation_set.artifacts:
         name = artifact_name(artifact)
         here = table.probabilities[name][rows] if lab.emulated and table.is_whole(name) else None
-        questions.append(ask(path, artifact, subject.selfies, chosen, here))
+        questions.append(ask(path, artifact, evaluation_set.selfies, chosen, here))
     return examine(lab, questions, confidence)
 
 

@@ -1,7 +1,8 @@
-"""The answers of the checkpoint and of every artifact on the same selfies, each artifact in its own runtime.
+"""Predictions of the checkpoint and of every artifact on the same selfies, each artifact in its own runtime.
 
-Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; leaves nothing. An
-artifact that cannot be opened here, or whose answers are not numbers, is left to its reason: the others go on.
+Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; writes nothing but
+temporary frames. An artifact that cannot be loaded here, or whose answers are not finite numbers, gets a reason instead
+of figures; the others go on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.evaluation.accuracy import PolicyFacts
-from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect, employ, submit
+from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect, submit, worker_pool
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency import single_artifact
 from benchmarks.latency.preprocessing import PreprocessTiming, time_preprocessing
@@ -29,15 +30,21 @@ from pipeline.errors import DataError, ModelError
 from pipeline.train.model import Complexity, measure_complexity
 
 _BATCH = 64
-_PART = 500
-"""Selfies that are frames on disk at a time: 22 MB at 128x96."""
+_SELFIES_ON_DISK = 500
+"""Selfies that are stored as frames at a time: 22 MB at 128x96."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The float checkpoint: uint8 (n, height, width, 3) RGB at its input size -> float32 (n, labels).
+    """The float checkpoint that the artifacts were converted from.
 
-    ``complexity`` is None where it was not counted.
+    Attributes:
+        id: Checkpoint id.
+        labels: In the order of the probabilities; the last is the positive one.
+        threshold: Decision threshold of the positive label's probability.
+        preprocess: How a picture becomes a frame.
+        predict: Frames uint8 (n, height, width, 3) RGB at the input size -> probabilities float32 (n, labels).
+        complexity: Parameters and operations; None where they were not counted.
     """
 
     id: str
@@ -49,11 +56,11 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is measured, and on what.
+class EvaluationSet:
+    """The models to evaluate, and the selfies to evaluate them on.
 
     Attributes:
-        reference: What the artifacts came from.
+        reference: The checkpoint that the artifacts came from.
         artifacts: (model file or package, its record), in the order they are reported.
         selfies: Folder of the selfies.
         rows: Their records.
@@ -68,12 +75,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Instruments:
-    """What touches runtimes and clocks; a test passes its own.
+class Runtimes:
+    """Everything that touches a runtime or a clock; tests pass their own.
 
     Attributes:
-        open: Loads an artifact with so many threads; a module's own function, for workers get it by name.
-        unmeasured: Why this machine cannot time a format; empty where it can.
+        open: Loads an artifact with a number of threads; a module-level function, because workers import it by name.
+        unmeasured: Format -> why this machine cannot time it; empty where it can.
         time: Times one artifact in a process of its own.
         preprocess: Times how encoded pictures become frames.
     """
@@ -90,29 +97,29 @@ def artifact_name(artifact: Artifact) -> str:
 
 
 def read_artifacts(folder: Path) -> list[tuple[Path, Artifact]]:
-    """Read FOLDER/FORMAT/artifact.json of every format, sorted by format; files are checked to be there.
+    """Read FOLDER/FORMAT/artifact.json of every format, sorted by format, and check that the model files exist.
 
     Raises:
-        DataError: There is none, or one is damaged.
-        ModelError: A model it names is missing.
+        DataError: There is no artifact.json, or one is damaged.
+        ModelError: A model file that one names is missing.
     """
-    found = []
+    artifacts = []
     for path in sorted(folder.glob("*/artifact.json")):
         for artifact in read_json(path, Artifacts).artifacts:
             model = path.parent / artifact.file
             if not model.exists():
                 raise ModelError(f"{model}: missing; named by {path}; run dvc repro convert@{artifact.format}")
-            found.append((model, artifact))
-    if not found:
+            artifacts.append((model, artifact))
+    if not artifacts:
         raise DataError(f"{folder}: no artifacts; expected FORMAT/artifact.json; run dvc repro")
-    return found
+    return artifacts
 
 
 def read_reference(folder: Path) -> Reference:
     """Load a checkpoint as the reference.
 
     Raises:
-        ModelError: The folder holds none, or a damaged one.
+        ModelError: The folder holds no checkpoint, or a damaged one.
     """
     from pipeline.train.model import load_checkpoint, predict
 
@@ -139,96 +146,110 @@ def open_artifact(path: Path, artifact: Artifact, threads: int) -> single_artifa
     return open_format(artifact.format).load(path, threads)
 
 
-def on_this_machine() -> Instruments:
-    """Each format's own runtime, and fresh processes for time and memory."""
+def local_runtimes() -> Runtimes:
+    """Each format's own runtime on this machine, and fresh processes for time and memory."""
     from export.formats import open_format
 
-    return Instruments(
+    return Runtimes(
         open=open_artifact,
         unmeasured=lambda name: open_format(name).runtime().unmeasured,
         time=single_artifact.measure,
     )
 
 
-def check(subject: Subject) -> None:
-    """Refuse a subject whose parts do not belong together.
+def check_evaluation_set(evaluation_set: EvaluationSet) -> None:
+    """Refuse an evaluation set whose parts do not belong together.
 
     Raises:
-        DataError: There are no selfies, or they are of other labels; an artifact is another checkpoint's.
+        DataError: There are no selfies, or they have other labels; an artifact was made from another checkpoint.
     """
-    if not subject.rows:
-        raise DataError(f"{subject.selfies}: no selfies; run dvc repro selfies")
-    strange = sorted({row.label for row in subject.rows} - set(subject.reference.labels))
-    if strange:
-        raise DataError(
-            f"{subject.selfies}: label {strange[0]!r}; expected the checkpoint's: {', '.join(subject.reference.labels)}"
-        )
-    for path, artifact in subject.artifacts:
-        if (artifact.checkpoint_id, artifact.labels) != (subject.reference.id, subject.reference.labels):
+    reference, folder = evaluation_set.reference, evaluation_set.selfies
+    if not evaluation_set.rows:
+        raise DataError(f"{folder}: no selfies; run dvc repro selfies")
+    unknown = sorted({row.label for row in evaluation_set.rows} - set(reference.labels))
+    if unknown:
+        expected = ", ".join(reference.labels)
+        raise DataError(f"{folder}: label {unknown[0]!r}; expected the checkpoint's: {expected}; run dvc repro selfies")
+    for path, artifact in evaluation_set.artifacts:
+        if (artifact.checkpoint_id, artifact.labels) != (reference.id, reference.labels):
             raise DataError(f"{path}: made from another checkpoint; run dvc repro convert@{artifact.format}")
 
 
-def answer(
-    subject: Subject, instruments: Instruments, threads: int, workers: int = 0
+def run_inference(
+    evaluation_set: EvaluationSet, runtimes: Runtimes, threads: int, workers: int = 0
 ) -> tuple[Predictions, dict[str, str]]:
-    """Run every selfie through the checkpoint and every artifact that loads, so many artifacts at once.
+    """Run every selfie through the checkpoint and through every artifact that loads.
 
-    Some hundred selfies at a time lie as frames in a temporary folder, where workers read them.
+    ``_SELFIES_ON_DISK`` selfies at a time are stored as frames in a temporary folder, where workers read them.
+
+    Args:
+        evaluation_set: Models and selfies.
+        runtimes: Loads artifacts.
+        threads: Threads of each artifact's runtime.
+        workers: Artifacts that run at the same time, each in a process; 0: one after the other in this process.
 
     Returns:
-        The answers, and by name why an artifact gave none, or none that can be used.
+        The predictions, and for each artifact without usable answers the reason, by name.
     """
-    reference = subject.reference
-    answers: dict[str, list[Answers]] = {CHECKPOINT: [], **{artifact_name(each): [] for _, each in subject.artifacts}}
+    rows, names = evaluation_set.rows, [artifact_name(artifact) for _, artifact in evaluation_set.artifacts]
+    answers: dict[str, list[Answers]] = {name: [] for name in (CHECKPOINT, *names)}
     reasons: dict[str, str] = {}
-    parts = [subject.rows[first : first + _PART] for first in range(0, len(subject.rows), _PART)]
-    with _progress() as progress, employ(workers) as executor:
+    parts = [rows[first : first + _SELFIES_ON_DISK] for first in range(0, len(rows), _SELFIES_ON_DISK)]
+    with _progress() as progress, worker_pool(workers) as executor:
         bar = progress.add_task("measure", total=len(parts) * len(answers))
-        for rows in parts:
+        for part in parts:
             with tempfile.TemporaryDirectory() as folder:
-                jobs = _jobs(subject, rows, Path(folder), threads)
-                asked = {name: submit(executor, instruments.open, job) for name, job in jobs if name not in reasons}
-                answers[CHECKPOINT].append(_ask_checkpoint(subject, rows))
+                jobs = _jobs(evaluation_set, part, Path(folder), threads)
+                futures = {name: submit(executor, runtimes.open, job) for name, job in jobs if name not in reasons}
+                answers[CHECKPOINT].append(_predict_checkpoint(evaluation_set, part))
                 progress.advance(bar)
-                for name, future in asked.items():
-                    told = collect(future)
-                    if isinstance(told, str):
-                        reasons[name] = told
+                for name, future in futures.items():
+                    result = collect(future)
+                    if isinstance(result, str):
+                        reasons[name] = result
                     else:
-                        answers[name].append(told)
+                        answers[name].append(result)
                     progress.advance(bar)
-    named = [(artifact_name(artifact), artifact) for _, artifact in subject.artifacts]
-    opened = [(name, artifact) for name, artifact in named if name not in reasons]
-    table = Predictions(
-        ids=tuple(row.id for row in subject.rows),
-        sha256=tuple(row.sha256 for row in subject.rows),
-        targets=np.array([reference.labels.index(row.label) for row in subject.rows], np.int64),
-        labels=reference.labels,
-        thresholds={CHECKPOINT: reference.threshold, **{name: artifact.threshold for name, artifact in opened}},
-        probabilities={name: np.concatenate(answers[name]) for name in (CHECKPOINT, *(name for name, _ in opened))},
-        factors=tuple(row.factors for row in subject.rows),
-    )
-    for name in (name for name, _ in opened if not table.is_whole(name)):
-        count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
-        reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
+    whole = {name: np.concatenate(parts) for name, parts in answers.items() if name not in reasons}
+    table = _predictions(evaluation_set, whole)
+    for name in whole:
+        if name != CHECKPOINT and not table.is_whole(name):
+            count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
+            reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
     return table, reasons
 
 
-def _jobs(subject: Subject, rows: Sequence[Image], folder: Path, threads: int) -> Iterator[tuple[str, Job]]:
-    """Say what each artifact is asked; the frames are written once for each way of fitting."""
+def _predictions(evaluation_set: EvaluationSet, answers: dict[str, Answers]) -> Predictions:
+    reference, rows = evaluation_set.reference, evaluation_set.rows
+    thresholds = {artifact_name(artifact): artifact.threshold for _, artifact in evaluation_set.artifacts}
+    return Predictions(
+        ids=tuple(row.id for row in rows),
+        sha256=tuple(row.sha256 for row in rows),
+        targets=np.array([reference.labels.index(row.label) for row in rows], np.int64),
+        labels=reference.labels,
+        thresholds={name: thresholds.get(name, reference.threshold) for name in answers},
+        probabilities=answers,
+        factors=tuple(row.factors for row in rows),
+    )
+
+
+def _jobs(
+    evaluation_set: EvaluationSet, rows: Sequence[Image], folder: Path, threads: int
+) -> Iterator[tuple[str, Job]]:
+    """Name and job of each artifact; frames are written once per preprocessing."""
     files: dict[PreprocessSpec, Path] = {}
-    for path, artifact in subject.artifacts:
+    for path, artifact in evaluation_set.artifacts:
         spec = PreprocessSpec.model_validate(artifact.preprocess)
         if spec not in files:
             files[spec] = folder / f"{len(files)}.npy"
-            np.save(files[spec], load_batch(subject.selfies, rows, spec))
+            np.save(files[spec], load_batch(evaluation_set.selfies, rows, spec))
         yield artifact_name(artifact), Job(path.resolve(), artifact, threads, files[spec])
 
 
-def _ask_checkpoint(subject: Subject, rows: Sequence[Image]) -> Answers:
-    reference = subject.reference
+def _predict_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> Answers:
+    reference, folder = evaluation_set.reference, evaluation_set.selfies
     batches = [rows[first : first + _BATCH] for first in range(0, len(rows), _BATCH)]
-    answers = [reference.predict(load_batch(subject.selfies, batch, reference.preprocess)) for batch in batches]
+    answers = [reference.predict(load_batch(folder, batch, reference.preprocess)) for batch in batches]
     return np.concatenate(answers).astype(np.float32)
 
 

@@ -1,6 +1,6 @@
-"""Artifacts asked in processes of their own, several at once, beside what this process does.
+"""Runs artifacts in worker processes, several at once, while the parent process does other work.
 
-Reads artifacts and files of frames; writes nothing. Nobody is timed here: what runs beside others is slow.
+Reads artifacts and files of frames; writes nothing. Nothing is timed here: processes side by side slow each other down.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import open_pool
 
 Open = Callable[[Path, Artifact, int], Predict]
+"""(model file or package, its record, threads) -> the loaded artifact."""
 Answers = NDArray[np.float32]
+"""Probabilities, float32 (..., labels)."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 _ENDED = "the process that ran it, or another artifact beside it, ended without an answer: out of memory?"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one artifact is asked.
+    """One artifact and the frames to run it on.
 
     Attributes:
         path: The model file or package.
         artifact: Its record.
-        threads: For its runtime.
+        threads: Threads of its runtime.
         frames: An .npy file, uint8 (..., height, width, 3).
-        part: Of the frames, e.g. ``(slice(None), slice(4))``; all where it is empty.
+        part: Index into the frames, e.g. ``(slice(None), slice(4))``; empty: all frames.
     """
 
     path: Path
@@ -48,38 +50,38 @@ class Job:
 
 
 @contextmanager
-def employ(workers: int) -> Iterator[Executor]:
-    """Start processes, and leave torch one thread here; with no workers, a thread of this process does their work.
+def worker_pool(workers: int) -> Iterator[Executor]:
+    """Start worker processes and limit torch to one thread here; with 0 workers, one thread of this process works.
 
-    Each has one thread an artifact: spinning threads beside others are far slower.
+    Each artifact runs on one thread: OpenMP threads that spin beside other processes slow all of them down.
     """
     with torch_threads(1), open_pool(workers, _ONE_THREAD) if workers else ThreadPoolExecutor(1) as executor:
         yield executor
 
 
 def submit(executor: Executor, opening: Open, job: Job) -> Future[Answers | str]:
-    """Have one artifact asked; ``opening`` is a module's own function where there are processes."""
+    """Run one artifact in the pool; with worker processes ``opening`` must be a module-level function."""
     try:
-        return executor.submit(partial(ask, opening), job)
+        return executor.submit(partial(predict, opening), job)
     except BrokenProcessPool:
         ended: Future[Answers | str] = Future()
         ended.set_result(_ENDED)
         return ended
 
 
-def ask(opening: Open, job: Job) -> Answers | str:
-    """Ask one artifact: probabilities, float32 (..., labels), or why it does not open."""
+def predict(opening: Open, job: Job) -> Answers | str:
+    """Run one artifact on its frames: probabilities, or the reason why it does not load."""
     frames = np.load(job.frames, mmap_mode="r")[job.part]
     try:
-        predict = opening(job.path, job.artifact, job.threads)
+        run = opening(job.path, job.artifact, job.threads)
     except GossamerError as error:
         return str(error)
-    answers = [predict(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
+    answers = [run(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
     return np.array(answers, np.float32).reshape(*frames.shape[:-3], -1)
 
 
 def collect(future: Future[Answers | str]) -> Answers | str:
-    """Wait for what a job gave; a process that ended without an answer is a reason, too."""
+    """Wait for a job's result; a worker process that died is a reason, too."""
     try:
         return future.result()
     except BrokenProcessPool:

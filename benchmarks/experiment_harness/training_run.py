@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.inference import Subject, answer, check, on_this_machine, read_reference
+from benchmarks.evaluation.inference import (
+    EvaluationSet,
+    check_evaluation_set,
+    local_runtimes,
+    read_reference,
+    run_inference,
+)
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions, write_predictions
 from benchmarks.experiment_harness.workspace import Step, gossamer
 from pipeline.data.shards import read_index
@@ -92,7 +98,7 @@ def gain_figures(first: Sequence[Right], second: Sequence[Right], name: str = "g
 def _judge(folder: Path, selfies: Path) -> None:
     """Write the checkpoint's answers on the selfies, at even odds: a policy's costs are no matter of how to train."""
     reference = replace(read_reference(folder / "models/checkpoint"), threshold=EVEN_ODDS)
-    subject = Subject(reference, (), selfies, read_index(selfies))
-    check(subject)
-    table, _ = answer(subject, on_this_machine(), threads=1)
+    evaluation_set = EvaluationSet(reference, (), selfies, read_index(selfies))
+    check_evaluation_set(evaluation_set)
+    table, _ = run_inference(evaluation_set, local_runtimes(), threads=1)
     write_predictions(folder / PREDICTIONS, table)

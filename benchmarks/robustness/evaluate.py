@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.evaluation.accuracy import Figures
-from benchmarks.evaluation.inference import Instruments, Subject, artifact_name
-from benchmarks.evaluation.inference_workers import Answers, Job, collect, employ, submit
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes, artifact_name
+from benchmarks.evaluation.inference_workers import Answers, Job, collect, submit, worker_pool
 from benchmarks.robustness import metrics
 from benchmarks.robustness.distortions import DETAIL, MISTAKES, distort
 from benchmarks.robustness.geometry import bound
@@ -70,26 +70,26 @@ class Robustness:
         }
 
 
-def run(params: MeasureParams, subject: Subject, instruments: Instruments) -> Robustness:
+def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> Robustness:
     """Measure on distorted selfies; where ``measure.camera.selfies`` is 0, say that nothing was.
 
     Raises:
         DataError: A selfie is missing or damaged.
     """
     camera = params.camera
-    names = [artifact_name(artifact) for _, artifact in subject.artifacts]
-    rows = choose_rows(subject.rows, camera.selfies, camera.seed) if camera.selfies else []
+    names = [artifact_name(artifact) for _, artifact in evaluation_set.artifacts]
+    rows = choose_rows(evaluation_set.rows, camera.selfies, camera.seed) if camera.selfies else []
     if not rows:
         gaps = dict.fromkeys(("camera", "mistakes"), "switched off: measure.camera.selfies is 0")
         empty: dict[str, Figures] = {"camera": {}, "camera_basis": {}, "mistakes": {}}
         return Robustness(empty, metrics.nothing(), {name: metrics.nothing() for name in names}, gaps)
     few = rows[: camera.artifact_selfies]
-    with tempfile.TemporaryDirectory() as folder, employ(params.workers) as executor:
-        jobs = _jobs(params, subject, few, Path(folder)) if few else {}
-        asked = {name: submit(executor, instruments.open, job) for name, job in jobs.items()}
-        own = _ask_checkpoint(subject, rows, camera.seed)
+    with tempfile.TemporaryDirectory() as folder, worker_pool(params.workers) as executor:
+        jobs = _jobs(params, evaluation_set, few, Path(folder)) if few else {}
+        asked = {name: submit(executor, runtimes.open, job) for name, job in jobs.items()}
+        own = _predict_checkpoint(evaluation_set, rows, camera.seed)
         answers = {name: _whole(collect(future)) for name, future in asked.items()}
-    labels = subject.reference.labels
+    labels = evaluation_set.reference.labels
     found = Decisions(
         targets=np.array([labels.index(row.label) for row in rows], np.int64),
         checkpoint=own,
@@ -106,7 +106,7 @@ def run(params: MeasureParams, subject: Subject, instruments: Instruments) -> Ro
     return Robustness(
         {
             "camera": metrics.camera(found),
-            "camera_basis": metrics.basis(found) | {"seed": camera.seed, "example": _example(subject, rows)},
+            "camera_basis": metrics.basis(found) | {"seed": camera.seed, "example": _example(evaluation_set, rows)},
             "mistakes": metrics.mistakes(found),
         },
         metrics.checkpoint(found),
@@ -120,17 +120,17 @@ def see(pixels: Pixels, look: Look, spec: PreprocessSpec, key: tuple[int, str]) 
     return fit(pixels, spec) if look == CLEAN else distort(pixels, *look, spec, key)
 
 
-def _jobs(params: MeasureParams, subject: Subject, rows: Sequence[Image], folder: Path) -> dict[str, Job]:
+def _jobs(params: MeasureParams, evaluation_set: EvaluationSet, rows: Sequence[Image], folder: Path) -> dict[str, Job]:
     """Write the frames, once for each way of fitting, and say what each artifact is asked of them."""
     looks = _shown(params)
     files: dict[PreprocessSpec, Path] = {}
     jobs: dict[str, Job] = {}
     formats: set[str] = set()
-    for path, artifact in subject.artifacts:
+    for path, artifact in evaluation_set.artifacts:
         spec = PreprocessSpec.model_validate(artifact.preprocess)
         if spec not in files:
             files[spec] = folder / f"{len(files)}.npy"
-            _write_frames(files[spec], subject, rows, (spec, looks, params.camera.seed))
+            _write_frames(files[spec], evaluation_set, rows, (spec, looks, params.camera.seed))
         asked = slice(len(looks) - len(MISTAKES) if artifact.format in formats else None)
         formats.add(artifact.format)
         part = slice(None), asked
@@ -145,34 +145,36 @@ def _shown(params: MeasureParams) -> list[Look]:
 
 
 def _write_frames(
-    file: Path, subject: Subject, rows: Sequence[Image], asked: tuple[PreprocessSpec, Sequence[Look], int]
+    file: Path, evaluation_set: EvaluationSet, rows: Sequence[Image], asked: tuple[PreprocessSpec, Sequence[Look], int]
 ) -> None:
     spec, looks, _ = asked
     frames = np.lib.format.open_memmap(file, "w+", np.uint8, (len(rows), len(looks), *spec.input_size, 3))
     for at, row in enumerate(rows):
-        frames[at] = _frames(subject, row, asked)
+        frames[at] = _frames(evaluation_set, row, asked)
     frames.flush()
 
 
-def _frames(subject: Subject, row: Image, asked: tuple[PreprocessSpec, Sequence[Look], int]) -> NDArray[np.uint8]:
+def _frames(
+    evaluation_set: EvaluationSet, row: Image, asked: tuple[PreprocessSpec, Sequence[Look], int]
+) -> NDArray[np.uint8]:
     spec, looks, seed = asked
-    pixels = bound(read_pixels(subject.selfies, row), spec, DETAIL)
+    pixels = bound(read_pixels(evaluation_set.selfies, row), spec, DETAIL)
     return np.stack([see(pixels, look, spec, (seed, row.id)) for look in looks])
 
 
-def _ask_checkpoint(subject: Subject, rows: Sequence[Image], seed: int) -> dict[Look, Ints]:
-    reference, looks, decided = subject.reference, metrics.every_look(), []
+def _predict_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image], seed: int) -> dict[Look, Ints]:
+    reference, looks, decided = evaluation_set.reference, metrics.every_look(), []
     console = Console(file=sys.stderr)
     for row in track(rows, "camera", console=console, disable=not console.is_terminal):
-        frames = _frames(subject, row, (reference.preprocess, looks, seed))
+        frames = _frames(evaluation_set, row, (reference.preprocess, looks, seed))
         decided.append(decide(reference.predict(frames), reference.threshold))
     return dict(zip(looks, np.stack(decided, axis=1), strict=True))
 
 
-def _example(subject: Subject, rows: Sequence[Image]) -> str:
+def _example(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> str:
     """The id of a selfie to show people: of the first few the one that is neither dark nor light."""
     few = rows[:_SHOWABLE]
-    levels = [float(read_pixels(subject.selfies, row).mean()) for row in few]
+    levels = [float(read_pixels(evaluation_set.selfies, row).mean()) for row in few]
     return few[int(np.argmin(np.abs(np.array(levels) - 128)))].id
 
 

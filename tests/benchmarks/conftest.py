@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.inference import Instruments, Reference, Subject
+from benchmarks.evaluation.inference import EvaluationSet, Reference, Runtimes
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency.preprocessing import PreprocessTiming
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
@@ -98,15 +98,15 @@ def selfies(tmp_path: Path) -> tuple[Path, list[Image]]:
 
 
 @pytest.fixture
-def subject(selfies: tuple[Path, list[Image]]) -> Subject:
+def evaluation_set(selfies: tuple[Path, list[Image]]) -> EvaluationSet:
     folder, rows = selfies
     reference = Reference("c" * 64, LABELS, 0.5, SPEC, lambda batch: np.stack([brightness(frame) for frame in batch]))
     artifacts = [(Path(name), artifact(*name.split("-"))) for name in NAMES]
-    return Subject(reference, artifacts, folder, rows)
+    return EvaluationSet(reference, artifacts, folder, rows)
 
 
 @pytest.fixture
-def instruments() -> Instruments:
+def runtimes() -> Runtimes:
     """Runs the hand-made classifier; Core ML cannot be timed; a clock that always says the same."""
 
     def time(request: LatencyRequest) -> Timing:
@@ -130,7 +130,7 @@ def instruments() -> Instruments:
             baseline_rss_bytes=6 * 10**7,
         )
 
-    return Instruments(
+    return Runtimes(
         open=lambda _path, _artifact, _threads: brightness,
         unmeasured=lambda name: "Core ML needs a Mac" if name == "coreml" else "",
         time=time,

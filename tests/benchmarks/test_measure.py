@@ -13,7 +13,14 @@ import pytest
 
 from benchmarks import measure
 from benchmarks.evaluation.accuracy import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
-from benchmarks.evaluation.inference import Instruments, Subject, check, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.inference import (
+    EvaluationSet,
+    Runtimes,
+    check_evaluation_set,
+    local_runtimes,
+    read_artifacts,
+    read_reference,
+)
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import MeasureParams
@@ -31,9 +38,9 @@ COSTS = PolicyFacts(
 
 
 def test_every_artifact_has_every_figure(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, subject, instruments).metrics
+    figures = measure.run(measure_params, evaluation_set, runtimes).metrics
     assert list(figures["artifacts"]) == list(NAMES)
     row = figures["artifacts"]["tflite-float32"]
     assert row["accuracy"] == 36 / 40
@@ -58,11 +65,11 @@ def test_every_artifact_has_every_figure(
 
 
 def test_an_artifact_with_a_retake_band_says_how_often_it_asks_and_how_well_it_does_on_the_rest(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    (path, record), *others = subject.artifacts
+    (path, record), *others = evaluation_set.artifacts
     unsure = (path, record.model_copy(update={"retake_band": (0.5, 0.99999)}))
-    result = measure.run(measure_params, replace(subject, artifacts=[unsure, *others]), instruments)
+    result = measure.run(measure_params, replace(evaluation_set, artifacts=[unsure, *others]), runtimes)
     probability = result.predictions.probabilities[NAMES[0]][:, 1]
     asked = (probability > 0.5) & (probability < 0.99999)
     right = (probability >= 0.5) == (result.predictions.targets == 1)
@@ -73,9 +80,9 @@ def test_an_artifact_with_a_retake_band_says_how_often_it_asks_and_how_well_it_d
 
 
 def test_what_cannot_be_timed_is_null_and_never_zero(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, subject, instruments).metrics
+    figures = measure.run(measure_params, evaluation_set, runtimes).metrics
     row = figures["artifacts"]["coreml-float16"]
     assert row["accuracy"] == 36 / 40
     assert {row[name] for name in measure.TIMES} == {None}
@@ -84,14 +91,14 @@ def test_what_cannot_be_timed_is_null_and_never_zero(
 
 
 def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_go_on(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def open_some(path: Path, record: Artifact, _threads: int) -> object:
         if record.format == "onnx":
             raise ModelError(f"{path}: torn")
         return brightness
 
-    result = measure.run(measure_params, subject, replace(instruments, open=open_some))  # type: ignore[arg-type]
+    result = measure.run(measure_params, evaluation_set, replace(runtimes, open=open_some))  # type: ignore[arg-type]
     row = result.metrics["artifacts"]["onnx-float32"]
     assert row["size_bytes"] == 1234
     assert {value for name, value in row.items() if name not in {"size_bytes", "sha256"}} == {None}
@@ -101,15 +108,15 @@ def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_go_on(
 
 
 def test_answers_that_are_no_numbers_are_unmeasured(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def sometimes(frame: np.ndarray) -> np.ndarray:
         return np.full(2, np.nan, np.float32) if frame.mean() > 130 else brightness(frame)
 
     broken = replace(
-        instruments, open=lambda _path, record, _threads: sometimes if record.format == "onnx" else brightness
+        runtimes, open=lambda _path, record, _threads: sometimes if record.format == "onnx" else brightness
     )
-    figures = measure.run(measure_params, subject, broken).metrics
+    figures = measure.run(measure_params, evaluation_set, broken).metrics
     assert figures["artifacts"]["onnx-float32"]["accuracy"] is None
     assert figures["artifacts"]["onnx-float32"]["agreement"] is None
     assert figures["unmeasured"]["artifacts.onnx-float32.accuracy"] == "20 of 40 answers are not numbers"
@@ -122,33 +129,33 @@ def brightness_by_name(_path: Path, _record: Artifact, _threads: int) -> object:
 
 
 def test_processes_of_their_own_find_what_this_one_finds(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    here = measure.run(measure_params, subject, instruments)
+    here = measure.run(measure_params, evaluation_set, runtimes)
     apart = measure.run(
         measure_params.model_copy(update={"workers": 2}),
-        subject,
-        replace(instruments, open=brightness_by_name),  # type: ignore[arg-type]
+        evaluation_set,
+        replace(runtimes, open=brightness_by_name),  # type: ignore[arg-type]
     )
     assert apart.metrics == here.metrics
 
 
 def test_a_harness_that_fails_leaves_accuracy_alone(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def give_up(_request: LatencyRequest) -> Timing:
         raise ModelError("no memory")
 
-    figures = measure.run(measure_params, subject, replace(instruments, time=give_up)).metrics
+    figures = measure.run(measure_params, evaluation_set, replace(runtimes, time=give_up)).metrics
     row = figures["artifacts"]["tflite-float32"]
     assert (row["accuracy"], row["latency_p50_ms"], row["peak_rss_bytes"]) == (36 / 40, None, None)
     assert figures["unmeasured"]["artifacts.tflite-float32.latency"] == "no memory"
 
 
 def test_slices_count_and_rate_their_own_rows(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, replace(subject, policy=COSTS), instruments).metrics
+    figures = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).metrics
     assert list(figures["slices"]) == ["scenario", "light"]
     night, day = figures["slices"]["light"]["night"], figures["slices"]["light"]["day"]
     assert (night["count"], night["accuracy"], day["count"], day["accuracy"]) == (10, 1.0, 30, 26 / 30)
@@ -158,10 +165,10 @@ def test_slices_count_and_rate_their_own_rows(
 
 
 def test_pairs_of_factors_are_slices_of_their_own(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    paired = replace(subject, policy=replace(COSTS, pairs=(("light", "scenario"),)))
-    pairs = measure.run(measure_params, paired, instruments).metrics["slice_pairs"]["light x scenario"]
+    paired = replace(evaluation_set, policy=replace(COSTS, pairs=(("light", "scenario"),)))
+    pairs = measure.run(measure_params, paired, runtimes).metrics["slice_pairs"]["light x scenario"]
     assert {name: figures["count"] for name, figures in pairs.items()} == {
         "day x indoors": 16,
         "day x street": 14,
@@ -190,38 +197,38 @@ def test_equalised_odds_are_the_widest_gaps_between_values_of_a_factor() -> None
 
 
 def test_a_small_slice_is_counted_but_not_rated(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     strict = measure_params.model_copy(update={"min_slice": 11})
-    night = measure.run(strict, subject, instruments).metrics["slices"]["light"]["night"]
+    night = measure.run(strict, evaluation_set, runtimes).metrics["slices"]["light"]["night"]
     assert night == {"count": 10, "accuracy": None}
 
 
 def test_costs_are_the_policys_per_thousand_checks(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     # the four mistakes are selfies 36 to 39: two on the street and two indoors, one of each kind
-    costs = measure.run(measure_params, replace(subject, policy=COSTS), instruments).metrics["cost_per_1000"]
+    costs = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).metrics["cost_per_1000"]
     assert costs["checkpoint"] == pytest.approx({"overall": 400.0, "street": 550.0, "indoors": 250.0})
     assert costs["tflite-static_wi8_ai8"] == costs["checkpoint"]
 
 
 def test_without_factors_slices_and_costs_say_why_they_are_missing(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    bare = replace(subject, rows=[row.model_copy(update={"factors": {}}) for row in subject.rows])
-    figures = measure.run(measure_params, bare, instruments).metrics
+    bare = replace(evaluation_set, rows=[row.model_copy(update={"factors": {}}) for row in evaluation_set.rows])
+    figures = measure.run(measure_params, bare, runtimes).metrics
     assert (figures["slices"], figures["cost_per_1000"]) == ({}, {})
     assert {"slices", "cost_per_1000"} <= set(figures["unmeasured"])
 
 
 def test_the_three_kinds_of_file_are_written(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments, tmp_path: Path
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
 ) -> None:
-    result = measure.run(measure_params, replace(subject, policy=COSTS), instruments)
+    result = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes)
     measure.write(result, tmp_path / "measure.json", tmp_path / "predictions.parquet", tmp_path / "plots")
     assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
-    assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in subject.rows)
+    assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in evaluation_set.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
     assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
     assert len(tables["confusion"]) == 40
@@ -230,21 +237,21 @@ def test_the_three_kinds_of_file_are_written(
     assert sum(int(row["count"]) for row in tables["calibration"] if row["artifact"] == CHECKPOINT) == 40
 
 
-def test_an_artifact_of_another_checkpoint_is_refused(subject: Subject) -> None:
+def test_an_artifact_of_another_checkpoint_is_refused(evaluation_set: EvaluationSet) -> None:
     stale = artifact("onnx", "float32").model_copy(update={"checkpoint_id": "e" * 64})
     with pytest.raises(DataError, match=r"another checkpoint; run dvc repro convert@onnx"):
-        check(replace(subject, artifacts=[(Path("model.onnx"), stale)]))
+        check_evaluation_set(replace(evaluation_set, artifacts=[(Path("model.onnx"), stale)]))
 
 
-def test_selfies_of_other_labels_are_refused(subject: Subject) -> None:
-    rows = [row.model_copy(update={"label": "mask"}) for row in subject.rows]
+def test_selfies_of_other_labels_are_refused(evaluation_set: EvaluationSet) -> None:
+    rows = [row.model_copy(update={"label": "mask"}) for row in evaluation_set.rows]
     with pytest.raises(DataError, match=r"label 'mask'; expected the checkpoint's: no_helmet, helmet"):
-        check(replace(subject, rows=rows))
+        check_evaluation_set(replace(evaluation_set, rows=rows))
 
 
-def test_no_selfies_are_refused(subject: Subject) -> None:
+def test_no_selfies_are_refused(evaluation_set: EvaluationSet) -> None:
     with pytest.raises(DataError, match="no selfies; run dvc repro selfies"):
-        check(replace(subject, rows=[]))
+        check_evaluation_set(replace(evaluation_set, rows=[]))
 
 
 def test_artifacts_are_read_with_the_files_they_name(tmp_path: Path) -> None:
@@ -270,9 +277,9 @@ def test_a_policy_gives_factors_and_costs(root: Path) -> None:
 
 
 def test_figures_of_no_selfies_are_null(
-    subject: Subject, instruments: Instruments, measure_params: MeasureParams
+    evaluation_set: EvaluationSet, runtimes: Runtimes, measure_params: MeasureParams
 ) -> None:
-    table = measure.run(measure_params, subject, instruments).predictions
+    table = measure.run(measure_params, evaluation_set, runtimes).predictions
     empty = replace(
         table,
         ids=(),
@@ -289,7 +296,7 @@ def test_figures_of_no_selfies_are_null(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the exporter's own dependencies
 def test_a_real_checkpoint_and_its_onnx_artifact_agree(
-    measure_params: MeasureParams, subject: Subject, tmp_path: Path
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, tmp_path: Path
 ) -> None:
     import torch
     from torch import nn
@@ -324,9 +331,9 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     update = {"checkpoint_id": config.checkpoint_id, "preprocess": spec.model_dump(mode="json")}
     record = artifact("onnx", "float32").model_copy(update=update)
     real = replace(
-        subject, reference=read_reference(tmp_path / "checkpoint"), artifacts=[(tmp_path / "model.onnx", record)]
+        evaluation_set, reference=read_reference(tmp_path / "checkpoint"), artifacts=[(tmp_path / "model.onnx", record)]
     )
-    figures = measure.run(measure_params, real, on_this_machine()).metrics
+    figures = measure.run(measure_params, real, local_runtimes()).metrics
     row = figures["artifacts"]["onnx-float32"]
     assert row["agreement"] == 1.0
     assert row["max_abs_probability_diff"] < 1e-4

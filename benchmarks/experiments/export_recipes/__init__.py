@@ -23,13 +23,13 @@ import yaml
 from pydantic import Field, model_validator
 
 from benchmarks.evaluation.inference import (
-    Subject,
-    answer,
+    EvaluationSet,
     artifact_name,
-    check,
-    on_this_machine,
+    check_evaluation_set,
+    local_runtimes,
     read_artifacts,
     read_reference,
+    run_inference,
 )
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
 from benchmarks.experiment_harness.toolkit_defaults import write_plain
@@ -270,9 +270,9 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
         plain = write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
         artifacts += [(path, record.model_copy(update={"threshold": reference.threshold})) for path, record in plain]
     selfies = data / "data/selfies"
-    subject = Subject(reference, artifacts, selfies, read_index(selfies))
-    check(subject)
-    table, _ = answer(subject, on_this_machine(), threads=1, workers=course.values["measure"]["workers"])
+    evaluation_set = EvaluationSet(reference, artifacts, selfies, read_index(selfies))
+    check_evaluation_set(evaluation_set)
+    table, _ = run_inference(evaluation_set, local_runtimes(), threads=1, workers=course.values["measure"]["workers"])
     write_predictions(folder / PREDICTIONS, table)
     sizes = {artifact_name(record): record.size_bytes for _, record in artifacts}
     write_json(folder / "sizes.json", Sizes(size_bytes=sizes))

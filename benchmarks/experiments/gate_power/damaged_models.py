@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evaluation.inference import Subject, answer, on_this_machine, read_artifacts, read_reference
+from benchmarks.evaluation.inference import EvaluationSet, local_runtimes, read_artifacts, read_reference, run_inference
 from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.planted_errors import choose, relabel
 from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
@@ -230,8 +230,8 @@ def _answer(ground: Ground, name: str) -> None:
     reference = read_reference((folder if name in TRAINED else ground.open(SOUND)) / CHECKPOINT)
     source = folder if name in (*TRAINED, *REWRITTEN) else ground.open(SOUND)
     record = next(record for _, record in read_artifacts(source / ARTIFACTS) if record.recipe == "float32")
-    subject = Subject(reference, [(ground.model(name), record)], selfies, read_index(selfies))
-    table, _ = answer(subject, on_this_machine(), threads=1)
+    evaluation_set = EvaluationSet(reference, [(ground.model(name), record)], selfies, read_index(selfies))
+    table, _ = run_inference(evaluation_set, local_runtimes(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
     path = ground.model(name)
     write_json(folder / FIGURES, Figures(sha256=sha256_of(path), size_bytes=size_of(path)))

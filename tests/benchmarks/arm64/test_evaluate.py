@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks import measure
 from benchmarks.arm64 import evaluate as room
 from benchmarks.arm64.evaluate import FIGURES, Question, choose, compare, examine
-from benchmarks.evaluation.inference import Instruments, Subject
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from pipeline.config.params import Arm64Params, MeasureParams
 from pipeline.errors import ModelError, ParamsError
 from tests.benchmarks.small_task import artifact, brightness
@@ -111,30 +111,30 @@ def test_selfies_are_chosen_by_the_seed_and_never_by_their_order() -> None:
 
 
 def test_measure_says_how_the_lab_is_set_up_where_there_is_none(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments, tmp_path: Path
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
 ) -> None:
     params = measure_params.model_copy(update={"arm64": Arm64Params(folder=tmp_path / "lab")})
-    figures = measure.run(params, subject, instruments).metrics
+    figures = measure.run(params, evaluation_set, runtimes).metrics
     assert f"set up by: python -m benchmarks.arm64.setup {tmp_path}/lab" in figures["unmeasured"]["arm64"]
     assert figures["arm64"] == {}
     assert {figures["artifacts"]["tflite-float32"][name] for name in FIGURES} == {None}
 
 
 def test_a_lab_that_is_required_must_be_there(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments, tmp_path: Path
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
 ) -> None:
     required = Arm64Params(use="required", folder=tmp_path / "lab")
     with pytest.raises(ParamsError, match=r"measure\.arm64\.use: required; .*no ARM lab"):
-        measure.run(measure_params.model_copy(update={"arm64": required}), subject, instruments)
+        measure.run(measure_params.model_copy(update={"arm64": required}), evaluation_set, runtimes)
 
 
 def test_measure_takes_the_labs_figures_beside_its_own(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments, monkeypatch: pytest.MonkeyPatch
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = PaperLab(shift=0.125)
     monkeypatch.setattr(room, "open_lab", lambda _folder: lab)
     params = measure_params.model_copy(update={"arm64": Arm64Params(selfies=10)})
-    figures = measure.run(params, subject, instruments).metrics
+    figures = measure.run(params, evaluation_set, runtimes).metrics
     row = figures["artifacts"]["tflite-static_wi8_ai8"]
     assert row["accuracy"] == 36 / 40
     assert (row["arm64_instructions"], row["arm64_instructions_a53"]) == (1000, 1600)
@@ -146,8 +146,8 @@ def test_measure_takes_the_labs_figures_beside_its_own(
 
 
 def test_the_lab_can_be_switched_off(
-    measure_params: MeasureParams, subject: Subject, instruments: Instruments, monkeypatch: pytest.MonkeyPatch
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "open_lab", lambda _folder: pytest.fail("opened"))
     never = measure_params.model_copy(update={"arm64": Arm64Params(use="never")})
-    assert measure.run(never, subject, instruments).metrics["unmeasured"]["arm64"].endswith("use: never")
+    assert measure.run(never, evaluation_set, runtimes).metrics["unmeasured"]["arm64"].endswith("use: never")

@@ -1,4 +1,4 @@
-"""Asking artifacts: frames of any shape, reasons instead of answers."""
+"""Running artifacts in workers: frames of any shape, and reasons instead of answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.inference_workers import Job, ask, collect, employ, submit
+from benchmarks.evaluation.inference_workers import Job, collect, predict, submit, worker_pool
 from pipeline.data.records import Artifact
 from pipeline.errors import ModelError
 from tests.benchmarks.small_task import artifact, brightness
@@ -34,25 +34,25 @@ def vanish(_path: Path, _artifact: Artifact, _threads: int) -> object:
     os._exit(9)
 
 
-def test_answers_have_the_shape_of_the_frames(job: Job) -> None:
-    answers = ask(by_brightness, job)  # type: ignore[arg-type]
+def test_probabilities_have_the_shape_of_the_frames(job: Job) -> None:
+    answers = predict(by_brightness, job)  # type: ignore[arg-type]
     assert isinstance(answers, np.ndarray)
     assert (answers.shape, answers.dtype) == ((3, 4, 2), np.float32)
     np.testing.assert_array_equal(answers[2, 1], brightness(np.load(job.frames)[2, 1]))
 
 
-def test_a_part_of_the_frames_is_asked_alone(job: Job) -> None:
+def test_only_the_indexed_part_of_the_frames_is_run(job: Job) -> None:
     some = Job(job.path, job.artifact, 1, job.frames, (slice(None), slice(2)))
-    answers, whole = ask(by_brightness, some), ask(by_brightness, job)  # type: ignore[arg-type]
+    answers, whole = predict(by_brightness, some), predict(by_brightness, job)  # type: ignore[arg-type]
     np.testing.assert_array_equal(answers, np.asarray(whole)[:, :2])
 
 
-def test_what_does_not_open_is_a_reason(job: Job) -> None:
-    assert "torn" in str(ask(torn, job))  # type: ignore[arg-type]
+def test_an_artifact_that_does_not_load_gives_a_reason(job: Job) -> None:
+    assert "torn" in str(predict(torn, job))  # type: ignore[arg-type]
 
 
-def test_a_process_that_vanished_is_the_reason_of_what_comes_after_it_too(job: Job) -> None:
-    with employ(1) as executor:
+def test_after_a_worker_died_every_later_job_gets_the_same_reason(job: Job) -> None:
+    with worker_pool(1) as executor:
         first = collect(submit(executor, vanish, job))  # type: ignore[arg-type]
         second = collect(submit(executor, by_brightness, job))  # type: ignore[arg-type]
     assert "ended without an answer" in str(first)

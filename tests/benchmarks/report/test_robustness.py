@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.evaluation.inference import Instruments, Subject
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput
 from benchmarks.report.robustness import camera_tables, heat
@@ -21,12 +21,12 @@ NOTHING = ReportInput("helmet", "Does the rider wear a helmet?")
 
 
 @pytest.fixture
-def found(measure_params: MeasureParams, subject: Subject, instruments: Instruments) -> ReportInput:
+def found(measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> ReportInput:
     camera = measure_params.camera.model_copy(update={"selfies": 12, "artifact_selfies": 6})
     names = ["coreml-float16", "onnx-float32", "tflite-float32", "tflite-static_wi8_ai8"]
     empty: dict[str, Any] = {"checkpoint": {}, "artifacts": {name: {} for name in names}, "unmeasured": {}}
-    measured = run(measure_params.model_copy(update={"camera": camera}), subject, instruments).add_to(empty)
-    return replace(NOTHING, metrics={"measure": measured}, selfies=Gallery(subject.selfies, subject.rows))
+    measured = run(measure_params.model_copy(update={"camera": camera}), evaluation_set, runtimes).add_to(empty)
+    return replace(NOTHING, metrics={"measure": measured}, selfies=Gallery(evaluation_set.selfies, evaluation_set.rows))
 
 
 def page(found: ReportInput) -> str:

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from benchmarks import measure
-from benchmarks.evaluation.inference import Instruments, Subject
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
 from benchmarks.report import stage as report
@@ -60,14 +60,18 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def found(
-    subject: Subject, instruments: Instruments, measure_params: MeasureParams, gate_params: GateParams, tmp_path: Path
+    evaluation_set: EvaluationSet,
+    runtimes: Runtimes,
+    measure_params: MeasureParams,
+    gate_params: GateParams,
+    tmp_path: Path,
 ) -> ReportInput:
     """A whole chain's outputs, of forty selfies."""
-    result = measure.run(measure_params, subject, instruments)
+    result = measure.run(measure_params, evaluation_set, runtimes)
     verdict = gate.run(gate_params, result.metrics, result.predictions, None)
     sheet = tmp_path / "label_error.png"
     PIL.Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(sheet)
-    gallery = Gallery(subject.selfies, subject.rows)
+    gallery = Gallery(evaluation_set.selfies, evaluation_set.rows)
     return ReportInput(
         policy="helmet",
         question="Does the rider wear a helmet?",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import measure
-from benchmarks.evaluation.inference import Instruments, Subject
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.robustness import evaluate
 from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, distort
 from benchmarks.robustness.metrics import CLEAN, FIGURES
@@ -36,9 +36,9 @@ def with_camera(params: MeasureParams, **update: int) -> MeasureParams:
 
 
 def test_every_distortion_severity_and_mistake_is_measured(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(shaking, subject, instruments).metrics
+    figures = measure.run(shaking, evaluation_set, runtimes).metrics
     assert {name: len(rows) for name, rows in figures["camera"].items()} == {
         name: len(kind.values) for name, kind in DISTORTIONS.items()
     }
@@ -54,12 +54,12 @@ def test_every_distortion_severity_and_mistake_is_measured(
 
 
 def test_figures_are_those_of_the_pictures_themselves(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    found = evaluate.run(shaking, subject, instruments)
-    rows = choose_rows(subject.rows, 12, 6)
+    found = evaluate.run(shaking, evaluation_set, runtimes)
+    rows = choose_rows(evaluation_set.rows, 12, 6)
     for name, severity in (("under_exposure", 2), ("night_noise", 5), ("full_as_limited", 1)):
-        frames = [distort(read_pixels(subject.selfies, row), name, severity, SPEC, (6, row.id)) for row in rows]
+        frames = [distort(read_pixels(evaluation_set.selfies, row), name, severity, SPEC, (6, row.id)) for row in rows]
         right = [
             (brightness(frame)[1] >= 0.5) == (row.label == "helmet") for frame, row in zip(frames, rows, strict=True)
         ]
@@ -68,16 +68,16 @@ def test_figures_are_those_of_the_pictures_themselves(
         assert told["accuracy"] == pytest.approx(float(np.mean(right)))
 
 
-def test_undistorted_is_what_every_other_measurement_sees(subject: Subject) -> None:
+def test_undistorted_is_what_every_other_measurement_sees(evaluation_set: EvaluationSet) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (20, 20, 3), np.uint8)
     np.testing.assert_array_equal(evaluate.see(pixels, CLEAN, SPEC, (1, "a")), fit(pixels, SPEC))
-    assert subject.reference.preprocess == SPEC
+    assert evaluation_set.reference.preprocess == SPEC
 
 
 def test_darkness_costs_this_classifier_its_helmets_and_a_mirror_nothing(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    found = evaluate.run(shaking, subject, instruments)
+    found = evaluate.run(shaking, evaluation_set, runtimes)
     clean = found.sections["camera_basis"]["clean_accuracy"]
     assert found.sections["camera"]["mirror"]["1"]["accuracy"] == clean
     assert found.sections["camera"]["under_exposure"]["5"]["accuracy"] == 0.5
@@ -85,7 +85,7 @@ def test_darkness_costs_this_classifier_its_helmets_and_a_mirror_nothing(
 
 
 def test_artifacts_see_one_severity_and_the_first_of_each_format_the_mistakes(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     asked: Counter[str] = Counter()
 
@@ -96,7 +96,7 @@ def test_artifacts_see_one_severity_and_the_first_of_each_format_the_mistakes(
 
         return count
 
-    found = evaluate.run(shaking, subject, replace(instruments, open=opened))  # type: ignore[arg-type]
+    found = evaluate.run(shaking, evaluation_set, replace(runtimes, open=opened))  # type: ignore[arg-type]
     shown, wrongs = 1 + len(DISTORTIONS), len(MISTAKES)
     assert asked == {
         "coreml-float16": 6 * (shown + wrongs),
@@ -107,8 +107,8 @@ def test_artifacts_see_one_severity_and_the_first_of_each_format_the_mistakes(
     assert set(found.sections["mistakes"]["bgr"]["artifacts"]) == {"coreml-float16", "onnx-float32", "tflite-float32"}
 
 
-def test_a_second_run_finds_the_same(shaking: MeasureParams, subject: Subject, instruments: Instruments) -> None:
-    assert evaluate.run(shaking, subject, instruments) == evaluate.run(shaking, subject, instruments)
+def test_a_second_run_finds_the_same(shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> None:
+    assert evaluate.run(shaking, evaluation_set, runtimes) == evaluate.run(shaking, evaluation_set, runtimes)
 
 
 def dark(frame: np.ndarray) -> np.ndarray:
@@ -116,10 +116,10 @@ def dark(frame: np.ndarray) -> np.ndarray:
 
 
 def test_an_artifact_that_strays_is_told_from_the_checkpoint(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    stray = replace(instruments, open=lambda _path, record, _threads: dark if record.format == "onnx" else brightness)
-    found = evaluate.run(shaking, subject, stray)
+    stray = replace(runtimes, open=lambda _path, record, _threads: dark if record.format == "onnx" else brightness)
+    found = evaluate.run(shaking, evaluation_set, stray)
     assert found.artifacts["onnx-float32"]["camera_agreement"] < 0.8
     assert found.artifacts["onnx-float32"]["camera_accuracy"] < found.artifacts["tflite-float32"]["camera_accuracy"]
     row = found.sections["camera"]["jpeg"]["3"]
@@ -127,9 +127,9 @@ def test_an_artifact_that_strays_is_told_from_the_checkpoint(
 
 
 def test_switched_off_it_says_so_and_asks_nobody(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(with_camera(shaking, selfies=0), subject, instruments).metrics
+    figures = measure.run(with_camera(shaking, selfies=0), evaluation_set, runtimes).metrics
     assert (figures["camera"], figures["mistakes"]) == ({}, {})
     assert figures["unmeasured"]["camera"] == "switched off: measure.camera.selfies is 0"
     assert {figures["artifacts"][name][key] for name in NAMES for key in FIGURES} == {None}
@@ -137,23 +137,23 @@ def test_switched_off_it_says_so_and_asks_nobody(
 
 
 def test_without_selfies_for_artifacts_the_checkpoint_is_measured_alone(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    found = evaluate.run(with_camera(shaking, artifact_selfies=0), subject, instruments)
+    found = evaluate.run(with_camera(shaking, artifact_selfies=0), evaluation_set, runtimes)
     assert found.sections["camera"]["jpeg"]["3"]["count"] == 12
     assert "artifacts" not in found.sections["camera"]["jpeg"]["3"]
     assert "artifact_selfies is 0" in found.unmeasured["artifacts.onnx-float32.camera_accuracy"]
 
 
 def test_an_artifact_that_fails_is_unmeasured_and_the_others_go_on(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def opened(path: Path, record: Artifact, _threads: int) -> object:
         if record.format == "onnx":
             raise ModelError(f"{path}: torn")
         return brightness if record.format == "coreml" else lambda _frame: np.full(2, np.nan, np.float32)
 
-    found = evaluate.run(shaking, subject, replace(instruments, open=opened))  # type: ignore[arg-type]
+    found = evaluate.run(shaking, evaluation_set, replace(runtimes, open=opened))  # type: ignore[arg-type]
     assert "torn" in found.unmeasured["artifacts.onnx-float32.camera_accuracy"]
     assert "222 of 222 answers" in found.unmeasured["artifacts.tflite-float32.camera_accuracy"]
     assert found.artifacts["onnx-float32"]["camera_accuracy"] is None
@@ -162,10 +162,10 @@ def test_an_artifact_that_fails_is_unmeasured_and_the_others_go_on(
 
 
 def test_a_flawless_checkpoint_has_no_corruption_error_and_says_why(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    flawless = replace(subject, rows=subject.rows[:36])
-    found = evaluate.run(shaking, flawless, instruments)
+    flawless = replace(evaluation_set, rows=evaluation_set.rows[:36])
+    found = evaluate.run(shaking, flawless, runtimes)
     assert found.checkpoint["mean_corruption_error"] is None
     assert "nothing to divide by" in found.unmeasured["mean_corruption_error"]
 
@@ -176,14 +176,14 @@ def brightness_by_name(_path: Path, _artifact: Artifact, _threads: int) -> objec
 
 
 def test_processes_of_their_own_find_what_this_one_finds(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     found = evaluate.run(
         with_camera(shaking, selfies=4, artifact_selfies=2).model_copy(update={"workers": 1}),
-        subject,
-        replace(instruments, open=brightness_by_name),  # type: ignore[arg-type]
+        evaluation_set,
+        replace(runtimes, open=brightness_by_name),  # type: ignore[arg-type]
     )
-    here = evaluate.run(with_camera(shaking, selfies=4, artifact_selfies=2), subject, instruments)
+    here = evaluate.run(with_camera(shaking, selfies=4, artifact_selfies=2), evaluation_set, runtimes)
     assert found == here
 
 
@@ -194,10 +194,10 @@ def vanish(_path: Path, _artifact: Artifact, _threads: int) -> object:
 
 
 def test_a_process_that_vanishes_is_a_reason_and_no_crash(
-    shaking: MeasureParams, subject: Subject, instruments: Instruments
+    shaking: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     params = with_camera(shaking, selfies=2, artifact_selfies=1).model_copy(update={"workers": 1})
-    found = evaluate.run(params, subject, replace(instruments, open=vanish))  # type: ignore[arg-type]
+    found = evaluate.run(params, evaluation_set, replace(runtimes, open=vanish))  # type: ignore[arg-type]
     assert "ended without an answer" in found.unmeasured["artifacts.tflite-float32.camera_accuracy"]
     assert found.sections["camera"]["jpeg"]["1"]["count"] == 2
 
