@@ -34,7 +34,6 @@ STAGE_MODULES = {house.stage_module(stage) for stage in STAGES}
 
 MAX_ROOMS = 16
 MORE_ROOMS = {
-    "pipeline/renderer": 28,  # the 2D portraits, which the rendered 3D world replaces
     "pipeline/bundled_diffusion": 20,  # a whole training chain, which a user never runs
 }
 BUDGETS = {"pipeline": (16, 60), "export": (11, 24), "benchmarks": (12, 20)}

@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from pipeline.renderer.light import Light
 from pipeline.renderer.palette import Colour
-from pipeline.renderer.places import Place
-from pipeline.renderer.streams import chance, pick, stream
+from pipeline.renderer.places.place import Place
+from pipeline.renderer.random_streams import chance, pick, stream
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

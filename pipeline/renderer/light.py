@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.renderer.palette import Colour
 from pipeline.renderer.paths import Point
-from pipeline.renderer.streams import chance, either, stream
+from pipeline.renderer.random_streams import chance, either, stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.renderer.paths import Point
-from pipeline.renderer.streams import chance, either, stream
+from pipeline.renderer.random_streams import chance, either, stream
 
 HEAD_DEPTH = 0.85
 CROP_CHANCE = 0.05

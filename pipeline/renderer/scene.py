@@ -8,18 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.renderer import clothes, garments, hair, hands, headwear
-from pipeline.renderer.brush import Brush
 from pipeline.renderer.camera import expose, hold
-from pipeline.renderer.cut import Cut, cut_of
-from pipeline.renderer.face import draw_face
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear import headwear
 from pipeline.renderer.light import Light, shine
-from pipeline.renderer.people import Person, meet
-from pipeline.renderer.places import draw_place
+from pipeline.renderer.person import clothes, garments, hair, hands
+from pipeline.renderer.person.cut import Cut, cut_of
+from pipeline.renderer.person.face import draw_face
+from pipeline.renderer.person.glasses_and_masks import draw_glasses, draw_mask
+from pipeline.renderer.person.person import Person, meet
+from pipeline.renderer.places.place import draw_place
 from pipeline.renderer.pose import Pose, Turn, strike
-from pipeline.renderer.streams import chance, stream
+from pipeline.renderer.random_streams import chance, stream
 from pipeline.renderer.vocabulary import resolve
-from pipeline.renderer.worn import draw_glasses, draw_mask
 
 STRAY_HAND_CHANCE = 0.04
 

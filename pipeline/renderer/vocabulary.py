@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipeline.renderer.palette import CLOTH, HAIR, HEADWEAR, SKIN_TONES
-from pipeline.renderer.streams import draw
+from pipeline.renderer.random_streams import draw
 
 HELMETS: tuple[str, ...] = ("road_helmet", "urban_helmet", "mountain_helmet")
 VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(

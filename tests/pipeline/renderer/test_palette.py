@@ -18,7 +18,7 @@ from pipeline.renderer.palette import (
     shadow_of,
     tint,
 )
-from pipeline.renderer.streams import stream
+from pipeline.renderer.random_streams import stream
 
 EVERY: list[Colour] = [
     *SKIN_TONES.values(),

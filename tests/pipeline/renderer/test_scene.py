@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.renderer import VOCABULARY, render
+from pipeline.renderer.random_streams import chance, stream
 from pipeline.renderer.scene import STRAY_HAND_CHANCE, Scene, set_scene, take
-from pipeline.renderer.streams import chance, stream
 
 SIZE = (96, 128)
 BASE = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.hats import Hat, cast_shadow, draw_beanie, draw_brim_hat, draw_cap
-from pipeline.renderer.helmets import Helmet, draw_rear, draw_shell, make_helmet
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.hats import Hat, cast_shadow, draw_beanie, draw_brim_hat, draw_cap
+from pipeline.renderer.headwear.helmets import Helmet, draw_rear, draw_shell, make_helmet
+from pipeline.renderer.headwear.straps import draw_straps
+from pipeline.renderer.headwear.wraps import draw_headscarf, draw_hood, draw_hood_behind, draw_scarf_behind, draw_turban
 from pipeline.renderer.palette import HEADWEAR, WHITE, from_hex, jitter, mix, scale
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.straps import draw_straps
-from pipeline.renderer.streams import chance, pick, stream
+from pipeline.renderer.random_streams import chance, pick, stream
 from pipeline.renderer.vocabulary import HELMETS
-from pipeline.renderer.wraps import draw_headscarf, draw_hood, draw_hood_behind, draw_scarf_behind, draw_turban
 
 # These hide the hair wholly; the others press it down to what shows below the rim.
 HIDES_HAIR: frozenset[str] = frozenset({"hood", "headscarf", "turban"})

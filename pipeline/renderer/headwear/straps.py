@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.helmets import Helmet
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.helmets import Helmet
 from pipeline.renderer.palette import BLACK, WHITE, Colour, from_hex, luminance, mix
 from pipeline.renderer.paths import Point
 from pipeline.renderer.pose import Turn

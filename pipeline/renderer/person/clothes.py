@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.garments import FLOOR, Outfit, draw_details, draw_neckline
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, Colour, mix, scale, shadow_of
 from pipeline.renderer.paths import Disc, Path, Point, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.garments import FLOOR, Outfit, draw_details, draw_neckline
+from pipeline.renderer.person.person import Person
 
 
 def draw_body(brush: Brush, person: Person, outfit: Outfit) -> None:

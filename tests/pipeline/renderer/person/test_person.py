@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.cut import cut_of, lean
-from pipeline.renderer.face import draw_face, outline
-from pipeline.renderer.hair import RIM, draw_behind, draw_front
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import SKIN_TONES, luminance
-from pipeline.renderer.people import Person, meet
+from pipeline.renderer.person.cut import cut_of, lean
+from pipeline.renderer.person.face import draw_face, outline
+from pipeline.renderer.person.glasses_and_masks import draw_glasses, draw_mask
+from pipeline.renderer.person.hair import RIM, draw_behind, draw_front
+from pipeline.renderer.person.person import Person, meet
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
-from pipeline.renderer.worn import draw_glasses, draw_mask
 
 AHEAD = Turn(0.0, 0.0)
 SIZE = (120, 160)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from math import sin
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.features import draw_eyes, draw_mouth, draw_nose
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import WHITE, Colour, from_hex, luminance, mix, shadow_of
 from pipeline.renderer.paths import Disc, Path, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.features import draw_eyes, draw_mouth, draw_nose
+from pipeline.renderer.person.person import Person
+from pipeline.renderer.person.years import draw_beard, draw_years
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.years import draw_beard, draw_years
 
 _BLUSH: Colour = from_hex("c0504a")
 _GOLD: Colour = from_hex("e8c66a")

@@ -9,15 +9,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.cut import Cut, lean
-from pipeline.renderer.face import outline
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import WHITE, Colour, from_hex, mix, scale
 from pipeline.renderer.paths import Disc, Path, Point, ellipses, mirrored, polygon, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.cut import Cut, lean
+from pipeline.renderer.person.face import outline
+from pipeline.renderer.person.person import Person
+from pipeline.renderer.person.tresses import hang_curls, hang_long, hang_tail
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.streams import stream
-from pipeline.renderer.tresses import hang_curls, hang_long, hang_tail
+from pipeline.renderer.random_streams import stream
 
 _SILVER: Colour = from_hex("b9b7b3")
 # Below this line hair shows under a hat's rim, head units.

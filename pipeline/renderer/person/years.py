@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import WHITE, from_hex, mix, scale, shadow_of
 from pipeline.renderer.paths import Disc, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.person import Person
 from pipeline.renderer.pose import Turn
 
 

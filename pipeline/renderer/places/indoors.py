@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import GOODS, WHITE, from_hex, jitter, mix, scale
 from pipeline.renderer.paths import EVERYWHERE, Disc, ellipses, polygon, spline
-from pipeline.renderer.streams import chance, pick
+from pipeline.renderer.random_streams import chance, pick
 
 Rng = np.random.Generator
 

@@ -7,7 +7,7 @@ from math import cos, sin
 
 import numpy as np
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, WHITE, Colour, scale
 from pipeline.renderer.paths import Disc, ellipse, spline
 from pipeline.renderer.pose import Shell, Turn

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.indoors import draw_garage, draw_home, draw_office, draw_shop
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.light import Light
-from pipeline.renderer.outdoors import draw_bridge, draw_forest, draw_park, draw_street
 from pipeline.renderer.palette import BLACK, WHITE, from_hex, jitter, mix
 from pipeline.renderer.paths import Disc
-from pipeline.renderer.streams import pick, stream
+from pipeline.renderer.places.indoors import draw_garage, draw_home, draw_office, draw_shop
+from pipeline.renderer.places.outdoors import draw_bridge, draw_forest, draw_park, draw_street
+from pipeline.renderer.random_streams import pick, stream
 
 Rng = np.random.Generator
 Bytes = NDArray[np.uint8]

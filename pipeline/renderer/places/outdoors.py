@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import GOODS, WHITE, Colour, from_hex, jitter, mix, scale
 from pipeline.renderer.paths import EVERYWHERE, Disc, Point, ellipses, polygon, spline
-from pipeline.renderer.streams import chance, pick
+from pipeline.renderer.random_streams import chance, pick
 
 Rng = np.random.Generator
 _LEAVES: tuple[Colour, ...] = tuple(from_hex(code) for code in ("3f6b2f", "567f38", "2f5a33", "79934a", "a0803a"))

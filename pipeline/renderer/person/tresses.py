@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from math import cos, pi, sin
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.cut import Cut, lean
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, scale
 from pipeline.renderer.paths import Disc, Point, ellipses, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.cut import Cut, lean
+from pipeline.renderer.person.person import Person
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.streams import stream
+from pipeline.renderer.random_streams import stream
 
 
 def hang_long(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, WHITE, Colour, from_hex, luminance, mix, scale
 from pipeline.renderer.paths import Disc, Point, polygon, spline
 from pipeline.renderer.pose import Shell, Turn
-from pipeline.renderer.streams import chance, pick, stream
+from pipeline.renderer.random_streams import chance, pick, stream
 
 _HOLLOW: Colour = from_hex("101012")
 _FOAM: Colour = from_hex("2b2b2e")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.renderer.palette import EYES, HAIR, SKIN_TONES, Colour, from_hex, jitter, mix, scale
-from pipeline.renderer.streams import chance, pick, stream
+from pipeline.renderer.random_streams import chance, pick, stream
 
 _LIP_RED: Colour = from_hex("9c3a3c")
 _LIPSTICKS: tuple[Colour, ...] = (from_hex("a8323e"), from_hex("b8505c"), from_hex("8c2a3a"), from_hex("c06a68"))

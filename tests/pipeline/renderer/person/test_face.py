@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.cut import cut_of
-from pipeline.renderer.features import draw_eyes, draw_mouth, draw_nose
-from pipeline.renderer.hair import draw_front
-from pipeline.renderer.hats import Hat, draw_beanie, draw_brim_hat, draw_cap
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.hats import Hat, draw_beanie, draw_brim_hat, draw_cap
 from pipeline.renderer.palette import HEADWEAR, from_hex
-from pipeline.renderer.people import Person, meet
+from pipeline.renderer.person.cut import cut_of
+from pipeline.renderer.person.features import draw_eyes, draw_mouth, draw_nose
+from pipeline.renderer.person.hair import draw_front
+from pipeline.renderer.person.person import Person, meet
+from pipeline.renderer.person.tresses import hang_curls, hang_long, hang_tail
+from pipeline.renderer.person.years import draw_beard, draw_years
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.tresses import hang_curls, hang_long, hang_tail
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
-from pipeline.renderer.years import draw_beard, draw_years
 
 AHEAD = Turn(0.0, 0.0)
 SIZE = (160, 200)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sin
 
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.person import Person
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.streams import chance, either, stream
+from pipeline.renderer.random_streams import chance, either, stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.helmets import draw_loose_helmet, make_helmet
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.helmets import draw_loose_helmet, make_helmet
 from pipeline.renderer.palette import HEADWEAR, Colour, jitter, shadow_of
 from pipeline.renderer.paths import Disc, Point, ellipse, spline
 from pipeline.renderer.pose import Pose, Turn
-from pipeline.renderer.streams import either, pick, stream
+from pipeline.renderer.random_streams import either, pick, stream
 from pipeline.renderer.vocabulary import HELMETS
 
 

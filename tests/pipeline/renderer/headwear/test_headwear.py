@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.headwear import HIDES_HAIR, choose, draw_behind, draw_on
-from pipeline.renderer.helmets import Helmet, draw_loose_helmet, draw_rear, draw_shell, make_helmet
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.headwear import HIDES_HAIR, choose, draw_behind, draw_on
+from pipeline.renderer.headwear.helmets import Helmet, draw_loose_helmet, draw_rear, draw_shell, make_helmet
+from pipeline.renderer.headwear.straps import draw_straps
 from pipeline.renderer.palette import HEADWEAR
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.straps import draw_straps
 from pipeline.renderer.vocabulary import HELMETS, VOCABULARY
 
 AHEAD = Turn(0.0, 0.05)

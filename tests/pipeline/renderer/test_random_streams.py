@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.streams import chance, draw, either, pick, stream
+from pipeline.renderer.random_streams import chance, draw, either, pick, stream
 
 
 def test_a_stream_is_the_same_every_time() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.brush import Brush, argb
+from pipeline.renderer.canvas import Brush, argb
 from pipeline.renderer.palette import BLACK, WHITE
 from pipeline.renderer.paths import Disc, ellipse, ellipses, mirrored, polygon, polyline, spline
 

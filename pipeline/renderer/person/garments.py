@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, CLOTH, WHITE, Colour, from_hex, jitter, luminance, mix, scale
 from pipeline.renderer.paths import Disc, Point, polygon, polyline, spline
-from pipeline.renderer.people import Person
-from pipeline.renderer.streams import chance, either, pick, stream
+from pipeline.renderer.person.person import Person
+from pipeline.renderer.random_streams import chance, either, pick, stream
 
 _SILVER: Colour = from_hex("d9dde0")
 FLOOR = 9.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pipeline.renderer.brush import Brush
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import BLACK, WHITE, Colour, from_hex, jitter, mix, scale
 from pipeline.renderer.paths import Disc, Path, Point, spline
-from pipeline.renderer.people import Person
+from pipeline.renderer.person.person import Person
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.streams import pick, stream
+from pipeline.renderer.random_streams import pick, stream
 
 _FRAMES: tuple[Colour, ...] = tuple(
     from_hex(code) for code in ("17171a", "3b2a20", "6e1f24", "8a8d92", "b08d4a", "1f3556")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import sin
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.hats import Hat, cast_shadow
+from pipeline.renderer.canvas import Brush
+from pipeline.renderer.headwear.hats import Hat, cast_shadow
 from pipeline.renderer.palette import BLACK, WHITE, mix, scale
 from pipeline.renderer.paths import Disc, Point, ellipse, mirrored, spline
 from pipeline.renderer.pose import Shell, Turn

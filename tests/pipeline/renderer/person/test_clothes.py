@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.brush import Brush
-from pipeline.renderer.clothes import draw_body
-from pipeline.renderer.garments import Outfit, dress
-from pipeline.renderer.hands import draw_fingers, draw_held_helmet, draw_stray_hand
+from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import CLOTH
-from pipeline.renderer.people import Person, meet
+from pipeline.renderer.person.clothes import draw_body
+from pipeline.renderer.person.garments import Outfit, dress
+from pipeline.renderer.person.hands import draw_fingers, draw_held_helmet, draw_stray_hand
+from pipeline.renderer.person.person import Person, meet
 from pipeline.renderer.pose import strike
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
 

@@ -1,0 +1,1 @@
+"""Headwear: hats, helmets with their straps, and the choice between them."""

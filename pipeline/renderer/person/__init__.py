@@ -1,0 +1,1 @@
+"""The person in a portrait: face, hair, clothes, hands, glasses and masks."""

@@ -1,0 +1,1 @@
+"""Backgrounds: four indoor and four outdoor places."""
