@@ -1,6 +1,6 @@
-# Two commands on a fresh machine: `make repro` and `make test`. Needs git, make and Python 3.11 or 3.12.
+# Two commands on a fresh machine: `make repro` and `make test`. They need git, make and Python 3.11 or 3.12.
 #
-# Work is on CPU threads of our own choosing: waiting threads sleep instead of spinning, which costs 16x when cores are shared.
+# OMP_WAIT_POLICY and KMP_BLOCKTIME make idle threads sleep instead of spin: spinning is 16 times slower on shared cores.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3 python,\
 	$(shell $(name) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $(name))))
@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .PHONY: help repro gate test lint format smoke bundled lock clean
 
-help:            ## say what there is
+help:            ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+: +##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
 $(READY): requirements.lock pyproject.toml
@@ -26,35 +26,35 @@ $(READY): requirements.lock pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: $(READY) ## rebuild everything that changed: dvc repro
+repro: $(READY) ## run the stages whose inputs changed: dvc repro
 	dvc repro
 
-gate: $(READY)   ## rebuild what changed up to the report, print its comment; fails unless the verdict is a pass
+gate: $(READY)   ## run the stages up to the report, print its summary, exit with 1 unless the verdict is a pass
 	dvc repro report
 	@cat report/summary.md
 	@gossamer verdict
 
-test: $(READY)   ## the whole test suite
+test: $(READY)   ## run the whole test suite
 	python -m pytest -n 2 --dist loadgroup
 
-lint: $(READY)   ## ruff and mypy
+lint: $(READY)   ## check the code with ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-format: $(READY) ## let ruff format and mend what it can
+format: $(READY) ## format the code and apply the fixes of ruff
 	ruff check --fix .
 	ruff format .
 
-smoke: $(READY)  ## the whole chain on tiny params, in a temporary clone
+smoke: $(READY)  ## run the whole chain on small params in a temporary clone (minutes)
 	python -m tests.smoke $(POLICY)
 
-bundled: $(READY) ## train the bundled Stable Diffusion (hours; resumes where it was stopped)
+bundled: $(READY) ## train the bundled Stable Diffusion (hours; an interrupted run resumes)
 	python -m pipeline.bundled_diffusion pipeline/bundled_diffusion/params.yaml
 
-lock:            ## resolve requirements.lock anew (needs uv)
+lock:            ## resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
 
-clean:           ## remove what stages made (DVC's cache stays: dvc repro brings it back)
+clean:           ## remove the outputs of the stages (they stay in DVC's cache: dvc repro restores them)
 	rm -rf data/images data/images.work data/selfies models artifacts report

@@ -1,4 +1,4 @@
-"""The gate for people: the workflow on GitHub and ``make gate`` run commands that exist, in the right order."""
+"""The workflow on GitHub and ``make gate`` run commands that exist, in the right order, and fail if the gate fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def steps() -> list[Step]:
 
 
 def step(words: str) -> Step:
-    """The one step whose name or script has these words."""
+    """The only step whose name or script contains these words."""
     (found,) = (each for each in steps() if words in each.get("name", "") or words in each.get("run", ""))
     return found
 
@@ -70,8 +70,8 @@ def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def judge(*verdicts: Outcome) -> None:
-    """Write metrics/gate.json: a verdict over checks that came out so."""
+def write_verdict(*verdicts: Outcome) -> None:
+    """Write metrics/gate.json with one check per given verdict."""
     checks = tuple(
         Check(name=f"check_{i}", artifact="onnx-float32", value=1, limit=1, verdict=each, reason=f"reason {i}")
         for i, each in enumerate(verdicts)
@@ -82,7 +82,7 @@ def judge(*verdicts: Outcome) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder of programs that only say what they were called with; ``gossamer`` ends with $CODE."""
+    """A folder of programs that only print their arguments; ``gossamer`` exits with $CODE."""
     folder = tmp_path / ".venv/bin"
     folder.mkdir(parents=True)
     for name, ends in {"gossamer": "exit $CODE", "dvc": "exit 0"}.items():
@@ -91,13 +91,13 @@ def tools(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_runs_on_every_pull_request_and_by_hand() -> None:
+def test_the_workflow_runs_on_every_pull_request_and_by_hand() -> None:
     triggers = workflow()[True]  # YAML 1.1 reads the word "on" as true
     assert set(triggers) == {"pull_request", "workflow_dispatch"}
     assert triggers["workflow_dispatch"]["inputs"]["allow_unmeasured"]["default"] is False
 
 
-def test_it_may_read_the_code_and_comment_and_no_more() -> None:
+def test_the_workflow_token_has_least_privilege() -> None:
     found = workflow()
     assert found["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert all("permissions" not in job for job in found["jobs"].values())
@@ -112,20 +112,20 @@ def test_actions_are_pinned_by_major_version() -> None:
         assert re.fullmatch(r"(actions|iterative)/[a-z/-]+@v\d+", action), action
 
 
-def test_scripts_take_nothing_from_a_pull_request_but_through_the_environment() -> None:
+def test_scripts_take_values_of_a_pull_request_only_from_the_environment() -> None:
     for each in steps():
         assert "${{" not in each.get("run", ""), each
         assert subprocess.run(["bash", "-n"], input=each.get("run", ""), text=True, check=False).returncode == 0
 
 
-def test_every_line_runs_a_program_that_is_checked_here() -> None:
+def test_every_script_line_runs_a_program_that_these_tests_check() -> None:
     words = {"if", "else", "fi", "echo", *COMMANDS}
     for each in steps():
         for line in each.get("run", "").splitlines():
             assert line.split()[0] in words, line
 
 
-def test_make_targets_exist() -> None:
+def test_make_targets_of_the_workflow_exist() -> None:
     targets = [*commands("make"), ["gate"], ["repro"]]
     assert [".venv/.ready"] in targets
     for target in targets:
@@ -135,7 +135,7 @@ def test_make_targets_exist() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_dvc_understands_its_commands() -> None:
+def test_dvc_accepts_the_commands_of_the_workflow() -> None:
     parser = get_main_parser()
     used = commands("dvc")
     assert [words[0] for words in used] == ["remote", "pull", "metrics", "plots"]
@@ -143,16 +143,16 @@ def test_dvc_understands_its_commands() -> None:
         parser.parse_args(words)
 
 
-def test_gossamer_understands_its_commands() -> None:
+def test_gossamer_accepts_the_commands_of_the_workflow() -> None:
     used = commands("gossamer")
     assert used == [["verdict"]]
-    roof = get_command(app)
+    cli = get_command(app)
     for words in [*used, ["verdict", "--allow-unmeasured"]]:
-        command = roof.commands[words[0]]  # type: ignore[attr-defined]
+        command = cli.commands[words[0]]  # type: ignore[attr-defined]
         command.make_context(words[0], words[1:])
 
 
-def test_paths_are_what_the_stages_write() -> None:
+def test_the_workflow_uploads_paths_that_stages_write() -> None:
     written = outs()
     uploaded = next(each for each in steps() if each.get("id") == "upload")["with"]["path"].split()
     for folder in uploaded:
@@ -164,37 +164,37 @@ def test_paths_are_what_the_stages_write() -> None:
     assert {name for name in ("requirements.lock",) if not (ROOT / name).is_file()} == set()
 
 
-def test_what_is_made_is_kept_and_the_verdict_is_the_last_word() -> None:
+def test_the_cache_is_saved_even_if_the_job_fails_and_the_verdict_is_the_last_step() -> None:
     order = [each.get("name") or each["uses"].partition("@")[0] for each in steps()]
     restore, repro, save = (
         next(at for at, name in enumerate(order) if words in name)
-        for words in ("Restore DVC", "Reproduce what changed", "Save DVC")
+        for words in ("Restore DVC", "Run the stages", "Save DVC")
     )
     assert restore < order.index("Pull") < repro < save < order.index("Comment") < order.index("Verdict")
     assert order[-1] == "Verdict"
     assert step("Save DVC")["if"] == "${{ !cancelled() }}"
-    for name in ("Verdict", "Reproduce what changed"):
+    for name in ("Verdict", "Run the stages"):
         assert not {"if", "continue-on-error"} & set(step(name))
     history = next(each for each in steps() if each.get("uses", "").startswith("actions/checkout"))["with"]
     assert history["fetch-depth"] == 0
 
 
-def test_only_pull_requests_from_here_are_commented_on() -> None:
+def test_only_pull_requests_of_this_repository_get_a_comment() -> None:
     ours = "${{ github.event.pull_request.head.repo.full_name == github.repository }}"
     assert step("cml comment")["if"] == ours
     assert next(each for each in steps() if each.get("uses", "").startswith("iterative"))["if"] == ours
 
 
-@pytest.mark.parametrize(("remote", "said"), [("", "::notice::No DVC remote"), ("store\ts3://x", "dvc pull")])
-def test_a_missing_remote_is_said_and_no_error(tmp_path: Path, tools: Path, remote: str, said: str) -> None:
+@pytest.mark.parametrize(("remote", "printed"), [("", "::notice::No DVC remote"), ("store\ts3://x", "dvc pull")])
+def test_a_missing_remote_is_a_notice_and_not_an_error(tmp_path: Path, tools: Path, remote: str, printed: str) -> None:
     fake = f'#!/bin/sh\ncase "$1" in remote) printf "{remote}" ;; *) echo "dvc $*" ;; esac\n'
     (tools / "dvc").write_text(fake, encoding="utf-8")
     done = run(step("dvc pull")["run"], tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(said)
+    assert done.stdout.startswith(printed)
 
 
-def test_the_comment_s_links_lead_to_the_uploaded_report(tmp_path: Path) -> None:
+def test_the_links_of_the_comment_point_to_the_uploaded_report(tmp_path: Path) -> None:
     template = (ROOT / "benchmarks/report/templates/summary.md.j2").read_text(encoding="utf-8")
     links = re.findall(r"^\[\w+\]: .*$", template, re.MULTILINE)
     assert len(links) == 3
@@ -220,18 +220,20 @@ def test_the_comment_s_links_lead_to_the_uploaded_report(tmp_path: Path) -> None
         ((), [], 1),
     ],
 )
-def test_the_verdict_command_tells_why_and_ends_by_it(
+def test_the_verdict_command_prints_reasons_and_exits_with_1_unless_the_verdict_is_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[Outcome, ...], options: list[str], code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    judge(*verdicts)
+    write_verdict(*verdicts)
     done = CliRunner().invoke(app, ["verdict", *options])
     assert done.exit_code == code, done.output
     for i, each in enumerate(verdicts):
         assert (f"reason {i}" in done.output) == (each != "pass")
 
 
-def test_a_missing_verdict_is_an_error_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_verdict_names_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["verdict", "--allow-unmeasured"])
     assert done.exit_code == 2
@@ -241,7 +243,7 @@ def test_a_missing_verdict_is_an_error_with_a_way_out(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize(("allow", "called"), [("", "gossamer verdict"), ("-x", "gossamer verdict -x")])
 @pytest.mark.parametrize("code", [0, 1])
-def test_the_last_step_ends_as_the_verdict_does(
+def test_the_last_step_exits_with_the_status_of_the_verdict(
     tmp_path: Path, tools: Path, allow: str, called: str, code: int
 ) -> None:
     script = step("Verdict")["run"]
@@ -250,7 +252,7 @@ def test_the_last_step_ends_as_the_verdict_does(
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_make_gate_reproduces_prints_the_comment_and_ends_by_the_verdict(
+def test_make_gate_runs_the_stages_prints_the_comment_and_fails_if_the_verdict_does(
     tmp_path: Path, tools: Path, code: int
 ) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
@@ -263,7 +265,7 @@ def test_make_gate_reproduces_prints_the_comment_and_ends_by_the_verdict(
     assert done.stdout.splitlines() == ["dvc repro report", "## the comment", "gossamer verdict"]
 
 
-def test_make_gate_gives_no_verdict_on_what_could_not_be_reproduced(tmp_path: Path, tools: Path) -> None:
+def test_make_gate_prints_no_verdict_if_a_stage_fails(tmp_path: Path, tools: Path) -> None:
     shutil.copy2(ROOT / "Makefile", tmp_path / "Makefile")
     for name in ("requirements.lock", "pyproject.toml"):
         (tmp_path / name).touch()
