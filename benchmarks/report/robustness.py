@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.result_fields import Bounded, bounded, section
 from benchmarks.report.sections import Shown, data_uri
-from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES, SEVERITIES, distort
+from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS, SEVERITIES, distort
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.shards import read_pixels
 
@@ -90,15 +90,19 @@ def camera_tables(found: ReportInput) -> CameraTables:
     clean = basis.get("clean_accuracy")
     shown = _pictures(found, basis)
     kinds = section(measured, "camera")
-    wrongs = section(measured, "mistakes")
+    errors = section(measured, "integration_errors")
     columns = {"checkpoint": section(measured, "checkpoint"), **section(measured, "artifacts")}
     return CameraTables(
         basis=basis,
         distorted=[_distorted(name, section(kinds, name), clean) for name in kinds],
-        mistakes=[_mistake(name, section(wrongs, name), clean, shown.get(name, "")) for name in wrongs],
+        mistakes=[_mistake(name, section(errors, name), clean, shown.get(name, "")) for name in errors],
         columns={name: row for name, row in columns.items() if isinstance(row, Mapping)} if kinds else {},
         examples=[
-            Shown(shown[name], kind.words, tuple(filter(None, [kind.amount(kind.severity(basis["severity"]))])))
+            Shown(
+                shown[name],
+                kind.description,
+                tuple(filter(None, [kind.describe_severity(kind.nearest_severity(basis["severity"]))])),
+            )
             for name, kind in DISTORTIONS.items()
             if name in shown
         ],
@@ -120,11 +124,13 @@ def _distorted(name: str, levels: Mapping[str, Any], clean: object) -> Distorted
     for severity in sorted(filter(str.isdecimal, levels), key=int)[:SEVERITIES]:
         figures = section(levels, severity)
         accuracy = bounded(figures, "accuracy")
-        known = kind is not None and int(severity) <= len(kind.values)
-        cells.append(Cell(accuracy, kind.amount(int(severity)) if kind and known else "", heat(accuracy[0], clean)))
-        if "artifacts" in figures:
-            same, artifacts = figures.get("checkpoint_of_same"), section(figures, "artifacts")
-    return Distorted(kind.words if kind else name, cells, same, _range(artifacts))
+        known = kind is not None and int(severity) <= len(kind.levels)
+        cells.append(
+            Cell(accuracy, kind.describe_severity(int(severity)) if kind and known else "", heat(accuracy[0], clean))
+        )
+        if figures.get("artifacts"):
+            same, artifacts = figures.get("checkpoint_accuracy"), section(figures, "artifacts")
+    return Distorted(kind.description if kind else name, cells, same, _range(artifacts))
 
 
 def _range(artifacts: Mapping[str, Any]) -> tuple[float | None, float | None, str]:
@@ -136,7 +142,7 @@ def _range(artifacts: Mapping[str, Any]) -> tuple[float | None, float | None, st
 
 
 def _mistake(name: str, figures: Mapping[str, Any], clean: object, uri: str) -> Mistake:
-    words = MISTAKES[name].words if name in MISTAKES else name
+    words = INTEGRATION_ERRORS[name].description if name in INTEGRATION_ERRORS else name
     accuracy = bounded(figures, "accuracy")
     return Mistake(words, accuracy, heat(accuracy[0], clean), section(figures, "artifacts"), uri)
 
@@ -151,6 +157,6 @@ def _pictures(found: ReportInput, basis: Mapping[str, Any]) -> dict[str, str]:
     scale = min(1.0, 192 / pixels.shape[0])
     spec = PreprocessSpec(input_size=(round(pixels.shape[0] * scale), round(pixels.shape[1] * scale)))
     return {
-        name: data_uri(distort(pixels, name, kind.severity(severity), spec, (seed, row.id)))
-        for name, kind in {**DISTORTIONS, **MISTAKES}.items()
+        name: data_uri(distort(pixels, name, kind.nearest_severity(severity), spec, (seed, row.id)))
+        for name, kind in {**DISTORTIONS, **INTEGRATION_ERRORS}.items()
     }

@@ -1,6 +1,6 @@
-"""Pure: blur by a moving hand and by a lens out of focus, on linear light, where blur happens.
+"""Motion blur and defocus blur, computed on linear light, where optical blur acts.
 
-Sizes are shares of the picture's shorter side, so that a picture of any resolution is blurred alike.
+Pure. Lengths and radii are fractions of the picture's shorter side, so the blur does not depend on the resolution.
 """
 
 from __future__ import annotations
@@ -11,56 +11,56 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from benchmarks.robustness.exposure_and_noise import to_codes, to_light
+from benchmarks.robustness.exposure_and_noise import linear_to_srgb, srgb_to_linear
 from pipeline.data.preprocess import Pixels
 
 Kernel = NDArray[np.float32]
 
-_FINE = 8  # samples a pixel and axis, so that a kernel of less than a pixel is one, too
+_SAMPLES_PER_PIXEL = 8  # along each axis, so that kernels smaller than a pixel are resolved
 
 
-def move(pixels: Pixels, length: float, stream: np.random.Generator) -> Pixels:
-    """Move the camera in a straight line at constant speed while the shutter is open, in a direction drawn by chance.
+def motion_blur(pixels: Pixels, length: float, random: np.random.Generator) -> Pixels:
+    """Blur as if the camera moved in a straight line at constant speed during the exposure, in a random direction.
 
-    The point spread function is a line (Boracchi & Foi, "Modeling the performance of image restoration from motion
-    blur", IEEE TIP 21(8), 2012, of which a straight line is the simplest trajectory).
+    The point spread function is a line segment, the simplest trajectory of Boracchi & Foi, "Modeling the performance
+    of image restoration from motion blur", IEEE TIP 21(8), 2012.
 
     Args:
-        pixels: uint8 (height, width, 3), RGB.
-        length: Of the line, as a share of the shorter side.
-        stream: Where the direction comes from.
+        pixels: RGB, uint8 (height, width, 3).
+        length: Length of the segment as a fraction of the shorter side.
+        random: Draws the direction.
     """
-    return _convolve(pixels, line(length * min(pixels.shape[:2]), stream.uniform(0, math.pi)))
+    return _convolve(pixels, line_kernel(length * min(pixels.shape[:2]), random.uniform(0, math.pi)))
 
 
 def defocus(pixels: Pixels, radius: float) -> Pixels:
-    """Put the scene out of focus: every point becomes a disc, the image of a round aperture (circle of confusion).
+    """Blur as if the scene were out of focus: each point becomes a disc, the circle of confusion of a round aperture.
 
     Args:
-        pixels: uint8 (height, width, 3), RGB.
-        radius: Of the disc, as a share of the shorter side.
+        pixels: RGB, uint8 (height, width, 3).
+        radius: Radius of the disc as a fraction of the shorter side.
     """
-    return _convolve(pixels, disc(radius * min(pixels.shape[:2])))
+    return _convolve(pixels, disc_kernel(radius * min(pixels.shape[:2])))
 
 
-def line(length: float, angle: float) -> Kernel:
-    """A line of this length in pixels at this angle in radians: float32 (odd, odd), sums to one."""
-    along = (np.arange(max(1, math.ceil(length * _FINE))) + 0.5) / _FINE
+def line_kernel(length: float, angle: float) -> Kernel:
+    """A line segment of ``length`` pixels at ``angle`` radians: float32, both sides odd, sum 1."""
+    along = (np.arange(max(1, math.ceil(length * _SAMPLES_PER_PIXEL))) + 0.5) / _SAMPLES_PER_PIXEL
     along -= along.mean()
-    return _binned(along * math.cos(angle), along * math.sin(angle), length / 2)
+    return _splat(along * math.cos(angle), along * math.sin(angle), length / 2)
 
 
-def disc(radius: float) -> Kernel:
-    """A filled disc of this radius in pixels: float32 (odd, odd), sums to one."""
-    reach = math.ceil(radius * _FINE)
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] / _FINE
+def disc_kernel(radius: float) -> Kernel:
+    """A filled disc of ``radius`` pixels: float32, both sides odd, sum 1."""
+    extent = math.ceil(radius * _SAMPLES_PER_PIXEL)
+    y, x = np.mgrid[-extent : extent + 1, -extent : extent + 1] / _SAMPLES_PER_PIXEL
     inside = np.hypot(x, y) <= radius
-    return _binned(x[inside], y[inside], radius)
+    return _splat(x[inside], y[inside], radius)
 
 
-def _binned(x: NDArray[np.float64], y: NDArray[np.float64], reach: float) -> Kernel:
-    """Share points of light out among the four pixels around each of them."""
-    half = math.ceil(reach) + 1
+def _splat(x: NDArray[np.float64], y: NDArray[np.float64], extent: float) -> Kernel:
+    """Distribute sample points bilinearly over four pixels each; coordinates are in pixels from the centre."""
+    half = math.ceil(extent) + 1
     kernel = np.zeros((2 * half + 1, 2 * half + 1))
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     right, low = x - left, y - top
@@ -76,5 +76,5 @@ def _binned(x: NDArray[np.float64], y: NDArray[np.float64], reach: float) -> Ker
 
 def _convolve(pixels: Pixels, kernel: Kernel) -> Pixels:
     margin = kernel.shape[0] // 2
-    padded = np.pad(to_light(pixels), ((margin, margin), (margin, margin), (0, 0)), "edge")
-    return to_codes(signal.fftconvolve(padded, kernel[:, :, None], "valid", axes=(0, 1)))
+    padded = np.pad(srgb_to_linear(pixels), ((margin, margin), (margin, margin), (0, 0)), "edge")
+    return linear_to_srgb(signal.fftconvolve(padded, kernel[:, :, None], "valid", axes=(0, 1)))

@@ -1,14 +1,14 @@
-"""The checkpoint and every artifact on selfies as a phone's camera, and a hasty integration, would give them.
+"""Runs the checkpoint and every artifact on selfies with camera distortions and with integration errors.
 
-Reads data/selfies/ and the artifacts; writes nothing but a temporary file of frames. The checkpoint sees every
-distortion at every severity and every mistake, on the first ``selfies`` rows of a representative order; each artifact
-sees every distortion at one severity, on the first ``artifact_selfies`` of the same rows; one artifact a format sees
-the mistakes. A picture is made once for all of them.
+Reads data/selfies/ and the artifacts; writes only a temporary file of frames. The checkpoint is run under every
+distortion at every severity and under every integration error, on the first ``selfies`` rows of a stratified order.
+Each artifact is run under every distortion at one severity, on the first ``artifact_selfies`` of those rows; the first
+artifact of each format also under the integration errors. Each picture is distorted once for all of them.
 
-What that can tell: of 120 selfies, an accuracy of 90 % has a 95 % interval from 83 to 94 %, one of 50 % from 41 to 59 %
-(Wilson); of 40 selfies, 90 % goes from 77 to 96 %. So one distortion's figure is coarse. ``camera_accuracy``, the mean
-over the twenty distortions, is finer, and an artifact's difference from the checkpoint, which saw the same pictures,
-much finer: compare it with the checkpoint's ``camera_accuracy``, not with another set of selfies.
+Precision: with 120 selfies, the 95 % interval (Wilson) of an accuracy of 90 % is 83 to 94 %, that of 50 % is 41 to
+59 %; with 40 selfies, that of 90 % is 77 to 96 %. So the figure of a single distortion is coarse. ``camera_accuracy``,
+the mean over the twenty distortions, is finer. Finer still is an artifact's difference from the checkpoint's
+``camera_accuracy``, because both are measured on the same pictures; accuracies on other selfies are not comparable.
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.evaluation.accuracy import Figures
 from benchmarks.evaluation.inference import EvaluationSet, Runtimes, artifact_name
 from benchmarks.evaluation.inference_workers import Answers, Job, collect, submit, worker_pool
+from benchmarks.evaluation.measurement import CameraBasis, CameraFigures, DistortionFigures
 from benchmarks.robustness import metrics
-from benchmarks.robustness.distortions import DETAIL, MISTAKES, distort
-from benchmarks.robustness.geometry import bound
-from benchmarks.robustness.metrics import CLEAN, Decisions, Ints, Look
+from benchmarks.robustness.distortions import FULL_RESOLUTION_SCALE, INTEGRATION_ERRORS, distort
+from benchmarks.robustness.geometry import limit_size
+from benchmarks.robustness.metrics import (
+    CLEAN,
+    CheckpointCameraFigures,
+    Corruption,
+    Decisions,
+    Ints,
+)
 from pipeline.config.params import MeasureParams
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.data.records import Artifact, Image
@@ -39,39 +45,50 @@ from pipeline.data.shards import read_pixels
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.metrics.classification import decide
 
-_SHOWABLE = 16
+_EXAMPLE_CANDIDATES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Robustness:
-    """What was found, as it stands in metrics/measure.json.
+class RobustnessResult:
+    """Sections of metrics/measure.json, and figures to add to others.
 
     Attributes:
-        sections: ``camera``, ``camera_basis`` and ``mistakes``.
-        checkpoint: Figures to add to the checkpoint's.
-        artifacts: Name -> figures to add.
-        unmeasured: Place -> reason.
+        camera: Distortion -> severity -> accuracy.
+        camera_basis: What the figures are based on; None where nothing was measured.
+        integration_errors: Integration error -> accuracy.
+        checkpoint: Figures of the checkpoint.
+        artifacts: Artifact -> figures.
+        unmeasured: Place in measure.json -> reason.
     """
 
-    sections: Mapping[str, Figures]
-    checkpoint: Figures
-    artifacts: Mapping[str, Figures]
+    camera: Mapping[str, Mapping[int, DistortionFigures]]
+    camera_basis: CameraBasis | None
+    integration_errors: Mapping[str, DistortionFigures]
+    checkpoint: CheckpointCameraFigures
+    artifacts: Mapping[str, CameraFigures]
     unmeasured: Mapping[str, str] = field(default_factory=dict)
 
     def add_to(self, measured: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the same metrics with these."""
-        artifacts = {name: {**row, **self.artifacts.get(name, {})} for name, row in measured["artifacts"].items()}
+        """Return the contents of measure.json with these figures added."""
+        own = {name: figures.model_dump() for name, figures in self.artifacts.items()}
+        camera = {
+            name: {str(severity): row.model_dump() for severity, row in rows.items()}
+            for name, rows in self.camera.items()
+        }
+        errors = {name: row.model_dump() for name, row in self.integration_errors.items()}
         return {
             **measured,
-            "checkpoint": {**measured["checkpoint"], **self.checkpoint},
-            "artifacts": artifacts,
-            **self.sections,
+            "checkpoint": {**measured["checkpoint"], **self.checkpoint.model_dump()},
+            "artifacts": {name: {**row, **own.get(name, {})} for name, row in measured["artifacts"].items()},
+            "camera": camera,
+            "camera_basis": self.camera_basis.model_dump() if self.camera_basis else {},
+            "integration_errors": errors,
             "unmeasured": {**measured["unmeasured"], **self.unmeasured},
         }
 
 
-def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> Robustness:
-    """Measure on distorted selfies; where ``measure.camera.selfies`` is 0, say that nothing was.
+def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> RobustnessResult:
+    """Measure under every corruption; where ``measure.camera.selfies`` is 0, everything is unmeasured.
 
     Raises:
         DataError: A selfie is missing or damaged.
@@ -80,49 +97,51 @@ def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
     names = [artifact_name(artifact) for _, artifact in evaluation_set.artifacts]
     rows = choose_rows(evaluation_set.rows, camera.selfies, camera.seed) if camera.selfies else []
     if not rows:
-        gaps = dict.fromkeys(("camera", "mistakes"), "switched off: measure.camera.selfies is 0")
-        empty: dict[str, Figures] = {"camera": {}, "camera_basis": {}, "mistakes": {}}
-        return Robustness(empty, metrics.nothing(), {name: metrics.nothing() for name in names}, gaps)
-    few = rows[: camera.artifact_selfies]
+        return _switched_off(names)
+    artifact_rows = rows[: camera.artifact_selfies]
     with tempfile.TemporaryDirectory() as folder, worker_pool(params.workers) as executor:
-        jobs = _jobs(params, evaluation_set, few, Path(folder)) if few else {}
-        asked = {name: submit(executor, runtimes.open, job) for name, job in jobs.items()}
-        own = _predict_checkpoint(evaluation_set, rows, camera.seed)
-        answers = {name: _whole(collect(future)) for name, future in asked.items()}
+        jobs = _jobs(params, evaluation_set, artifact_rows, Path(folder)) if artifact_rows else {}
+        futures = {name: submit(executor, runtimes.open, job) for name, job in jobs.items()}
+        checkpoint = _run_checkpoint(evaluation_set, rows, camera.seed)
+        outputs = {name: _finite_or_reason(collect(future)) for name, future in futures.items()}
     labels = evaluation_set.reference.labels
-    found = Decisions(
+    decisions = Decisions(
         targets=np.array([labels.index(row.label) for row in rows], np.int64),
-        checkpoint=own,
+        checkpoint=checkpoint,
         artifacts={
-            name: _decisions(params, jobs[name].artifact, each)
-            for name, each in answers.items()
-            if not isinstance(each, str)
+            name: _decide(params, jobs[name].artifact, probabilities)
+            for name, probabilities in outputs.items()
+            if not isinstance(probabilities, str)
         },
-        few=len(few),
+        artifact_selfies=len(artifact_rows),
         severity=camera.severity,
         confidence=params.confidence,
     )
-    told = metrics.columns(found)
-    return Robustness(
-        {
-            "camera": metrics.camera(found),
-            "camera_basis": metrics.basis(found) | {"seed": camera.seed, "example": _example(evaluation_set, rows)},
-            "mistakes": metrics.mistakes(found),
-        },
-        metrics.checkpoint(found),
-        {name: told.get(name, metrics.nothing()) for name in names},
-        _gaps(names, answers, found),
+    figures = metrics.artifact_figures(decisions)
+    return RobustnessResult(
+        camera=metrics.camera_accuracies(decisions),
+        camera_basis=metrics.camera_basis(decisions, camera.seed, _example(evaluation_set, rows)),
+        integration_errors=metrics.integration_error_accuracies(decisions),
+        checkpoint=metrics.checkpoint_figures(decisions),
+        artifacts={name: figures.get(name, CameraFigures()) for name in names},
+        unmeasured=_unmeasured(names, outputs, decisions),
     )
 
 
-def see(pixels: Pixels, look: Look, spec: PreprocessSpec, key: tuple[int, str]) -> Pixels:
-    """Give the frame that the model gets of a decoded selfie; ``key`` is (seed, image id)."""
-    return fit(pixels, spec) if look == CLEAN else distort(pixels, *look, spec, key)
+def _switched_off(names: Sequence[str]) -> RobustnessResult:
+    reasons = dict.fromkeys(("camera", "integration_errors"), "switched off: measure.camera.selfies is 0")
+    figures = {name: CameraFigures() for name in names}
+    return RobustnessResult({}, None, {}, CheckpointCameraFigures(), figures, reasons)
+
+
+def corrupt(pixels: Pixels, corruption: Corruption, spec: PreprocessSpec, key: tuple[int, str]) -> Pixels:
+    """Return the frame that the model receives for a decoded selfie under a corruption; ``key`` is (seed, image id)."""
+    return fit(pixels, spec) if corruption == CLEAN else distort(pixels, *corruption, spec, key)
 
 
 def _jobs(params: MeasureParams, evaluation_set: EvaluationSet, rows: Sequence[Image], folder: Path) -> dict[str, Job]:
-    """Write the frames, once for each way of fitting, and say what each artifact is asked of them."""
-    looks = _shown(params)
+    """Write the frames once for each preprocessing, and return artifact -> job."""
+    corruptions = _artifact_corruptions(params)
     files: dict[PreprocessSpec, Path] = {}
     jobs: dict[str, Job] = {}
     formats: set[str] = set()
@@ -130,72 +149,77 @@ def _jobs(params: MeasureParams, evaluation_set: EvaluationSet, rows: Sequence[I
         spec = PreprocessSpec.model_validate(artifact.preprocess)
         if spec not in files:
             files[spec] = folder / f"{len(files)}.npy"
-            _write_frames(files[spec], evaluation_set, rows, (spec, looks, params.camera.seed))
-        asked = slice(len(looks) - len(MISTAKES) if artifact.format in formats else None)
+            _write_frames(files[spec], evaluation_set, rows, (spec, corruptions, params.camera.seed))
+        part = slice(None), slice(len(corruptions) - len(INTEGRATION_ERRORS) if artifact.format in formats else None)
         formats.add(artifact.format)
-        part = slice(None), asked
         jobs[artifact_name(artifact)] = Job(path.resolve(), artifact, params.threads, files[spec], part)
     return jobs
 
 
-def _shown(params: MeasureParams) -> list[Look]:
-    """What artifacts see: as it is, every distortion, and last the mistakes, which are not shown to all."""
-    shaken = metrics.looks_at(params.camera.severity)
-    return [CLEAN, *shaken, *(Look(name, 1) for name in MISTAKES)]
+def _artifact_corruptions(params: MeasureParams) -> list[Corruption]:
+    """Clean selfies, every distortion, and last the integration errors, which only some artifacts are run under."""
+    distorted = metrics.distortions_at(params.camera.severity)
+    return [CLEAN, *distorted, *(Corruption(name, 1) for name in INTEGRATION_ERRORS)]
 
 
 def _write_frames(
-    file: Path, evaluation_set: EvaluationSet, rows: Sequence[Image], asked: tuple[PreprocessSpec, Sequence[Look], int]
+    file: Path,
+    evaluation_set: EvaluationSet,
+    rows: Sequence[Image],
+    wanted: tuple[PreprocessSpec, Sequence[Corruption], int],
 ) -> None:
-    spec, looks, _ = asked
-    frames = np.lib.format.open_memmap(file, "w+", np.uint8, (len(rows), len(looks), *spec.input_size, 3))
-    for at, row in enumerate(rows):
-        frames[at] = _frames(evaluation_set, row, asked)
+    spec, corruptions, _ = wanted
+    frames = np.lib.format.open_memmap(file, "w+", np.uint8, (len(rows), len(corruptions), *spec.input_size, 3))
+    for index, row in enumerate(rows):
+        frames[index] = _frames(evaluation_set, row, wanted)
     frames.flush()
 
 
 def _frames(
-    evaluation_set: EvaluationSet, row: Image, asked: tuple[PreprocessSpec, Sequence[Look], int]
+    evaluation_set: EvaluationSet, row: Image, wanted: tuple[PreprocessSpec, Sequence[Corruption], int]
 ) -> NDArray[np.uint8]:
-    spec, looks, seed = asked
-    pixels = bound(read_pixels(evaluation_set.selfies, row), spec, DETAIL)
-    return np.stack([see(pixels, look, spec, (seed, row.id)) for look in looks])
+    spec, corruptions, seed = wanted
+    pixels = limit_size(read_pixels(evaluation_set.selfies, row), spec, FULL_RESOLUTION_SCALE)
+    return np.stack([corrupt(pixels, corruption, spec, (seed, row.id)) for corruption in corruptions])
 
 
-def _predict_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image], seed: int) -> dict[Look, Ints]:
-    reference, looks, decided = evaluation_set.reference, metrics.every_look(), []
+def _run_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image], seed: int) -> dict[Corruption, Ints]:
+    reference, corruptions, decided = evaluation_set.reference, metrics.all_corruptions(), []
     console = Console(file=sys.stderr)
     for row in track(rows, "camera", console=console, disable=not console.is_terminal):
-        frames = _frames(evaluation_set, row, (reference.preprocess, looks, seed))
+        frames = _frames(evaluation_set, row, (reference.preprocess, corruptions, seed))
         decided.append(decide(reference.predict(frames), reference.threshold))
-    return dict(zip(looks, np.stack(decided, axis=1), strict=True))
+    return dict(zip(corruptions, np.stack(decided, axis=1), strict=True))
 
 
 def _example(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> str:
-    """The id of a selfie to show people: of the first few the one that is neither dark nor light."""
-    few = rows[:_SHOWABLE]
-    levels = [float(read_pixels(evaluation_set.selfies, row).mean()) for row in few]
-    return few[int(np.argmin(np.abs(np.array(levels) - 128)))].id
+    """Id of the selfie that the report shows: of the first few, the one whose mean brightness is nearest to 128."""
+    candidates = rows[:_EXAMPLE_CANDIDATES]
+    levels = [float(read_pixels(evaluation_set.selfies, row).mean()) for row in candidates]
+    return candidates[int(np.argmin(np.abs(np.array(levels) - 128)))].id
 
 
-def _whole(answers: Answers | str) -> Answers | str:
-    if isinstance(answers, str):
-        return answers
-    wrong = int((~np.isfinite(answers).all(axis=-1)).sum())
-    return f"{wrong} of {answers[..., 0].size} answers to distorted selfies are not numbers" if wrong else answers
+def _finite_or_reason(probabilities: Answers | str) -> Answers | str:
+    if isinstance(probabilities, str):
+        return probabilities
+    count = int((~np.isfinite(probabilities).all(axis=-1)).sum())
+    total = probabilities[..., 0].size
+    return f"{count} of {total} answers to distorted selfies are not numbers" if count else probabilities
 
 
-def _decisions(params: MeasureParams, artifact: Artifact, answers: Answers) -> dict[Look, Ints]:
-    shown = _shown(params)[: answers.shape[1]]
-    return {look: decide(answers[:, at], artifact.threshold) for at, look in enumerate(shown)}
+def _decide(params: MeasureParams, artifact: Artifact, probabilities: Answers) -> dict[Corruption, Ints]:
+    corruptions = _artifact_corruptions(params)[: probabilities.shape[1]]
+    return {each: decide(probabilities[:, index], artifact.threshold) for index, each in enumerate(corruptions)}
 
 
-def _gaps(names: Sequence[str], answers: Mapping[str, Answers | str], found: Decisions) -> dict[str, str]:
+def _unmeasured(names: Sequence[str], outputs: Mapping[str, Answers | str], decisions: Decisions) -> dict[str, str]:
     off = "switched off: measure.camera.artifact_selfies is 0"
-    told = {name: answers.get(name, off) for name in names}
-    gaps = {f"artifacts.{name}.camera_accuracy": why for name, why in told.items() if isinstance(why, str)}
-    if found.accuracy(found.checkpoint[CLEAN][: found.few or None]) == 1:
-        gaps["mean_corruption_error"] = (
-            "the checkpoint mistakes none of these selfies undistorted: nothing to divide by"
+    reasons = {name: outputs.get(name, off) for name in names}
+    places = {
+        f"artifacts.{name}.camera_accuracy": reason for name, reason in reasons.items() if isinstance(reason, str)
+    }
+    if decisions.accuracy(decisions.checkpoint[CLEAN][: decisions.artifact_selfies or None]) == 1:
+        places["mean_corruption_error"] = (
+            "the checkpoint's error on these undistorted selfies is 0: nothing to divide by"
         )
-    return gaps
+    return places

@@ -1,14 +1,17 @@
-"""Pure: decisions on distorted selfies -> the figures of metrics/measure.json: ``camera``, ``mistakes``, and columns.
+"""Accuracy under corruptions: decisions on corrupted selfies -> the figures of metrics/measure.json.
 
-``mean_corruption_error`` follows Hendrycks & Dietterich (arXiv 1903.12261): the error of each distortion over a
-reference error, averaged over distortions. Their reference is AlexNet's error on the same distortion; a policy of one's
-own has no AlexNet, so it is the checkpoint's error on the same selfies undistorted: 1 is no harm, 2 twice the mistakes.
+Pure. A corruption is a distortion at one severity, an integration error, or ``CLEAN``.
+
+``mean_corruption_error`` follows Hendrycks & Dietterich (arXiv 1903.12261): the error under each distortion divided by
+a reference error, averaged over distortions. Their reference is AlexNet's error under the same distortion. No such
+network exists for a policy of one's own, so the reference is the checkpoint's error on the same undistorted selfies: 1
+means that distortions do no harm, 2 that they double the error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,168 +19,168 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.evaluation.accuracy import Figures
-from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES
+from benchmarks.evaluation.measurement import CameraBasis, CameraFigures, DistortionFigures, Estimate, Number
+from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS
 from pipeline.metrics import statistics
 
-FIGURES = (
-    "camera_accuracy",
-    "camera_accuracy_low",
-    "camera_accuracy_high",
-    "camera_drop",
-    "camera_agreement",
-    "mean_corruption_error",
-)
 Ints = NDArray[np.int64]
 
 
-class Look(NamedTuple):
-    """A distortion or mistake at a severity; ``CLEAN`` is neither."""
+class Corruption(NamedTuple):
+    """A distortion or integration error (by its name) at a severity; ``CLEAN`` is the undistorted selfie."""
 
     name: str
     severity: int
 
 
-CLEAN = Look("", 0)
+CLEAN = Corruption("", 0)
+
+
+class CheckpointCameraFigures(CameraFigures):
+    """The checkpoint's, on the artifacts' selfies; its corruption error also over all severities and all selfies."""
+
+    mean_corruption_error_all_severities: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What was decided on each look at the selfies.
+    """Decided labels under every corruption.
 
     Attributes:
         targets: True labels as indices, int64 (n,).
-        checkpoint: Look -> decided label indices, int64 (n,).
-        artifacts: Name -> look -> decided label indices of the first ``few`` selfies, int64 (few,).
-        few: So many selfies were shown to artifacts.
-        severity: Of the distortions that were.
+        checkpoint: Corruption -> decided label indices, int64 (n,).
+        artifacts: Artifact -> corruption -> decided label indices on the first ``artifact_selfies``, int64.
+        artifact_selfies: Number of selfies that artifacts were run on.
+        severity: Severity of the distortions that artifacts were run under.
         confidence: Two-sided level of intervals in (0, 1).
     """
 
     targets: Ints
-    checkpoint: Mapping[Look, Ints]
-    artifacts: Mapping[str, Mapping[Look, Ints]]
-    few: int
+    checkpoint: Mapping[Corruption, Ints]
+    artifacts: Mapping[str, Mapping[Corruption, Ints]]
+    artifact_selfies: int
     severity: int
     confidence: float
 
     def accuracy(self, decided: Ints) -> float:
-        """Share that is right, of the first as many selfies as there are decisions."""
+        """Accuracy of decisions on the first selfies, as many as there are decisions."""
         return float(np.mean(decided == self.targets[: len(decided)]))
 
-
-def every_look() -> list[Look]:
-    """What the checkpoint is asked: undistorted selfies, every distortion at every severity, every mistake."""
-    shaken = [Look(name, k) for name, kind in DISTORTIONS.items() for k in range(1, len(kind.values) + 1)]
-    return [CLEAN, *shaken, *map(Look, MISTAKES, [1] * len(MISTAKES))]
+    def checkpoint_on_artifact_selfies(self, corruption: Corruption) -> Ints:
+        """The checkpoint's decisions on the selfies that artifacts were run on."""
+        return self.checkpoint[corruption][: self.artifact_selfies]
 
 
-def looks_at(severity: int) -> list[Look]:
-    """Every distortion at this severity, or at the highest it has."""
-    return [Look(name, kind.severity(severity)) for name, kind in DISTORTIONS.items()]
+def all_corruptions() -> list[Corruption]:
+    """What the checkpoint is run under: clean selfies, each distortion at each severity, each integration error."""
+    distorted = [Corruption(name, k) for name, kind in DISTORTIONS.items() for k in range(1, len(kind.levels) + 1)]
+    return [CLEAN, *distorted, *(Corruption(name, 1) for name in INTEGRATION_ERRORS)]
 
 
-def nothing() -> Figures:
-    """The figures of a column that was not measured."""
-    return dict.fromkeys(FIGURES)
+def distortions_at(severity: int) -> list[Corruption]:
+    """Each distortion at this severity, or at the highest that it has."""
+    return [Corruption(name, kind.nearest_severity(severity)) for name, kind in DISTORTIONS.items()]
 
 
-def camera(found: Decisions) -> Figures:
-    """Distortion -> severity -> the checkpoint's rate; at the artifacts' severity also theirs, on what they saw."""
-    figures: Figures = {name: {} for name in DISTORTIONS}
-    shown = set(looks_at(found.severity)) if found.few else set()
-    for look, decided in found.checkpoint.items():
-        if look.name in DISTORTIONS:
-            figures[look.name][str(look.severity)] = _rate(found, decided) | (
-                _beside(found, look) if look in shown else {}
-            )
-    return figures
+def camera_accuracies(decisions: Decisions) -> dict[str, dict[int, DistortionFigures]]:
+    """Distortion -> severity -> accuracy."""
+    at_artifacts_severity = set(distortions_at(decisions.severity)) if decisions.artifact_selfies else set()
+    rows: dict[str, dict[int, DistortionFigures]] = {name: {} for name in DISTORTIONS}
+    for corruption in decisions.checkpoint:
+        if corruption.name in DISTORTIONS:
+            row = _accuracy(decisions, corruption, with_artifacts=corruption in at_artifacts_severity)
+            rows[corruption.name][corruption.severity] = row
+    return rows
 
 
-def mistakes(found: Decisions) -> Figures:
-    """Mistake -> the checkpoint's rate, and the accuracy of the artifacts that were asked."""
+def integration_error_accuracies(decisions: Decisions) -> dict[str, DistortionFigures]:
+    """Integration error -> accuracy, also of the artifacts that were run under it."""
     return {
-        look.name: _rate(found, decided) | {"artifacts": _accuracies(found, look)}
-        for look, decided in found.checkpoint.items()
-        if look.name in MISTAKES
+        corruption.name: _accuracy(decisions, corruption, with_artifacts=bool(decisions.artifact_selfies))
+        for corruption in decisions.checkpoint
+        if corruption.name in INTEGRATION_ERRORS
     }
 
 
-def basis(found: Decisions) -> Figures:
-    """On how many selfies all this stands, how they fare undistorted, and on the mean over the distortions."""
-    clean = _rate(found, found.checkpoint[CLEAN])
-    shaken = [found.accuracy(found.checkpoint[look]) for look in looks_at(found.severity)]
-    return {
-        "selfies": clean["count"],
-        "artifact_selfies": found.few,
-        "severity": found.severity,
-        "mean_accuracy": float(np.mean(shaken)),
-        **{f"clean_{name}": clean[name] for name in ("accuracy", "accuracy_low", "accuracy_high")},
-    }
+def camera_basis(decisions: Decisions, seed: int, example: str) -> CameraBasis:
+    """Number of selfies, and the checkpoint's accuracy on them: undistorted, and as a mean over the distortions."""
+    clean = _accuracy(decisions, CLEAN, with_artifacts=False)
+    distorted = [decisions.accuracy(decisions.checkpoint[each]) for each in distortions_at(decisions.severity)]
+    return CameraBasis(
+        selfies=clean.count,
+        artifact_selfies=decisions.artifact_selfies,
+        severity=decisions.severity,
+        mean_accuracy=float(np.mean(distorted)),
+        clean_accuracy=clean.accuracy,
+        seed=seed,
+        example=example,
+    )
 
 
-def columns(found: Decisions) -> dict[str, Figures]:
-    """Artifact -> its mean over the distortions at the artifacts' severity."""
-    return {name: _column(found, decided) for name, decided in found.artifacts.items()}
+def artifact_figures(decisions: Decisions) -> dict[str, CameraFigures]:
+    """Artifact -> its means over the distortions."""
+    return {name: _means(decisions, decided) for name, decided in decisions.artifacts.items()}
 
 
-def checkpoint(found: Decisions) -> Figures:
-    """The same of the checkpoint, on the selfies that artifacts saw; and over all severities, on all selfies."""
-    by_kind = [
-        np.mean([found.accuracy(found.checkpoint[Look(name, k)]) for k in range(1, len(kind.values) + 1)])
+def checkpoint_figures(decisions: Decisions) -> CheckpointCameraFigures:
+    """The checkpoint's means over the distortions."""
+    by_distortion = [
+        np.mean([decisions.accuracy(decisions.checkpoint[Corruption(name, k)]) for k in range(1, len(kind.levels) + 1)])
         for name, kind in DISTORTIONS.items()
     ]
-    clean = found.accuracy(found.checkpoint[CLEAN])
-    same = _column(found, _first(found)) if found.few else nothing()
-    return same | {"mean_corruption_error_all_severities": _over(1 - float(np.mean(by_kind)), 1 - clean)}
-
-
-def _first(found: Decisions) -> Mapping[Look, Ints]:
-    return {look: decided[: found.few] for look, decided in found.checkpoint.items()}
-
-
-def _rate(found: Decisions, decided: Ints) -> Figures:
-    right = int(np.sum(decided == found.targets))
-    low, high = statistics.wilson_interval(right, len(decided), found.confidence)
-    return {"count": len(decided), "accuracy": right / len(decided), "accuracy_low": low, "accuracy_high": high}
-
-
-def _beside(found: Decisions, look: Look) -> Figures:
-    return {
-        "artifacts_count": found.few,
-        "checkpoint_of_same": found.accuracy(_first(found)[look]),
-        "artifacts": _accuracies(found, look),
-    }
-
-
-def _accuracies(found: Decisions, look: Look) -> dict[str, float]:
-    return {name: found.accuracy(seen[look]) for name, seen in found.artifacts.items() if look in seen}
-
-
-def _column(found: Decisions, decided: Mapping[Look, Ints]) -> Figures:
-    own, looks = _first(found), looks_at(found.severity)
-    right = np.stack([decided[look] == found.targets[: found.few] for look in looks], axis=1)
-    mean = float(right.mean())
-    low, high = _interval(right.mean(axis=1), found.confidence)
-    values = (
-        mean,
-        low,
-        high,
-        found.accuracy(decided[CLEAN]) - mean,
-        float(np.mean([np.mean(decided[look] == own[look]) for look in looks])),
-        _over(1 - mean, 1 - found.accuracy(own[CLEAN])),
+    clean = decisions.accuracy(decisions.checkpoint[CLEAN])
+    own = {each: decisions.checkpoint_on_artifact_selfies(each) for each in decisions.checkpoint}
+    means = _means(decisions, own) if decisions.artifact_selfies else CameraFigures()
+    return CheckpointCameraFigures(
+        **dict(means), mean_corruption_error_all_severities=_divide(1 - float(np.mean(by_distortion)), 1 - clean)
     )
-    return dict(zip(FIGURES, values, strict=True))
 
 
-def _interval(shares: Sequence[float] | NDArray[np.float64], confidence: float) -> tuple[float | None, float | None]:
-    """Normal interval of a mean of shares, one a selfie: pictures of one selfie are right or wrong together."""
+def _accuracy(decisions: Decisions, corruption: Corruption, *, with_artifacts: bool) -> DistortionFigures:
+    decided = decisions.checkpoint[corruption]
+    right = int(np.sum(decided == decisions.targets))
+    low, high = statistics.wilson_interval(right, len(decided), decisions.confidence)
+    accuracy = Estimate(value=right / len(decided), low=low, high=high)
+    if not with_artifacts:
+        return DistortionFigures(count=len(decided), accuracy=accuracy)
+    return DistortionFigures(
+        count=len(decided),
+        accuracy=accuracy,
+        artifact_selfies=decisions.artifact_selfies,
+        checkpoint_accuracy=decisions.accuracy(decisions.checkpoint_on_artifact_selfies(corruption)),
+        artifacts={
+            name: decisions.accuracy(own[corruption]) for name, own in decisions.artifacts.items() if corruption in own
+        },
+    )
+
+
+def _means(decisions: Decisions, decided: Mapping[Corruption, Ints]) -> CameraFigures:
+    """Figures of decisions on the artifacts' selfies."""
+    corruptions = distortions_at(decisions.severity)
+    targets = decisions.targets[: decisions.artifact_selfies]
+    right = np.stack([decided[each] == targets for each in corruptions], axis=1)
+    mean = float(right.mean())
+    equal = [np.mean(decided[each] == decisions.checkpoint_on_artifact_selfies(each)) for each in corruptions]
+    reference = decisions.accuracy(decisions.checkpoint_on_artifact_selfies(CLEAN))
+    return CameraFigures(
+        camera_accuracy=_estimate(mean, right.mean(axis=1), decisions.confidence),
+        camera_drop=decisions.accuracy(decided[CLEAN]) - mean,
+        camera_agreement=float(np.mean(equal)),
+        mean_corruption_error=_divide(1 - mean, 1 - reference),
+    )
+
+
+def _estimate(mean: float, shares: NDArray[np.float64], confidence: float) -> Estimate | None:
+    """A mean of one share per selfie with its normal interval: the pictures made of one selfie are not independent.
+
+    None for a single selfie, which has no interval.
+    """
     if len(shares) < 2:
-        return None, None
+        return None
     half = float(stats.norm.ppf(0.5 + confidence / 2) * np.std(shares, ddof=1)) / math.sqrt(len(shares))
-    mean = float(np.mean(shares))
-    return max(0.0, mean - half), min(1.0, mean + half)
+    centre = float(np.mean(shares))
+    return Estimate(value=mean, low=max(0.0, centre - half), high=min(1.0, centre + half))
 
 
-def _over(error: float, reference: float) -> float | None:
+def _divide(error: float, reference: float) -> float | None:
     return error / reference if reference > 0 else None

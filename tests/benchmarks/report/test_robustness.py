@@ -12,7 +12,7 @@ from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput
 from benchmarks.report.robustness import camera_tables, heat
-from benchmarks.robustness.distortions import DISTORTIONS, MISTAKES
+from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS
 from benchmarks.robustness.evaluate import run
 from pipeline.config.params import MeasureParams, ReportParams
 
@@ -33,12 +33,12 @@ def page(found: ReportInput) -> str:
     return report.run(PARAMS, found).html.replace("\u00a0", " ")
 
 
-def test_every_distortion_and_mistake_is_on_the_page_with_a_picture(found: ReportInput) -> None:
+def test_every_distortion_and_integration_error_is_on_the_page_with_a_picture(found: ReportInput) -> None:
     text = page(found)
     for kind in DISTORTIONS.values():
-        assert f'<td class="name">{kind.words}</td>' in text
-    for kind in MISTAKES.values():
-        assert f"If the app {kind.words}: <b" in text
+        assert f'<td class="name">{kind.description}</td>' in text
+    for kind in INTEGRATION_ERRORS.values():
+        assert f"If the app {kind.description}: <b" in text
     tables = camera_tables(found)
     assert len(tables.examples) == len(DISTORTIONS)
     assert all(each.uri.startswith("data:image/jpeg;base64,") for each in tables.mistakes)
@@ -50,7 +50,7 @@ def test_figures_are_the_measured_ones(found: ReportInput) -> None:
     measured = copy.deepcopy(dict(found.metrics["measure"]))
     measured["camera"]["night_noise"]["3"] |= {
         "accuracy": 0.123,
-        "checkpoint_of_same": 0.5,
+        "checkpoint_accuracy": 0.5,
         "artifacts": {"onnx-float32": 0.33, "tflite-float32": 0.77},
     }
     measured["camera_basis"]["clean_accuracy"] = 0.9
@@ -74,14 +74,19 @@ def test_a_cell_is_warmer_the_further_it_falls(accuracy: float | None, clean: fl
 
 def test_nothing_measured_says_why(found: ReportInput) -> None:
     assert "What a phone's camera does" in page(NOTHING)
-    off = {"camera": {}, "camera_basis": {}, "mistakes": {}, "unmeasured": {"camera": "switched off: by hand"}}
+    off = {
+        "camera": {},
+        "camera_basis": {},
+        "integration_errors": {},
+        "unmeasured": {"camera": "switched off: by hand"},
+    }
     assert "unmeasured</span>: switched off: by hand" in page(replace(found, metrics={"measure": off}))
 
 
 def test_without_the_selfie_there_are_figures_and_no_pictures(found: ReportInput) -> None:
     text = page(replace(found, selfies=NOTHING.selfies))
     assert "One selfie" not in text
-    assert "If the app passes BGR for RGB" in text
+    assert "If the app passes BGR instead of RGB" in text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_without_the_selfie_there_are_figures_and_no_pictures(found: ReportInput
     [
         {"camera": {"jpeg": 3}},
         {"camera": {"jpeg": {"3": None}, "of another time": {"1": {"accuracy": 0.5}}}, "camera_basis": {"severity": 3}},
-        {"camera": [], "mistakes": {"bgr": None, "of another time": {"accuracy": 0.1}}},
+        {"camera": [], "integration_errors": {"bgr": None, "of another time": {"accuracy": 0.1}}},
         {"camera": {"mirror": {"1": {"accuracy": 0.5, "artifacts": {"onnx-float32": None}}}}},
     ],
 )
