@@ -1,12 +1,12 @@
 """Building blocks of params.yaml, policies and benchmark params: frozen sections, checked value types, error messages.
 
-Reads only the file names of plug-ins and writes nothing. ``pipeline.config.params`` assembles the sections of
-params.yaml; plug-ins and benchmarks declare their own.
+Reads only the file names of plug-ins and writes nothing. ``pipeline.config.params`` composes params.yaml of sections;
+plug-ins and benchmarks declare their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
-Side = Annotated[int, Field(ge=16)]
+Side = Annotated[int, Field(ge=16)]  # width or height of an image, in pixels
 Share = Annotated[float, Field(ge=0, le=1)]
 Margin = Annotated[float, Field(gt=0, lt=1)]
-Growth = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Growth = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # relative: 0.1 is 10 % more
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rgb = tuple[float, float, float]
-Threads = Annotated[int, Field(gt=0, le=256)]
+Threads = Annotated[int, Field(gt=0, le=256)]  # or processes
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -42,8 +42,7 @@ def _positive(std: Rgb) -> Rgb:
     return std
 
 
-Part = Annotated[tuple[float, float], AfterValidator(_ordered)]
-
+Part = Annotated[tuple[float, float], AfterValidator(_ordered)]  # of a folder of photographs: [low, high]
 Std = Annotated[Rgb, AfterValidator(_positive)]
 
 
@@ -60,10 +59,14 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_renamed_keys(cls, raw: object) -> object:
-        old = [key for key in cls.RENAMED if isinstance(raw, dict) and key in raw]
-        if old:
-            raise PydanticCustomError("renamed", "renamed keys", {"keys": {key: cls.RENAMED[key] for key in old}})
+    def _check_keys(cls, raw: object) -> object:
+        keys = [key for key in raw if key not in cls.model_fields] if isinstance(raw, dict) else []
+        renamed = {key: cls.RENAMED[key] for key in keys if key in cls.RENAMED}
+        free = cls.model_config.get("extra") == "allow"
+        known = tuple(cls.model_fields)
+        unknown = {key: plugins.expected(known, str(key)) for key in keys if not free and key not in renamed}
+        if renamed or unknown:
+            raise PydanticCustomError("keys", "wrong keys", {"renamed": renamed, "unknown": unknown})
         return raw
 
 
@@ -118,8 +121,8 @@ def explain(file: str, error: ValidationError, place: str = "") -> str:
 
 def _explain_one(problem: ErrorDetails, place: str) -> list[str]:
     where = ".".join([*filter(None, [place]), *map(str, problem["loc"])])
-    if problem["type"] == "renamed":
-        return [_explain_renamed(where, old, problem["input"][old], new) for old, new in problem["ctx"]["keys"].items()]
+    if problem["type"] == "keys":
+        return list(_explain_keys(f"{where}." if where else "", problem["input"], problem["ctx"]))
     message = _expectation(problem["type"], problem["msg"])
     if isinstance(problem["input"], dict):  # a whole section: its own message gives the key within it
         separator = "; " if problem["type"] == "missing" else "."
@@ -127,15 +130,15 @@ def _explain_one(problem: ErrorDetails, place: str) -> list[str]:
     return [f"{where}: {problem['input']!r}; {message}"]
 
 
-def _explain_renamed(section: str, old: str, value: object, new: str) -> str:
-    prefix = f"{section}." if section else ""
-    found = "a section" if isinstance(value, dict) else repr(value)
-    return f"{prefix}{old}: {found}; renamed to {prefix}{new}"
+def _explain_keys(section: str, values: Mapping[str, object], problems: Mapping[str, Any]) -> Iterator[str]:
+    found = {key: "a section" if isinstance(value, dict) else repr(value) for key, value in values.items()}
+    for key, new in problems["renamed"].items():
+        yield f"{section}{key}: {found[key]}; renamed to {section}{new}"
+    for key, expected in problems["unknown"].items():
+        yield f"{section}{key}: {found[key]}; no such key; {expected}"
 
 
 def _expectation(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "no such key; expected one of those in the params.yaml that came with Gossamer"
     if kind == "missing":
         return "missing; expected a value"
     return message.replace("Input should be", "expected").replace("Value error, ", "")

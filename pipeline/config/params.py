@@ -1,8 +1,8 @@
-"""params.yaml -> frozen, typed ``Params``, parsed once.
+"""Reads params.yaml into a frozen, typed ``Params``; comments in params.yaml explain every value.
 
-One section a stage, named as the stage; an unknown key or a value out of range is a ``ParamsError`` that names the
-place. Sections of plug-ins (generators, formats) are validated against the plug-in's own ``Params`` by the stage that
-opens it.
+Each stage has one section, named as the stage. An unknown key or a value out of range raises a ``ParamsError`` that
+names the key. The subsection of a plug-in (generator, verifier or format) is validated against the plug-in's own
+``Params`` by the stage that opens the plug-in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.errors import ParamsError
 
 
 class DatasetParams(Section):
-    """Where training images come from; ``part`` is a share of the photographs, by group."""
+    """Source of the training images; ``part`` selects a share of the photographs, whole groups at a time."""
 
     source: Literal["generated", "photos"]
     folder: Path | None
@@ -42,7 +42,7 @@ class DatasetParams(Section):
 
 
 class PromptsParams(Section):
-    """How many prompts, and from which seed; ``top_up``: slice as ``factor=value`` -> how many more of it."""
+    """Number of prompts and their seed; ``top_up`` maps a slice ``factor=value`` to a number of further prompts."""
 
     count: Positive
     seeds_per_caption: Positive
@@ -51,7 +51,7 @@ class PromptsParams(Section):
 
 
 class GenerateParams(PlugInSection):
-    """Which generator draws, with how many processes; sizes and all else are the generator's own."""
+    """The generator and its number of processes; its subsection has everything else, such as the image size."""
 
     plug_ins = "pipeline.generate.generators"
 
@@ -81,7 +81,7 @@ class CurateParams(PlugInSection):
 
 
 class SplitParams(Section):
-    """The share of groups held out for validation."""
+    """Share of groups that are held out for validation."""
 
     val_fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
@@ -112,7 +112,7 @@ class TrainParams(Section):
 
 
 class SelfiesParams(Section):
-    """Portrait selfies the training never sees; ``width`` and ``height`` are those of rendered ones."""
+    """The test selfies, which training never sees; ``width`` and ``height`` are of rendered ones, in pixels."""
 
     source: Literal["rendered", "photos"]
     count: Positive
@@ -249,7 +249,7 @@ class ReportParams(Section):
 
 
 class Params(Section):
-    """All of params.yaml."""
+    """Everything in params.yaml."""
 
     policy: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     dataset: DatasetParams
@@ -265,11 +265,11 @@ class Params(Section):
     report: ReportParams
 
     @model_validator(mode="after")
-    def _selfies_are_new(self) -> Self:
+    def _test_scenes_differ_from_training_scenes(self) -> Self:
         if self.selfies.source == "rendered" and self.selfies.seed == self.prompts.seed:
             raise ValueError(
-                f"selfies.seed: {self.selfies.seed}, which is prompts.seed; expected another: the selfies would be "
-                "pictures of the training scenes"
+                f"selfies.seed: {self.selfies.seed}, the same as prompts.seed; expected another seed: otherwise the "
+                "test selfies show the scenes of the training images"
             )
         return self
 
@@ -278,7 +278,8 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check a params file.
 
     Raises:
-        ParamsError: The file is missing or not YAML, or a key or value of it is wrong; names all wrong places.
+        ParamsError: The file is missing or not YAML, or a key or value is wrong; the message names
+            every problem.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))

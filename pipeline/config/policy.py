@@ -1,7 +1,7 @@
-"""A policy file: the question, the labels, what varies, what cannot be, and what mistakes cost.
+"""A policy file: a question, its labels, the factors that vary, excluded combinations, and the costs of errors.
 
-Reads policies/NAME.yaml and checks it whole, so that every later stage may trust it. The format is explained in
-policies/helmet.yaml itself, for the people who write policies.
+Reads policies/NAME.yaml and checks all of it, so that later stages need not. The comments in policies/helmet.yaml
+explain the format.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEGATION = re.compile(r"\b(no|not|never|none|without|lacks?|lacking)\b|n't\b", r
 
 
 class ScenarioSection(Section):
-    """A situation the policy is applied in, and what mistakes cost there."""
+    """A situation in which the policy is applied, and the costs of errors in it."""
 
     risk: Literal["low", "medium", "high"]
     when: Conditions = Field(default_factory=dict)
@@ -40,7 +40,7 @@ class ScenarioSection(Section):
 
 
 class RuleSection(Section):
-    """Where every ``when`` holds, no value of ``never`` may stand."""
+    """Excludes every value of ``never`` wherever all conditions of ``when`` hold."""
 
     when: Conditions
     never: Conditions
@@ -48,7 +48,7 @@ class RuleSection(Section):
 
 
 class PolicySection(Section):
-    """A policy file as it is written."""
+    """The contents of a policy file, before the checks across sections."""
 
     name: Name
     question: str
@@ -61,7 +61,7 @@ class PolicySection(Section):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """What varies: values of positive weight, their shares (sum 1) and their words for the caption."""
+    """A factor that varies: its values of positive weight, their shares (sum 1) and their words for the caption."""
 
     name: str
     values: tuple[str, ...]
@@ -71,7 +71,7 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A situation; ``costs`` maps a label to the cost of claiming it falsely."""
+    """A situation; ``costs`` maps a label to the cost of predicting it wrongly."""
 
     name: str
     risk: str
@@ -81,7 +81,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where every ``when`` holds, no value of ``never`` may stand."""
+    """Excludes every value of ``never`` wherever all conditions of ``when`` hold."""
 
     when: Mapping[str, tuple[str, ...]]
     never: Mapping[str, tuple[str, ...]]
@@ -92,10 +92,10 @@ class Policy:
     """A checked policy.
 
     Attributes:
-        labels: Label -> the factors of its own (slots); the last label is the positive one.
-        factors: Factors that every label shares.
-        scenarios: In the order they are tried.
-        caption: Clauses with factor names in braces.
+        labels: Label -> factors that only this label has (slots); the last label is the positive one.
+        factors: Factors that all labels share.
+        scenarios: Scenarios in the order in which their conditions are tried.
+        caption: Clauses of the caption, with factor names in braces.
     """
 
     name: str
@@ -107,15 +107,15 @@ class Policy:
     caption: tuple[str, ...]
 
     def factors_of(self, label: str) -> tuple[Factor, ...]:
-        """All factors of a picture with this label: the shared ones and its own."""
+        """All factors of a picture with this label: the shared ones, then the label's own."""
         return (*self.factors, *self.labels[label])
 
     def slots(self) -> frozenset[str]:
-        """Names of factors that belong to labels: they may tell the label, the shared ones must not."""
+        """Names of the factors that belong to labels. They may reveal the label; shared factors must not."""
         return frozenset(factor.name for own in self.labels.values() for factor in own)
 
     def scenario_of(self, values: Mapping[str, str]) -> str | None:
-        """Name of the first scenario whose conditions these factor values meet."""
+        """Name of the first scenario whose conditions these factor values meet; None if there is none."""
         for scenario in self.scenarios:
             if all(values.get(name) in allowed for name, allowed in scenario.when.items()):
                 return scenario.name
@@ -126,15 +126,15 @@ def load_policy(path: Path) -> Policy:
     """Read and check a policy file.
 
     Raises:
-        PolicyError: It is missing, not YAML, has an unknown key, one label only, words for a factor that does not
-            exist, a rule about unknown values, wording that says what is *not* there, or labels that nothing tells
-            apart.
+        PolicyError: The file is missing or not YAML, or it has an unknown key, only one label, a caption with an
+            unknown factor, a condition on unknown values, a negation, or two labels that no factor distinguishes.
+            The message names every problem.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        near = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise PolicyError(f"params.yaml policy: {path} is missing; policies there: {near}") from error
+        present = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise PolicyError(f"params.yaml policy: {path} is missing; policies in that folder: {present}") from error
     except yaml.YAMLError as error:
         raise PolicyError(f"{path}: not YAML: {error}") from error
     try:
@@ -174,18 +174,18 @@ def _factor(name: str, values: Values) -> Factor:
 
 
 def _problems(section: PolicySection) -> Iterator[str]:
-    """Everything wrong with a well-formed file, each with its place."""
+    """Every problem of a well-formed policy, beginning with its place in the file."""
     if len(section.labels) < 2:
         yield f"labels: {', '.join(section.labels) or 'none'}; expected two or more, the positive one last"
     known = _known_values(section)
     for label, own in section.labels.items():
         for name in own.keys() & section.factors.keys():
-            yield f"labels.{label}.{name}: also under factors; expected in one of the two places"
+            yield f"labels.{label}.{name}: also under factors; expected in only one of the two places"
     yield from _weight_problems(section)
     yield from _word_problems(section, known)
     yield from _condition_problems(section, known)
     yield from _scenario_problems(section)
-    yield from _twin_problems(section)
+    yield from _distinction_problems(section)
 
 
 def _known_values(section: PolicySection) -> dict[str, set[str]]:
@@ -196,7 +196,7 @@ def _known_values(section: PolicySection) -> dict[str, set[str]]:
     return known
 
 
-def _places(section: PolicySection) -> Iterator[tuple[str, Values]]:
+def _factor_places(section: PolicySection) -> Iterator[tuple[str, Values]]:
     for name, values in section.factors.items():
         yield f"factors.{name}", values
     for label, own in section.labels.items():
@@ -205,16 +205,18 @@ def _places(section: PolicySection) -> Iterator[tuple[str, Values]]:
 
 
 def _weight_problems(section: PolicySection) -> Iterator[str]:
-    for place, values in _places(section):
+    for place, values in _factor_places(section):
         if place.rpartition(".")[2] in {LABEL, SCENARIO}:
-            yield f"{place}: a reserved name; expected another"
+            yield f"{place}: a reserved name; expected another name"
         if not any(weight > 0 for weight, _ in values.values()):
             yield f"{place}: no value has a weight above 0; expected at least one"
 
 
 def _word_problems(section: PolicySection, known: Mapping[str, set[str]]) -> Iterator[str]:
     texts = [(f"caption.{number}", clause) for number, clause in enumerate(section.caption)]
-    texts += [(f"{place}.{value}", words) for place, values in _places(section) for value, (_, words) in values.items()]
+    texts += [
+        (f"{place}.{value}", words) for place, values in _factor_places(section) for value, (_, words) in values.items()
+    ]
     for place, text in texts:
         try:
             fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
@@ -224,9 +226,9 @@ def _word_problems(section: PolicySection, known: Mapping[str, set[str]]) -> Ite
         for field in fields:
             if field not in known:
                 yield f"{place}: {{{field}}}; expected the name of a factor: {', '.join(sorted(known))}"
-        found = NEGATION.search(text)
-        if found:
-            yield f"{place}: {found.group()!r} in {text!r}; say what is there: image models draw what they read"
+        negation = NEGATION.search(text)
+        if negation:
+            yield f"{place}: {negation.group()!r} in {text!r}; describe what is visible: image models draw every word"
 
 
 def _condition_problems(section: PolicySection, known: Mapping[str, set[str]]) -> Iterator[str]:
@@ -239,21 +241,21 @@ def _condition_problems(section: PolicySection, known: Mapping[str, set[str]]) -
                 yield f"{place}.{name}: no such factor; expected one of {', '.join(sorted(known))}"
                 continue
             for value in sorted(set(values) - known[name]):
-                yield f"{place}.{name}: {value}; expected values of it: {', '.join(sorted(known[name]))}"
+                yield f"{place}.{name}: {value}; expected values of this factor: {', '.join(sorted(known[name]))}"
     for number, rule in enumerate(section.rules):
         if LABEL in rule.never:
-            yield f"rules.{number}.never.label: labels are balanced by design; expected a condition under when"
+            yield f"rules.{number}.never.label: labels are balanced by design; expected the label under when"
 
 
 def _scenario_problems(section: PolicySection) -> Iterator[str]:
     expected = {f"false_{label}" for label in section.labels}
     for name, scenario in section.scenarios.items():
         if set(scenario.cost) != expected:
-            found = ", ".join(sorted(scenario.cost)) or "nothing"
-            yield f"scenarios.{name}.cost: {found}; expected {', '.join(sorted(expected))}"
+            priced = ", ".join(sorted(scenario.cost)) or "no cost"
+            yield f"scenarios.{name}.cost: {priced}; expected {', '.join(sorted(expected))}"
 
 
-def _twin_problems(section: PolicySection) -> Iterator[str]:
+def _distinction_problems(section: PolicySection) -> Iterator[str]:
     for (first, own), (second, other) in itertools.combinations(section.labels.items(), 2):
         if not any(set(own[name]).isdisjoint(other[name]) for name in own.keys() & other.keys()):
-            yield f"labels: nothing tells {first} from {second}; expected a factor with different values in each"
+            yield f"labels: no factor distinguishes {first} from {second}; expected one without common values"
