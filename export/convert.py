@@ -87,7 +87,7 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
         ModelError: A float32 artifact does not decide as the checkpoint does.
     """
     chosen = open_format(format_name)
-    section = load_section(chosen.Params, params.section(format_name), f"convert.{format_name}")
+    section = load_section(chosen.Params, params.formats.get(format_name, {}), f"convert.formats.{format_name}")
     console = Console(stderr=True)
     job = _job(params, checkpoint, rows, lambda words: console.print(f"convert {format_name}: {words}"))
     artifacts: list[Artifact] = []

@@ -45,7 +45,7 @@ PLUG_INS = {
     "gate": "export.formats",
 }
 """Stage -> the package whose modules it finds by file name, which no import statement shows."""
-ONE_FORMAT = "export/formats/${item.format}"
+ONE_FORMAT = "export/formats/${key}"
 EXPENSIVE = frozenset({"generate", "train"})
 """Stages that must not rerun because a file changed that they do not use: single files are listed for them."""
 
@@ -152,9 +152,9 @@ def reachable(node: str, arrows: dict[str, set[str]]) -> set[str]:
 
 @cache
 def dvc_stages() -> dict[str, dict[str, Any]]:
-    """Stages of dvc.yaml as written."""
+    """Stages of dvc.yaml as written; of a stage with ``foreach``, what it does for each."""
     stages: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return stages
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
 def code_needed(stage: str) -> set[str]:
@@ -226,17 +226,18 @@ def with_code_deps(text: str) -> str:
 
 
 def _with_code_deps(lines: list[str]) -> Iterator[str]:
-    stage, in_deps = "", False
+    stage, bullet = "", ""
     for line in lines:
-        entry = line.removeprefix("    - ") if in_deps and line.startswith("    - ") else None
-        if entry is None and in_deps:
-            yield from (f"    - {dep}" for dep in code_deps(stage))
-            in_deps = False
+        entry = line.removeprefix(bullet) if bullet and line.startswith(bullet) else None
+        if entry is None and bullet:
+            yield from (f"{bullet}{dep}" for dep in code_deps(stage))
+            bullet = ""
         if entry is None or not is_code(entry):
             yield line
         if line.startswith("  ") and line[2:3].isalpha() and line.endswith(":"):
             stage = line.strip(" :")
-        in_deps = in_deps or (line == "    deps:" and stage in STAGES)
+        if line.strip() == "deps:" and stage in STAGES:
+            bullet = f"{line.removesuffix('deps:')}- "
 
 
 def main() -> None:

@@ -154,7 +154,7 @@ def test_a_stage_is_one_word_in_five_places() -> None:
 def deps(stage: str) -> list[str]:
     """The dependencies of a stage as written; a dependency on one format stands for each format."""
     formats = list(house.room_imports("export/formats"))
-    return [dep.replace("${item.format}", name) for dep in dvc_stages()[stage]["deps"] for name in formats]
+    return [dep.replace("${key}", name) for dep in dvc_stages()[stage]["deps"] for name in formats]
 
 
 @pytest.mark.parametrize("stage", list(STAGES))

@@ -20,19 +20,20 @@ def test_the_params_of_the_smoke_run_are_valid(policy: str) -> None:
     plug_ins: list[tuple[str, object, Callable[[str], ModuleType]]] = [
         ("generate", params.generate, find_generator),
         ("curate", params.curate, find_verifier),
-        ("convert", params.convert, open_format),
     ]
     for stage, section, find in plug_ins:
         for name, values in (section.model_extra or {}).items():
             load_section(find(name).Params, values, f"{stage}.{name}")
+    for name, values in params.convert.formats.items():
+        load_section(open_format(name).Params, values, f"convert.formats.{name}")
 
 
 def test_the_smoke_run_is_small_and_converts_a_float_and_an_8_bit_recipe_of_each_format() -> None:
     params = Params.model_validate(smoke.small_params("helmet"))
     assert (params.prompts.count, params.selfies.count) < (300, 100)
-    for recipes in (params.convert.section(name)["recipes"] for name in ("coreml", "tflite", "onnx")):
-        assert any("float" in recipe for recipe in recipes)
-        assert any("ai8" in recipe for recipe in recipes)
+    for section in params.convert.formats.values():
+        assert ["float" in recipe for recipe in section["recipes"]] == [True, False]
+        assert ["ai8" in recipe for recipe in section["recipes"]] == [False, True]
 
 
 def test_a_change_of_a_key_that_params_do_not_have_is_refused() -> None:

@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ PARAMS = "params.yaml"
 POLICIES = "policies"
 _CODE = ("pipeline/", "export/", "benchmarks/")
 _TOLD_LINES = 12
-_ITEM = re.compile(r"\$\{item\.\w+\}")
 
 
 class Done(Record):
@@ -51,7 +49,7 @@ class Step:
         act: Does the work.
         outs: What it leaves; a step with a missing one is done again.
         before: Names of the steps whose outcome goes into this one.
-        item: What stands for ``${item...}`` in dvc.yaml, where the stage is one of a matrix.
+        key: Value of ``${key}`` in dvc.yaml if the stage has ``foreach``: the format of a ``convert`` stage.
     """
 
     name: str
@@ -60,7 +58,7 @@ class Step:
     act: Callable[[], object]
     outs: tuple[Path, ...]
     before: tuple[str, ...] = ()
-    item: str = ""
+    key: str = ""
 
     @property
     def mark(self) -> Path:
@@ -125,12 +123,13 @@ def carry_out(plan: Sequence[Step], tell: Callable[[int, int, str], None]) -> di
 def step_key(step: Step, before: Sequence[str]) -> str:
     """Hash what a step depends on: earlier steps, and its stage's params, policy and code as dvc.yaml names them."""
     values = yaml.safe_load((step.folder / PARAMS).read_text(encoding="utf-8"))
-    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
-    names = [_ITEM.sub(step.item, str(name)) for name in declared.get("params", ())]
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
+    declared = stage.get("do", stage)
+    names = [str(name).replace("${key}", step.key) for name in declared.get("params", ())]
     params = {name: _look_up(values, name) for name in names}
     digest = hashlib.sha256(json.dumps([step.name, list(before), params], sort_keys=True, default=str).encode())
     for dep in declared["deps"]:
-        place = _ITEM.sub(step.item, dep.replace("${policy}", values["policy"]))
+        place = dep.replace("${key}", step.key).replace("${policy}", values["policy"])
         for path in _files(step.folder if place.startswith(POLICIES) else ROOT, place):
             digest.update(path.name.encode())
             digest.update(path.read_bytes())

@@ -97,7 +97,7 @@ class PlugInSection(Section):
 
 
 def load_section(kind: type[T], raw: dict[str, Any], place: str) -> T:
-    """Validate a plug-in's subsection against the plug-in's model; ``place`` is its path, e.g. ``convert.onnx``.
+    """Validate a plug-in's subsection against the plug-in's model; ``place`` is its path in the file.
 
     Raises:
         ParamsError: A key or value is wrong; the message names every problem.
@@ -114,7 +114,7 @@ def explain(file: str, error: ValidationError, place: str = "") -> str:
     Args:
         file: Where the values were written: a file name, or ``--set``.
         error: Problems that pydantic found.
-        place: Path of the section that was validated, e.g. ``convert.onnx``; empty for the whole file.
+        place: Path of the section that was validated, e.g. ``convert.formats.onnx``; empty for the whole file.
     """
     return "\n".join(f"{file} {line}" for problem in error.errors() for line in _explain_one(problem, place))
 

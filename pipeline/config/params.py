@@ -8,10 +8,11 @@ names the key. The subsection of a plug-in (generator, verifier or format) is va
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.config.fields import (
     Growth,
@@ -138,16 +139,37 @@ class Int8Params(Section):
     sensitivity_images: Positive
 
 
-class ConvertParams(PlugInSection):
-    """Rows to calibrate and to compare on, what a retake costs, and how near 8-bit artifacts must answer."""
+class ConvertParams(Section):
+    """Formats to convert to, and the images and limits that all of them share.
 
-    plug_ins = "export.formats"
+    Attributes:
+        calibration_images: Training images from which static quantisation takes the ranges of activations.
+        parity_images: Validation images on which every artifact is compared with the checkpoint.
+        retake_cost: Cost of asking for another picture, in the unit of the policy's costs.
+        seed: Seed of the choice of these images.
+        int8: Search for 8-bit activations.
+        formats: Format name -> its raw section. Which formats there are and what a section may hold is up to
+            ``export.formats``: the stage validates a section against the format's own ``Params``.
+    """
 
     calibration_images: Positive
     parity_images: Positive
     retake_cost: Annotated[float, Field(gt=0)]
     seed: Seed
     int8: Int8Params
+    formats: dict[str, dict[str, Any]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _formats_are_under_formats(cls, raw: object) -> object:
+        """Refuse a format's section that is directly under ``convert``, where earlier versions had it."""
+        sections = raw.items() if isinstance(raw, dict) else ()
+        old = {
+            key: f"formats.{key}" for key, value in sections if key not in cls.model_fields and isinstance(value, dict)
+        }
+        if old:
+            raise PydanticCustomError("renamed", "renamed keys", {"keys": old})
+        return raw
 
 
 class CameraParams(Section):

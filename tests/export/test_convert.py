@@ -147,9 +147,9 @@ def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_wrong_params_and_missing_rows_are_said_before_anything_is_converted(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParamsError, match=r"convert\.onnx\.opset: 17; expected 18, 20, 21 or 23"):
+    with pytest.raises(ParamsError, match=r"convert\.formats\.onnx\.opset: 17; expected 18, 20, 21 or 23"):
         run(convert_params(onnx={"recipes": ["float32"], "opset": 17}), "onnx", checkpoint, rows, tmp_path / "onnx")
-    with pytest.raises(ParamsError, match=r"convert\.tflite\.recipes: \[\]"):
+    with pytest.raises(ParamsError, match=r"convert\.formats\.tflite\.recipes: \[\]"):
         run(convert_params(tflite={"recipes": []}), "tflite", checkpoint, rows, tmp_path / "tflite")
     with pytest.raises(DataError, match="no image to calibrate on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, [], rows.parity), tmp_path / "onnx")

@@ -60,7 +60,7 @@ def build_lively_network(padding: str = "symmetric") -> torch.nn.Module:
 def convert_params(**sections: dict[str, object]) -> ConvertParams:
     every: dict[str, dict[str, object]] = {name: {"recipes": recipes} for name, recipes in RECIPES.items()}
     sizes = {"calibration_images": 16, "parity_images": 24, "retake_cost": 0.5, "seed": 1}
-    return ConvertParams.model_validate({**sizes, "int8": INT8, **every, **sections})
+    return ConvertParams.model_validate({**sizes, "int8": INT8, "formats": {**every, **sections}})
 
 
 def job_of(classifier: PortableClassifier, calibration: NDArray[np.uint8]) -> ExportJob:

@@ -81,9 +81,9 @@ def test_an_unknown_value_in_params_is_refused(home: Path) -> None:
 
 
 def test_the_error_for_an_unknown_recipe_lists_the_known_recipes(home: Path) -> None:
-    change(home / "params.yaml", "convert.tflite.recipes", ["int8"])
-    with pytest.raises(ParamsError, match=r"convert.tflite.recipes.0: 'int8'; expected 'float32'"):
-        load_section(open_format("tflite").Params, load_params().convert.section("tflite"), "convert.tflite")
+    change(home / "params.yaml", "convert.formats.tflite.recipes", ["int8"])
+    with pytest.raises(ParamsError, match=r"convert.formats.tflite.recipes.0: 'int8'; expected 'float32'"):
+        load_section(open_format("tflite").Params, load_params().convert.formats["tflite"], "convert.formats.tflite")
 
 
 def test_a_policy_whose_rules_exclude_every_picture_is_refused(home: Path) -> None:

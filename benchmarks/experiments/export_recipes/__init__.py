@@ -46,7 +46,6 @@ from pipeline.metrics.statistics import wilson_interval
 
 RESULT = "exports"
 
-FORMATS = ("coreml", "onnx", "tflite")
 CHECKPOINT_FOLDER, ARTIFACTS = Path("models/checkpoint"), Path("artifacts")
 IMAGES, KEPT = Path("data/images"), Path("data/kept.jsonl")
 ROWS = Path("data/train.jsonl"), Path("data/val.jsonl")
@@ -120,6 +119,11 @@ class Course:
     def policy(self) -> str:
         """The policy's file, as commands are told it."""
         return f"{POLICIES}/{self.values['policy']}.yaml"
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of params.yaml ``convert.formats``, in alphabetical order."""
+        return tuple(sorted(self.values["convert"]["formats"]))
 
     def open_photographs(self, name: str, backbone: str = "") -> Path:
         """Make a folder to run commands on photographs in: trained on one part of them, measured on the rest."""
@@ -244,13 +248,13 @@ def _backbone(course: Course, name: str, folder: Path, data: Path) -> Iterator[S
     act = partial(gossamer, folder, "train", *rows, data / IMAGES, course.policy, *outs)
     trained = f"{name}/train"
     yield Step(trained, "train", folder, act, tuple(folder / out for out in outs), (f"{data.name}/split",))
-    for target in FORMATS:
+    for target in course.formats:
         places = CHECKPOINT_FOLDER, *rows, data / IMAGES, Path(course.policy), ARTIFACTS, Path("metrics")
         act = partial(gossamer, folder, "convert", target, *places)
         made = folder / ARTIFACTS / target / "artifact.json"
         yield Step(f"{name}/convert-{target}", "convert", folder, act, (made,), (trained,), target)
     judge = partial(_judge, course, folder, data)
-    needs = (*(f"{name}/convert-{target}" for target in FORMATS), f"{data.name}/selfies")
+    needs = (*(f"{name}/convert-{target}" for target in course.formats), f"{data.name}/selfies")
     outcome = folder / PREDICTIONS, folder / "sizes.json"
     yield Step(f"{name}/judge", "measure", folder, judge, outcome, needs)
 
@@ -266,7 +270,7 @@ def _judge(course: Course, folder: Path, data: Path) -> None:
     chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
     frames = load_batch(data / IMAGES, chosen, reference.preprocess)
     artifacts = read_artifacts(folder / ARTIFACTS)
-    for name in FORMATS:
+    for name in course.formats:
         plain = write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
         artifacts += [(path, record.model_copy(update={"threshold": reference.threshold})) for path, record in plain]
     selfies = data / "data/selfies"

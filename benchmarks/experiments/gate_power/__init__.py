@@ -135,7 +135,7 @@ class Course:
             "selfies": {"source": "rendered", "count": self.params.pool, "seed": self.params.seed + 1},
         }
         values = derive({**self.values, "policy": "helmet"}, changes)
-        values["convert"]["onnx"] = {**values["convert"]["onnx"], "recipes": ["float32"]}
+        values["convert"]["formats"]["onnx"]["recipes"] = ["float32"]
         return open_folder(self.work / name, values, Path(POLICIES))
 
 

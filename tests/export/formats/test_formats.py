@@ -55,8 +55,8 @@ def test_an_unknown_format_names_those_there_are() -> None:
 @every_format
 def test_an_unknown_recipe_names_the_place_and_the_recipes(name: str) -> None:
     with pytest.raises(ParamsError) as caught:
-        load_section(open_format(name).Params, {"recipes": ["int4"]}, f"convert.{name}")
-    assert f"params.yaml convert.{name}.recipes.0: 'int4'; expected " in str(caught.value)
+        load_section(open_format(name).Params, {"recipes": ["int4"]}, f"convert.formats.{name}")
+    assert f"params.yaml convert.formats.{name}.recipes.0: 'int4'; expected " in str(caught.value)
     assert all(recipe in str(caught.value) for recipe in RECIPES[name])
 
 

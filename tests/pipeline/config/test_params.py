@@ -75,8 +75,8 @@ def test_an_error_in_the_section_of_a_plug_in_gives_the_path_of_the_section() ->
     class Params(Section):
         opset: int
 
-    with pytest.raises(ParamsError, match=r"params.yaml convert.onnx.opset: 'x'; expected a valid integer"):
-        load_section(Params, {"opset": "x"}, "convert.onnx")
+    with pytest.raises(ParamsError, match=r"params.yaml convert.formats.onnx.opset: 'x'; expected a valid integer"):
+        load_section(Params, {"opset": "x"}, "convert.formats.onnx")
 
 
 def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Path, values: dict[str, Any]) -> None:
