@@ -179,7 +179,9 @@ def selfies(
 
 @app.command()
 def convert(
-    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="coreml, tflite or onnx")],
+    format_name: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="format to convert to: a folder of export/formats/")
+    ],
     checkpoint: CheckpointFolder = Path("models/checkpoint"),
     train: TrainingRows = Path("data/train.jsonl"),
     val: ValidationRows = Path("data/val.jsonl"),

@@ -163,10 +163,8 @@ class ConvertParams(Section):
     @classmethod
     def _formats_are_under_formats(cls, raw: object) -> object:
         """Refuse a format's section that is directly under ``convert``, where earlier versions had it."""
-        sections = raw.items() if isinstance(raw, dict) else ()
-        old = {
-            key: f"formats.{key}" for key, value in sections if key not in cls.model_fields and isinstance(value, dict)
-        }
+        unknown = {key: raw[key] for key in raw if key not in cls.model_fields} if isinstance(raw, dict) else {}
+        old = {key: f"formats.{key}" for key, value in unknown.items() if isinstance(value, dict)}
         if old:
             raise PydanticCustomError("renamed", "renamed keys", {"keys": old})
         return raw
