@@ -12,10 +12,10 @@ from pipeline.renderer.camera import expose, hold
 from pipeline.renderer.canvas import Brush
 from pipeline.renderer.headwear import headwear
 from pipeline.renderer.light import Light, shine
-from pipeline.renderer.person import clothes, garments, hair, hands
-from pipeline.renderer.person.cut import Cut, cut_of
+from pipeline.renderer.person import clothes, hair, hands
 from pipeline.renderer.person.face import draw_face
 from pipeline.renderer.person.glasses_and_masks import draw_glasses, draw_mask
+from pipeline.renderer.person.hair import Cut, cut_of
 from pipeline.renderer.person.person import Person, meet
 from pipeline.renderer.places.place import draw_place
 from pipeline.renderer.pose import Pose, Turn, strike
@@ -34,7 +34,7 @@ class Scene:
     pose: Pose
     light: Light
     person: Person
-    outfit: garments.Outfit
+    outfit: clothes.Outfit
     cut: Cut
     worn: headwear.Worn
 
@@ -49,7 +49,7 @@ def set_scene(factors: Mapping[str, str], seed: int) -> Scene:
         pose=strike(look["framing"], seed),
         light=shine(look["light"], seed),
         person=person,
-        outfit=garments.dress(look["clothing"], look["clothing_colour"], person, seed),
+        outfit=clothes.dress(look["clothing"], look["clothing_colour"], person, seed),
         cut=cut_of(person, seed),
         worn=headwear.choose(look["headwear"], look["headwear_colour"], seed),
     )

@@ -6,10 +6,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pipeline.renderer.canvas import Brush
-from pipeline.renderer.headwear.hats import Hat, cast_shadow, draw_beanie, draw_brim_hat, draw_cap
-from pipeline.renderer.headwear.helmets import Helmet, draw_rear, draw_shell, make_helmet
-from pipeline.renderer.headwear.straps import draw_straps
-from pipeline.renderer.headwear.wraps import draw_headscarf, draw_hood, draw_hood_behind, draw_scarf_behind, draw_turban
+from pipeline.renderer.headwear.hats import (
+    Hat,
+    cast_shadow,
+    draw_beanie,
+    draw_brim_hat,
+    draw_cap,
+    draw_headscarf,
+    draw_hood,
+    draw_hood_behind,
+    draw_scarf_behind,
+    draw_turban,
+)
+from pipeline.renderer.headwear.helmets import Helmet, draw_rear, draw_shell, draw_straps, make_helmet
 from pipeline.renderer.palette import HEADWEAR, WHITE, from_hex, jitter, mix, scale
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.random_streams import chance, pick, stream

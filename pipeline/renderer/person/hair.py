@@ -1,23 +1,107 @@
-"""Hair that frames the face, over the skull; hats press it down to what shows below their rim."""
+"""Hair."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import cos, pi, sin
 from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.renderer.canvas import Brush
-from pipeline.renderer.palette import WHITE, Colour, from_hex, mix, scale
+from pipeline.renderer.palette import BLACK, WHITE, Colour, from_hex, mix, scale
 from pipeline.renderer.paths import Disc, Path, Point, ellipses, mirrored, polygon, spline
-from pipeline.renderer.person.cut import Cut, lean
 from pipeline.renderer.person.face import outline
 from pipeline.renderer.person.person import Person
-from pipeline.renderer.person.tresses import hang_curls, hang_long, hang_tail
 from pipeline.renderer.pose import Turn
-from pipeline.renderer.random_streams import stream
+from pipeline.renderer.random_streams import chance, either, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How one person wears their hair: lift over the skull, hairline height, where it parts, fringe, length, chaos."""
+
+    volume: float
+    hairline: float
+    part: float
+    fringe: bool
+    length: float
+    seed: int
+
+
+def cut_of(person: Person, seed: int) -> Cut:
+    """Return the cut that a seed gives a person."""
+    rng = stream(seed, "hair")
+    receding = 0.12 * person.years * (1.0 - person.femininity) * rng.random()
+    return Cut(
+        volume=rng.uniform(0.03, 0.16),
+        hairline=-0.58 - receding * 1.6 - rng.uniform(0.0, 0.06),
+        part=either(rng) * rng.uniform(0.05, 0.45),
+        fringe=chance(rng, 0.18 + 0.2 * person.femininity),
+        length=rng.uniform(1.15, 2.3),
+        seed=seed,
+    )
+
+
+def lean(turn: Turn, depth: float) -> float:
+    """Return how far something at a depth moves sideways when the head turns."""
+    return sin(turn.yaw) * depth
+
+
+def hang_long(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    """Draw long hair behind neck and shoulders."""
+    shift, wide, low = lean(turn, -0.15), 0.93 + cut.volume, cut.length
+    half: list[Point] = [
+        (0.5, -0.9),
+        (wide - 0.08, -0.45),
+        (wide, 0.2),
+        (wide + 0.06, 0.85),
+        (wide * 0.94, low),
+        (0.5, low + 0.12),
+    ]
+    right = [(x + shift, y) for x, y in half]
+    left = [(-x + shift, y + 0.05) for x, y in half[::-1]]
+    shape = spline([*right, *left])
+    brush.shade(shape, scale(person.hair, 0.72), Disc(shift, 0.3, 1.0, 1.6))
+    rng = stream(cut.seed, "hair/behind")
+    with brush.inside(shape):
+        strands = [
+            [(x, -0.5), (x * 1.12 + rng.uniform(-0.08, 0.08), 0.5), (x * 1.1, low)] for x in rng.uniform(-1.0, 1.0, 14)
+        ]
+        brush.lines(strands, scale(person.hair, 1.25), 0.03, 0.4)
+        brush.blob(Disc(0.0, 1.0, 0.75, 0.6), BLACK, 0.45)
+
+
+def hang_curls(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    """Draw the cloud of curls behind the head."""
+    rng = stream(cut.seed, "hair/curls")
+    reach = 0.98 + cut.volume
+    shift = lean(turn, -0.12)
+    spread = rng.uniform(0.0, 2 * pi, 34)
+    radii = rng.uniform(0.16, 0.27, 34)
+    low = 0.10 + 0.4 * person.femininity
+    discs = [
+        Disc(reach * 0.9 * cos(a) + shift, -0.25 + (reach if sin(a) < 0 else low + 0.45) * 0.88 * sin(a), r, r)
+        for a, r in zip(spread, radii, strict=True)
+    ]
+    brush.fill(ellipses([*discs, Disc(shift, -0.28, reach * 0.96, reach * 0.96)]), scale(person.hair, 0.70))
+
+
+def hang_tail(brush: Brush, person: Person, turn: Turn, cut: Cut) -> None:
+    """Draw a bun on the crown or a tail over one shoulder."""
+    side = 1.0 if cut.part > 0 else -1.0
+    if abs(cut.part) > 0.25:
+        bun = Disc(lean(turn, -0.5) + side * 0.08, -1.16, 0.30, 0.27)
+        brush.shade(ellipses([bun]), person.hair, bun)
+        return
+    x = side * 0.86
+    tail = spline(
+        [(x * 0.75, -0.35), (x * 1.1, 0.1), (x * 1.22, 0.8), (x * 1.0, cut.length), (x * 0.78, 0.9), (x * 0.7, 0.2)]
+    )
+    brush.shade(tail, scale(person.hair, 0.85), Disc(x, 0.5, 0.5, 1.2))
+
 
 _SILVER: Colour = from_hex("b9b7b3")
 # Below this line hair shows under a hat's rim, head units.

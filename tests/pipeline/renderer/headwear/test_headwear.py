@@ -5,8 +5,14 @@ import pytest
 
 from pipeline.renderer.canvas import Brush
 from pipeline.renderer.headwear.headwear import HIDES_HAIR, choose, draw_behind, draw_on
-from pipeline.renderer.headwear.helmets import Helmet, draw_loose_helmet, draw_rear, draw_shell, make_helmet
-from pipeline.renderer.headwear.straps import draw_straps
+from pipeline.renderer.headwear.helmets import (
+    Helmet,
+    draw_loose_helmet,
+    draw_rear,
+    draw_shell,
+    draw_straps,
+    make_helmet,
+)
 from pipeline.renderer.palette import HEADWEAR
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import HELMETS, VOCABULARY

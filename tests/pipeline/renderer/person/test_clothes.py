@@ -5,8 +5,7 @@ import pytest
 
 from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import CLOTH
-from pipeline.renderer.person.clothes import draw_body
-from pipeline.renderer.person.garments import Outfit, dress
+from pipeline.renderer.person.clothes import Outfit, draw_body, dress
 from pipeline.renderer.person.hands import draw_fingers, draw_held_helmet, draw_stray_hand
 from pipeline.renderer.person.person import Person, meet
 from pipeline.renderer.pose import strike

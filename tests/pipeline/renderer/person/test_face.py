@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from pipeline.renderer.canvas import Brush
 from pipeline.renderer.headwear.hats import Hat, draw_beanie, draw_brim_hat, draw_cap
 from pipeline.renderer.palette import HEADWEAR, from_hex
-from pipeline.renderer.person.cut import cut_of
-from pipeline.renderer.person.features import draw_eyes, draw_mouth, draw_nose
-from pipeline.renderer.person.hair import draw_front
+from pipeline.renderer.person.face import draw_beard, draw_eyes, draw_mouth, draw_nose, draw_years
+from pipeline.renderer.person.hair import cut_of, draw_front, hang_curls, hang_long, hang_tail
 from pipeline.renderer.person.person import Person, meet
-from pipeline.renderer.person.tresses import hang_curls, hang_long, hang_tail
-from pipeline.renderer.person.years import draw_beard, draw_years
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
 

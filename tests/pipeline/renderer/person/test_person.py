@@ -5,10 +5,9 @@ import pytest
 
 from pipeline.renderer.canvas import Brush
 from pipeline.renderer.palette import SKIN_TONES, luminance
-from pipeline.renderer.person.cut import cut_of, lean
 from pipeline.renderer.person.face import draw_face, outline
 from pipeline.renderer.person.glasses_and_masks import draw_glasses, draw_mask
-from pipeline.renderer.person.hair import RIM, draw_behind, draw_front
+from pipeline.renderer.person.hair import RIM, cut_of, draw_behind, draw_front, lean
 from pipeline.renderer.person.person import Person, meet
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
