@@ -22,7 +22,7 @@ from pipeline.data.storage import atomic_write
 from pipeline.machine.process_pool import run_jobs
 from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
-from pipeline.renderer.pose import strike
+from pipeline.renderer.pose import sample_pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], head: float,
     down, right = np.mgrid[0.5:height, 0.5:width]
     maps = np.empty((len(prompts), height, width), np.float32)
     for number, prompt in enumerate(prompts):
-        pose = strike(prompt.factors["framing"], prompt.seed)
+        pose = sample_pose(prompt.factors["framing"], prompt.seed)
         (x, y), unit = pose.pixels((width, height))
         across, along = pose.turn.on_face(0.0, 0.02)
         on_head = ((right - x) / (1.3 * unit)) ** 2 + ((down - y + 0.3 * unit) / (1.6 * unit)) ** 2 < 1

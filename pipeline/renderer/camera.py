@@ -1,6 +1,6 @@
-"""The phone's camera: person and place come together in linear light, then lens, sensor and tone.
+"""The phone's camera: composites person and background in linear light, then applies lens, sensor noise and tone curve.
 
-Linear light is approximated by the square of the sRGB value: close to the sRGB curve, and a square root to undo.
+Linear light is approximated by the square of the sRGB value, which is close to the sRGB curve and cheap to invert.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera in one hand: exposure, colour cast, vignette, focus and shake (fractions of the picture's height)."""
+    """Camera settings of one picture.
+
+    Attributes:
+        exposure: Linear gain.
+        cast: Linear gain per channel.
+        vignette: How much darker the corners are, 0..1.
+        focus: Standard deviation of the defocus blur, as a fraction of the picture's height.
+        shake: Length of the motion blur, as a fraction of the picture's height; 0: none.
+        upright: Whether the motion blur is vertical.
+        seed: Seed of the sensor noise.
+    """
 
     exposure: float
     cast: Colour
@@ -33,8 +43,8 @@ class Camera:
     seed: int
 
 
-def hold(seed: int) -> Camera:
-    """Return the camera, and the hand that holds it, of one picture."""
+def sample_camera(seed: int) -> Camera:
+    """Sample the camera settings of one picture."""
     rng = stream(seed, "camera")
     strong = chance(rng, 0.05)
     spread = 0.22 if strong else 0.035
@@ -54,16 +64,17 @@ def hold(seed: int) -> Camera:
 
 
 def expose(person: Bytes, place: Place, light: Light, camera: Camera) -> Bytes:
-    """Return the picture.
+    """Composite a person over a background and take the picture.
 
     Args:
-        person: uint8 (2 * height, 2 * width, 4), RGBA 0-255, colour premultiplied, at twice the picture's size.
-        place: what lies behind, at the picture's size.
-        light: what lights both.
-        camera: what takes the picture.
+        person: uint8 (2 * height, 2 * width, 4), RGBA, colour premultiplied by alpha: twice the picture's size, which
+            gives smooth edges.
+        place: Background, at the picture's size.
+        light: Light on both.
+        camera: Camera settings.
 
     Returns:
-        uint8 (height, width, 3), RGB 0-255.
+        uint8 (height, width, 3), RGB, 0..255, sRGB.
     """
     colour, cover = _halve(person)
     lit = colour * colour * _gains(light.subject) * _slope(cover.shape, light)
@@ -87,10 +98,10 @@ def _gains(colour: Colour) -> Floats:
 
 
 def _halve(sheet: Bytes) -> tuple[Floats, Floats]:
-    """Return colour (height, width, 3) and cover (height, width), 0 to 1, at half the sheet's size."""
+    """Average 2x2 pixels; return colour (height, width, 3) and coverage (height, width), float32, 0..1."""
     height, width = sheet.shape[0] // 2, sheet.shape[1] // 2
     rows = sheet[::2].astype(np.uint16) + sheet[1::2]
-    # Four 16-bit channels add as one 64-bit number: a sum of four bytes never carries over into the next channel.
+    # Add four 16-bit channels as one 64-bit number: a sum of four bytes never overflows into the next channel.
     packed = rows.view(np.uint64).reshape(height, 2 * width)
     sums = (packed[:, ::2] + packed[:, 1::2]).view(np.uint16).reshape(height, width, 4)
     small = sums.astype(np.float32) * np.float32(1 / 1020)
@@ -107,7 +118,7 @@ def _slope(shape: tuple[int, ...], light: Light) -> Floats:
 
 
 def _rim(cover: Floats, light: Light) -> Floats:
-    """Return the light from behind that catches the person's edge."""
+    """Return the linear light from behind along the person's edge: float32 (height, width, 3)."""
     height = cover.shape[0]
     soft = gaussian_filter(cover, height * 0.011)
     away = round(light.key[0] * height * 0.012)
@@ -134,7 +145,7 @@ def _lens(scene: Floats, camera: Camera) -> Floats:
 
 
 def _sense(scene: Floats, light: Light, camera: Camera) -> Bytes:
-    """Add shot noise (grows with the light) and read noise, and turn linear light into sRGB bytes."""
+    """Add shot noise (which grows with the light) and read noise; convert linear light to uint8 sRGB."""
     rng = stream(camera.seed, "sensor")
     noise = rng.standard_normal(scene.shape, dtype=np.float32)
     scene = scene + noise * light.noise * np.sqrt(np.maximum(scene, 0.0) * 0.6 + 0.02)

@@ -1,4 +1,4 @@
-"""The brush: shaded fills, soft blobs and strokes on a transparent sheet, drawn by skia-python."""
+"""A transparent RGBA canvas with shaded fills, soft blobs and strokes; drawn by skia-python."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline.renderer.palette import WHITE, Colour, mix, tint
 from pipeline.renderer.paths import Disc, Path, Point, polyline
 
-# Shade is warmer than mere darkness: skin and cloth lose blue before red.
+# Shadow is not just darker but warmer: skin and cloth lose blue before red.
 _SHADE: Colour = (0.80, 0.72, 0.70)
 
 
 def argb(colour: Colour, alpha: float = 1.0) -> int:
-    """Return a colour as the library's 32-bit integer."""
+    """Return a colour as skia's 32-bit ARGB integer."""
     red, green, blue = colour
     return (_byte(alpha) << 24) | (_byte(red) << 16) | (_byte(green) << 8) | _byte(blue)
 
@@ -26,13 +26,13 @@ def _byte(share: float) -> int:
     return 0 if share <= 0.0 else 255 if share >= 1.0 else int(share * 255 + 0.5)
 
 
-class Brush:
-    """Draws on a transparent sheet, knowing where the light comes from.
+class Canvas:
+    """A transparent sheet of pixels, with the main light that its shaded fills use.
 
     Args:
-        size: width and height of the sheet, pixels.
-        key: direction of the main light in the plane of the picture, x to the right, y down, length up to 1.
-        contrast: how much darker the side away from it is, 0 to 1.
+        size: (width, height) in pixels.
+        key: Direction towards the main light in the picture plane, x to the right, y down, length up to 1.
+        contrast: How much darker the side away from the light is, 0..1.
     """
 
     def __init__(self, size: tuple[int, int], key: Point = (0.0, -0.5), contrast: float = 0.4) -> None:
@@ -51,11 +51,11 @@ class Brush:
         self.contrast = contrast
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Return the sheet: uint8 (height, width, 4), RGBA, colour premultiplied by alpha."""
+        """Return the pixels, not a copy: uint8 (height, width, 4), RGBA, colour premultiplied by alpha."""
         return self._pixels
 
-    def fill_all(self, colour: Colour) -> None:
-        """Cover the whole sheet with one colour."""
+    def clear(self, colour: Colour) -> None:
+        """Cover the whole canvas, or the current clip, with one opaque colour."""
         self._canvas.clear(argb(colour))
 
     def fill(self, path: Path, colour: Colour, alpha: float = 1.0) -> None:
@@ -64,13 +64,13 @@ class Brush:
         self._canvas.drawPath(path, self._paint)
 
     def shade(self, path: Path, colour: Colour, disc: Disc, gloss: float = 0.0) -> None:
-        """Fill a path as a rounded body: bright towards the light, falling into shade away from it.
+        """Fill a path like a rounded body: a radial gradient, bright towards the light and dark away from it.
 
         Args:
-            path: the outline.
-            colour: the colour where light meets it evenly.
-            disc: the body's middle and reach.
-            gloss: 0 for cloth, up to 1 for polished plastic.
+            path: Outline.
+            colour: Colour in even light.
+            disc: Ellipse that sets centre and size of the gradient.
+            gloss: Strength of the highlight: 0 for cloth, up to 1 for polished plastic.
         """
         bright = mix(colour, WHITE, 0.05 + 0.10 * self.contrast + 0.35 * gloss)
         dark = mix(colour, tint(colour, _SHADE), 1.0)
@@ -87,14 +87,16 @@ class Brush:
         )
         self._canvas.drawPath(path, paint)
 
-    def ramp(self, path: Path, ends: tuple[Point, Point], colours: Sequence[Colour], alphas: Sequence[float]) -> None:
-        """Fill a path with a straight gradient from the first end to the second."""
+    def gradient(
+        self, path: Path, ends: tuple[Point, Point], colours: Sequence[Colour], alphas: Sequence[float]
+    ) -> None:
+        """Fill a path with a linear gradient from the first end to the second."""
         stops = [argb(colour, alpha) for colour, alpha in zip(colours, alphas, strict=True)]
         paint = skia.Paint(AntiAlias=True, Shader=skia.GradientShader.MakeLinear(list(ends), stops))
         self._canvas.drawPath(path, paint)
 
     def blob(self, disc: Disc, colour: Colour, alpha: float) -> None:
-        """Lay a soft spot that fades to nothing at its rim."""
+        """Draw a soft ellipse whose opacity falls from `alpha` at the centre to 0 at the rim."""
         stops = [argb(colour, alpha), argb(colour, alpha * 0.55), argb(colour, 0.0)]
         matrix = skia.Matrix().setScale(1.0, disc.ry / disc.rx, disc.x, disc.y)
         paint = skia.Paint(
@@ -113,31 +115,31 @@ class Brush:
         self._canvas.drawOval(rect, self._paint)
 
     def box(self, corners: tuple[float, float, float, float], colour: Colour, alpha: float = 1.0) -> None:
-        """Fill a rectangle, given as left, top, right, bottom."""
+        """Fill a rectangle: (left, top, right, bottom)."""
         self._paint.setColor(argb(colour, alpha))
         self._canvas.drawRect(skia.Rect.MakeLTRB(*corners), self._paint)
 
     def stroke(self, path: Path, colour: Colour, width: float, alpha: float = 1.0) -> None:
-        """Draw along a path with a round pen."""
+        """Stroke a path with a round pen."""
         self._pen.setColor(argb(colour, alpha))
         self._pen.setStrokeWidth(width)
         self._canvas.drawPath(path, self._pen)
 
     def lines(self, lines: Sequence[Sequence[Point]], colour: Colour, width: float, alpha: float = 1.0) -> None:
-        """Draw several smooth lines in one go."""
+        """Stroke several lines, each a smooth curve through its points."""
         self.stroke(polyline(lines), colour, width, alpha)
 
     @contextmanager
-    def inside(self, path: Path) -> Iterator[None]:
-        """Keep what is drawn in this block within a path."""
+    def clipped_to(self, path: Path) -> Iterator[None]:
+        """Clip what the block draws to a path."""
         self._canvas.save()
         self._canvas.clipPath(path, doAntiAlias=True)
         yield
         self._canvas.restore()
 
     @contextmanager
-    def within(self, corners: tuple[float, float, float, float]) -> Iterator[None]:
-        """Keep what is drawn in this block within a rectangle: left, top, right, bottom."""
+    def clipped_to_box(self, corners: tuple[float, float, float, float]) -> Iterator[None]:
+        """Clip what the block draws to a rectangle: (left, top, right, bottom)."""
         self._canvas.save()
         self._canvas.clipRect(skia.Rect.MakeLTRB(*corners))
         yield
@@ -145,7 +147,7 @@ class Brush:
 
     @contextmanager
     def placed(self, at: Point, unit: float, degrees: float = 0.0) -> Iterator[None]:
-        """Draw this block in its own coordinates: origin, scale and turn."""
+        """Give the block its own coordinates: origin, pixels (or outer units) per unit, and clockwise rotation."""
         self._canvas.save()
         self._canvas.translate(*at)
         self._canvas.rotate(degrees)
@@ -154,8 +156,8 @@ class Brush:
         self._canvas.restore()
 
     @contextmanager
-    def stretched(self, across: float) -> Iterator[None]:
-        """Draw this block with the x axis stretched or squeezed."""
+    def scaled_horizontally(self, across: float) -> Iterator[None]:
+        """Scale the x axis for the block."""
         self._canvas.save()
         self._canvas.scale(across, 1.0)
         yield

@@ -1,4 +1,4 @@
-"""Colours by name, and the few operations on them. A colour is sRGB, three floats from 0 to 1.
+"""Named colours and operations on colours. A colour is (red, green, blue) in sRGB, each a float in 0..1.
 
 The skin tones are the ten of the Monk Skin Tone scale (Ellis Monk, skintone.google).
 """
@@ -15,7 +15,7 @@ BLACK: Colour = (0.0, 0.0, 0.0)
 
 
 def from_hex(code: str) -> Colour:
-    """Return the colour of a six-digit hexadecimal code."""
+    """Return the colour of a six-digit hexadecimal code without `#`."""
     red, green, blue = (int(code[at : at + 2], 16) / 255 for at in (0, 2, 4))
     return red, green, blue
 
@@ -56,14 +56,14 @@ HEADWEAR: Mapping[str, Colour] = {
 EYES: tuple[Colour, ...] = tuple(
     from_hex(code) for code in ("3a2414", "4d3019", "5d4a2a", "6b7a4a", "5c86a8", "7f97a3", "2a1a10", "3a2414")
 )
-# Paint, packages, cars, cushions: whatever stands about in a place.
+# Colours of objects in a background: paint, packages, cars, cushions.
 GOODS: tuple[Colour, ...] = tuple(
     from_hex(code) for code in ("c43d33", "e0a92e", "3a7d4f", "2f5f9e", "e8e2d2", "7a4a8c", "d96f2e", "49a5a8")
 )
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """Return the colour that lies `share` of the way from the first to the second."""
+    """Interpolate linearly: the first colour at `share` 0, the second at 1."""
     keep = 1.0 - share
     return (
         first[0] * keep + second[0] * share,
@@ -73,27 +73,27 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 
 def scale(colour: Colour, factor: float) -> Colour:
-    """Return the colour, darker for a factor below one and brighter above, held within 0 to 1."""
+    """Multiply all channels by one factor; clipped at 1."""
     return min(1.0, colour[0] * factor), min(1.0, colour[1] * factor), min(1.0, colour[2] * factor)
 
 
 def tint(colour: Colour, gains: Colour) -> Colour:
-    """Return the colour with each channel multiplied by its gain, held within 0 to 1."""
+    """Multiply each channel by its gain; clipped at 1."""
     return min(1.0, colour[0] * gains[0]), min(1.0, colour[1] * gains[1]), min(1.0, colour[2] * gains[2])
 
 
 def luminance(colour: Colour) -> float:
-    """Return the luma of a colour (Rec. 601 weights), 0 to 1."""
+    """Return the luma of a colour, 0..1 (ITU-R BT.601 weights)."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
 def jitter(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
-    """Return the colour, a little brighter or darker and a little off in hue."""
+    """Vary a colour: brightness by up to 2 * `spread` (relative), each channel by up to `spread` / 2 (absolute)."""
     gain = 1.0 + rng.uniform(-2.0, 2.0) * spread
     red, green, blue = (colour[channel] * gain + rng.uniform(-spread, spread) * 0.5 for channel in range(3))
     return min(1.0, max(0.0, red)), min(1.0, max(0.0, green)), min(1.0, max(0.0, blue))
 
 
 def shadow_of(skin: Colour) -> Colour:
-    """Return the colour of a skin in its own shade: darker, and warmer for fair skin."""
+    """Return the colour of skin in shadow: darker, and warmer for fair skin."""
     return tint(skin, (0.60, 0.47, 0.42)) if luminance(skin) > 0.3 else tint(skin, (0.50, 0.43, 0.42))

@@ -1,4 +1,7 @@
-"""Outlines: points joined by straight lines or by smooth curves, and ellipses."""
+"""Outlines for the canvas: polygons, smooth curves through points, ellipses.
+
+A point is (x, y), x to the right, y down, in the units of the canvas at the time it is drawn.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from typing import Any
 import skia
 
 Point = tuple[float, float]
-# skia-python ships no stubs; a path is only ever made and drawn here.
+# skia.Path; skia-python ships no type stubs.
 Path = Any
 
 
 @dataclass(frozen=True, slots=True)
 class Disc:
-    """An ellipse: where a thing sits and how far it reaches."""
+    """An ellipse: centre (x, y) and semi-axes (rx, ry)."""
 
     x: float
     y: float
@@ -34,7 +37,7 @@ def polygon(points: Sequence[Point]) -> Path:
 
 
 def polyline(lines: Sequence[Sequence[Point]]) -> Path:
-    """Return one path of several open lines, each a smooth curve through its points."""
+    """Return one path of several open lines, each a smooth curve through its points (Catmull-Rom)."""
     path = skia.Path()
     for points in lines:
         _curve(path, points, points[0], points[-1])
@@ -42,7 +45,7 @@ def polyline(lines: Sequence[Sequence[Point]]) -> Path:
 
 
 def spline(points: Sequence[Point]) -> Path:
-    """Return a closed, smooth path through the points (Catmull-Rom)."""
+    """Return a closed smooth curve through the points (Catmull-Rom)."""
     path = skia.Path()
     _curve(path, [*points, points[0]], points[-1], points[1])
     path.close()
@@ -57,7 +60,7 @@ def ellipse(disc: Disc) -> Path:
 
 
 def ellipses(discs: Sequence[Disc]) -> Path:
-    """Return many ellipses as one path."""
+    """Return several ellipses as one path."""
     path = skia.Path()
     for disc in discs:
         path.addOval(skia.Rect.MakeLTRB(disc.x - disc.rx, disc.y - disc.ry, disc.x + disc.rx, disc.y + disc.ry))
@@ -73,7 +76,7 @@ def _curve(path: Path, points: Sequence[Point], before: Point, after: Point) -> 
 
 
 def mirrored(half: Sequence[Point], across: float = 0.0) -> list[Point]:
-    """Return an outline from its right half, mirrored about a vertical line."""
+    """Return an outline from its right half, mirrored about the vertical line x = `across`."""
     return [*[(across + x, y) for x, y in half], *[(across - x, y) for x, y in half[::-1]]]
 
 

@@ -1,8 +1,8 @@
-"""Named, independent streams of chance.
+"""Named, independent random streams.
 
-Every part of a portrait draws from its own stream, seeded by the picture's seed and the part's name. So a part that is
-drawn, left out or changed never moves another part: the same seed with another headwear is the same person, pose,
-place and light.
+Every part of a portrait has its own generator, seeded by the picture's seed and the part's name. A part that is added,
+left out or changed therefore never shifts the random numbers of another part: the same seed with different headwear
+gives the same person, pose, place and light.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Choice = TypeVar("Choice")
 
 
 def stream(seed: int, part: str) -> np.random.Generator:
-    """Return the stream of one part of one picture; the same in every process and on every run."""
-    return np.random.Generator(np.random.PCG64(draw(seed, part)))
+    """Return the generator of one part of one picture; the same in every process and on every run."""
+    return np.random.Generator(np.random.PCG64(stream_seed(seed, part)))
 
 
-def draw(seed: int, part: str) -> int:
-    """Return the one number that a part's stream grows from: uniform over 128 bits; enough for a single choice."""
+def stream_seed(seed: int, part: str) -> int:
+    """Return the 128-bit number that seeds a part's generator, uniform over seeds; enough for a single choice."""
     digest = hashlib.blake2b(f"{seed}/{part}".encode(), digest_size=16).digest()
     return int.from_bytes(digest, "big")
 
@@ -37,6 +37,6 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
-def either(rng: np.random.Generator) -> float:
-    """Return -1.0 or 1.0: the side of the picture a thing falls on."""
+def random_side(rng: np.random.Generator) -> float:
+    """Return -1.0 (left in the picture) or 1.0 (right), equally likely."""
     return 1.0 if rng.random() < 0.5 else -1.0

@@ -1,4 +1,4 @@
-"""What the renderer can draw, factor by factor, and how it fills in what a caller left open."""
+"""Factors that the renderer can draw, their values, and the choice of values for factors that the caller leaves out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipeline.renderer.palette import CLOTH, HAIR, HEADWEAR, SKIN_TONES
-from pipeline.renderer.random_streams import draw
+from pipeline.renderer.random_streams import stream_seed
 
 HELMETS: tuple[str, ...] = ("road_helmet", "urban_helmet", "mountain_helmet")
 VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -30,12 +30,12 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-# `scenario` names the situation a prompt belongs to; its look is carried by the other factors.
+# `scenario` names the situation that a prompt belongs to; the other factors describe how it looks.
 IGNORED: frozenset[str] = frozenset({"scenario"})
 
-# What a portrait has when nobody asks for more.
+# Values of factors that are left out; the seed chooses all others.
 _DEFAULTS: Mapping[str, str] = {"headwear": "none", "face_mask": "none", "held": "none"}
-# Values that weigh more than the rest when the seed chooses.
+# Values that the seed chooses from, where they are not equally likely: a repeated value is more likely.
 _LIKELY: Mapping[str, tuple[str, ...]] = {
     "glasses": ("none", "none", "none", "clear", "sunglasses"),
     "straps": ("fastened", "fastened", "fastened", "loose", "none"),
@@ -45,23 +45,23 @@ _LIKELY: Mapping[str, tuple[str, ...]] = {
 
 
 def resolve(factors: Mapping[str, str], seed: int) -> dict[str, str]:
-    """Return a value for every factor: the caller's where given, else a plausible one that the seed chooses.
+    """Return a value for every factor: the caller's where given, else a default or a choice of the seed.
 
     Args:
-        factors: factor -> value; names in `IGNORED` are passed over.
-        seed: the picture's seed.
+        factors: Factor -> value; names in `IGNORED` are skipped.
+        seed: Seed of the picture.
 
     Returns:
-        factor -> value, one for each factor of `VOCABULARY`.
+        Factor -> value, for every factor of `VOCABULARY`.
 
     Raises:
-        ValueError: a factor or a value that the renderer cannot draw.
+        ValueError: The renderer cannot draw a factor or a value.
     """
     for factor, value in factors.items():
         _check(factor, value)
     chosen = {name: factors.get(name) or _choose(name, seed) for name in VOCABULARY}
     if chosen["age"] == "senior" and "hair_colour" not in factors:
-        chosen["hair_colour"] = "grey" if draw(seed, "choice/senior") % 10 < 7 else chosen["hair_colour"]
+        chosen["hair_colour"] = "grey" if stream_seed(seed, "choice/senior") % 10 < 7 else chosen["hair_colour"]
     return chosen
 
 
@@ -78,4 +78,4 @@ def _choose(factor: str, seed: int) -> str:
     if factor in _DEFAULTS:
         return _DEFAULTS[factor]
     choices = _LIKELY.get(factor, VOCABULARY[factor])
-    return choices[draw(seed, f"choice/{factor}") % len(choices)]
+    return choices[stream_seed(seed, f"choice/{factor}") % len(choices)]

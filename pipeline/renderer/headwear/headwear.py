@@ -1,11 +1,11 @@
-"""Everything worn on the head: what a seed chooses, and the order in which it is drawn."""
+"""Headwear of any kind: samples it, and draws its parts behind and on the head. All in head units (`pose`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pipeline.renderer.canvas import Brush
+from pipeline.renderer.canvas import Canvas
 from pipeline.renderer.headwear.hats import (
     Hat,
     cast_shadow,
@@ -24,13 +24,13 @@ from pipeline.renderer.pose import Turn
 from pipeline.renderer.random_streams import chance, pick, stream
 from pipeline.renderer.vocabulary import HELMETS
 
-# These hide the hair wholly; the others press it down to what shows below the rim.
+# Kinds that hide all hair; the others leave the hair below their rim visible.
 HIDES_HAIR: frozenset[str] = frozenset({"hood", "headscarf", "turban"})
-Worn = Hat | Helmet | None
+Headwear = Hat | Helmet
 
 
-def choose(kind: str, colour: str, seed: int) -> Worn:
-    """Return the headwear that a seed gives, or None for a bare head."""
+def sample_headwear(kind: str, colour: str, seed: int) -> Headwear | None:
+    """Sample headwear of a kind and colour, values of the factors of these names; None: bare-headed."""
     shade = jitter(stream(seed, "headwear/colour"), HEADWEAR[colour], 0.04)
     if kind == "none":
         return None
@@ -48,27 +48,27 @@ def choose(kind: str, colour: str, seed: int) -> Worn:
     )
 
 
-def draw_behind(brush: Brush, worn: Worn, turn: Turn) -> None:
-    """Draw what lies behind the head."""
-    if isinstance(worn, Helmet):
-        draw_rear(brush, worn, turn)
-    elif isinstance(worn, Hat) and worn.kind in _BEHIND:
-        _BEHIND[worn.kind](brush, worn, turn)
+def draw_behind(canvas: Canvas, headwear: Headwear | None, turn: Turn) -> None:
+    """Draw the parts of headwear that are behind the head."""
+    if isinstance(headwear, Helmet):
+        draw_rear(canvas, headwear, turn)
+    elif isinstance(headwear, Hat) and headwear.kind in _BEHIND:
+        _BEHIND[headwear.kind](canvas, headwear, turn)
 
 
-def draw_on(brush: Brush, worn: Worn, turn: Turn, straps: str) -> None:
-    """Draw headwear on the head, its shadow on the forehead first; straps only with a helmet."""
-    if worn is None:
+def draw_on(canvas: Canvas, headwear: Headwear | None, turn: Turn, straps: str) -> None:
+    """Draw headwear and its shadow on the forehead; `straps` matters for helmets only."""
+    if headwear is None:
         return
-    if isinstance(worn, Helmet):
-        cast_shadow(brush, turn, worn.shell)
-        draw_straps(brush, worn, turn, straps)
-        draw_shell(brush, worn, turn)
+    if isinstance(headwear, Helmet):
+        cast_shadow(canvas, turn, headwear.shell)
+        draw_straps(canvas, headwear, turn, straps)
+        draw_shell(canvas, headwear, turn)
         return
-    _ON[worn.kind](brush, worn, turn)
+    _ON[headwear.kind](canvas, headwear, turn)
 
 
-Draw = Callable[[Brush, Hat, Turn], None]
+Draw = Callable[[Canvas, Hat, Turn], None]
 _BEHIND: Mapping[str, Draw] = MappingProxyType({"hood": draw_hood_behind, "headscarf": draw_scarf_behind})
 _ON: Mapping[str, Draw] = MappingProxyType(
     {

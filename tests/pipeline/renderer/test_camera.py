@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.camera import Camera, expose, hold
+from pipeline.renderer.camera import Camera, expose, sample_camera
 from pipeline.renderer.light import Light
 from pipeline.renderer.places.place import Place
 
@@ -107,6 +107,6 @@ def test_blur_softens_an_edge(change: dict[str, object]) -> None:
 
 
 def test_cameras_are_mostly_steady() -> None:
-    cameras = [hold(seed) for seed in range(300)]
+    cameras = [sample_camera(seed) for seed in range(300)]
     assert 5 < sum(camera.shake > 0 for camera in cameras) < 45
     assert all(0.7 < camera.exposure < 1.4 for camera in cameras)

@@ -4,7 +4,7 @@ from math import hypot
 
 import pytest
 
-from pipeline.renderer.pose import CROP_CHANCE, Shell, Turn, strike
+from pipeline.renderer.pose import CROP_CHANCE, Shell, Turn, sample_pose
 from pipeline.renderer.vocabulary import VOCABULARY
 
 AHEAD = Turn(0.0, 0.0)
@@ -60,7 +60,7 @@ def test_an_outline_encloses_every_spot_that_faces_the_camera(turn: Turn) -> Non
 
 @pytest.mark.parametrize("framing", VOCABULARY["framing"])
 def test_most_heads_are_inside_the_picture(framing: str) -> None:
-    poses = [strike(framing, seed) for seed in range(200)]
+    poses = [sample_pose(framing, seed) for seed in range(200)]
     whole = [pose for pose in poses if not pose.cropped]
     assert all(0.1 < pose.x < 0.9 for pose in poses)
     assert all(pose.y - 1.05 * pose.unit > 0 for pose in whole)
@@ -68,26 +68,26 @@ def test_most_heads_are_inside_the_picture(framing: str) -> None:
 
 
 def test_off_centre_heads_are_off_centre() -> None:
-    assert all(abs(strike("off_centre", seed).x - 0.5) >= 0.15 for seed in range(50))
+    assert all(abs(sample_pose("off_centre", seed).x - 0.5) >= 0.15 for seed in range(50))
 
 
 def test_now_and_then_a_frame_cuts_the_head() -> None:
-    share = sum(strike("arm_length", seed).cropped for seed in range(1000)) / 1000
+    share = sum(sample_pose("arm_length", seed).cropped for seed in range(1000)) / 1000
     assert 0.5 * CROP_CHANCE < share < 1.6 * CROP_CHANCE
 
 
 def test_a_pose_scales_with_the_picture() -> None:
-    pose = strike("close_up", 9)
+    pose = sample_pose("close_up", 9)
     (x, y), unit = pose.pixels((96, 128))
     (x2, y2), unit2 = pose.pixels((192, 256))
     assert (2 * x, 2 * y, 2 * unit) == pytest.approx((x2, y2, unit2))
 
 
 def test_a_tall_picture_keeps_the_head_within_its_width() -> None:
-    _, unit = strike("close_up", 9).pixels((90, 200))
+    _, unit = sample_pose("close_up", 9).pixels((90, 200))
     assert 2 * 0.8 * unit < 90
 
 
 def test_another_framing_keeps_roll_and_turn() -> None:
-    near, far = strike("close_up", 12), strike("half_body", 12)
+    near, far = sample_pose("close_up", 12), sample_pose("half_body", 12)
     assert (near.roll, near.turn) == (far.roll, far.turn)

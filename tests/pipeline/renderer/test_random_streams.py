@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.random_streams import chance, draw, either, pick, stream
+from pipeline.renderer.random_streams import chance, pick, random_side, stream, stream_seed
 
 
 def test_a_stream_is_the_same_every_time() -> None:
@@ -16,7 +16,7 @@ def test_another_seed_or_part_is_another_stream(seed: int, part: str) -> None:
 
 
 def test_a_number_and_a_slash_in_a_part_do_not_collide_with_a_seed() -> None:
-    assert draw(1, "1/a") != draw(11, "/a")
+    assert stream_seed(1, "1/a") != stream_seed(11, "/a")
 
 
 def test_streams_do_not_touch_the_global_generator() -> None:
@@ -43,10 +43,10 @@ def test_chance_is_certain_at_its_ends() -> None:
 
 def test_either_falls_on_both_sides() -> None:
     rng = stream(4, "test")
-    assert {either(rng) for _ in range(40)} == {-1.0, 1.0}
+    assert {random_side(rng) for _ in range(40)} == {-1.0, 1.0}
 
 
 def test_draws_of_neighbouring_seeds_are_spread_evenly() -> None:
-    counts = np.bincount([draw(seed, "choice/light") % 5 for seed in range(2000)], minlength=5)
+    counts = np.bincount([stream_seed(seed, "choice/light") % 5 for seed in range(2000)], minlength=5)
     assert counts.min() > 330
     assert counts.max() < 470

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.renderer import HELMETS, IGNORED, VOCABULARY, render
 from pipeline.renderer.palette import SKIN_TONES, luminance
-from pipeline.renderer.scene import set_scene
+from pipeline.renderer.scene import build_scene
 
 Picture = NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ def luma(picture: Picture) -> NDArray[np.float64]:
 
 def face_of(picture: Picture, seed: int, factors: dict[str, str]) -> Picture:
     """Return the middle of the face: both cheeks, the nose and the lids."""
-    (x, y), unit = set_scene(factors, seed).pose.pixels((picture.shape[1], picture.shape[0]))
+    (x, y), unit = build_scene(factors, seed).pose.pixels((picture.shape[1], picture.shape[0]))
     top, bottom = max(0, int(y + 0.1 * unit)), max(1, int(y + 0.45 * unit))
     return picture[top:bottom, max(0, int(x - 0.4 * unit)) : max(1, int(x + 0.4 * unit))]
 
@@ -59,7 +59,7 @@ def corner_noise(picture: Picture) -> float:
 
 def seeds_in_full_view(framing: str, count: int) -> list[int]:
     """Return seeds whose head is neither cropped nor half outside the picture."""
-    return [seed for seed in range(400) if not set_scene({"framing": framing}, seed).pose.cropped][:count]
+    return [seed for seed in range(400) if not build_scene({"framing": framing}, seed).pose.cropped][:count]
 
 
 @pytest.mark.parametrize("size", [(96, 128), (192, 256), (101, 135), (384, 512), (120, 213)])
@@ -111,7 +111,7 @@ def test_every_value_of_a_factor_changes_the_picture(factor: str) -> None:
 
 
 def test_what_is_left_out_is_chosen_by_the_seed_and_bare_headed() -> None:
-    looks = [set_scene({}, seed).look for seed in range(60)]
+    looks = [build_scene({}, seed).factors for seed in range(60)]
     assert {look["headwear"] for look in looks} == {"none"}
     assert {look["face_mask"] for look in looks} == {"none"}
     assert {look["held"] for look in looks} == {"none"}
@@ -120,7 +120,7 @@ def test_what_is_left_out_is_chosen_by_the_seed_and_bare_headed() -> None:
 
 
 def test_naming_what_the_seed_would_choose_changes_nothing() -> None:
-    chosen = dict(set_scene({}, 21).look)
+    chosen = dict(build_scene({}, 21).factors)
     assert np.array_equal(render({}, 21), render(chosen, 21))
 
 
@@ -188,7 +188,7 @@ def test_a_counterfactual_pair_differs_on_the_head_alone(headwear: str) -> None:
     for seed in seeds_in_full_view("arm_length", 2):
         factors = {**PORTRAIT, "framing": "arm_length"}
         bare, hatted = render(factors, seed), render({**factors, "headwear": headwear}, seed)
-        (x, y), unit = set_scene(factors, seed).pose.pixels(SIZE)
+        (x, y), unit = build_scene(factors, seed).pose.pixels(SIZE)
         rows, columns = np.mgrid[0:128, 0:96]
         far = np.hypot(columns - x, rows - y) > 2.9 * unit
         head = (np.abs(columns - x) < 0.6 * unit) & (rows > y - 1.2 * unit) & (rows < y - 0.5 * unit)
@@ -199,7 +199,7 @@ def test_a_counterfactual_pair_differs_on_the_head_alone(headwear: str) -> None:
 
 def test_a_pair_shares_person_pose_light_and_clothes() -> None:
     for seed in SEEDS:
-        bare, helmet = (set_scene({"headwear": worn}, seed) for worn in ("none", "road_helmet"))
+        bare, helmet = (build_scene({"headwear": worn}, seed) for worn in ("none", "road_helmet"))
         assert (bare.person, bare.pose, bare.light, bare.outfit) == (
             helmet.person,
             helmet.pose,
@@ -227,7 +227,7 @@ def test_straps_run_down_the_cheeks_of_a_helmet_wearer(helmet: str) -> None:
     for seed in seeds_in_full_view("close_up", 2):
         factors = {**PORTRAIT, "headwear": helmet}
         bare, strapped = (render({**factors, "straps": straps}, seed) for straps in ("none", "fastened"))
-        (_, y), unit = set_scene(factors, seed).pose.pixels(SIZE)
+        (_, y), unit = build_scene(factors, seed).pose.pixels(SIZE)
         gap = np.abs(bare.astype(np.float32) - strapped.astype(np.float32)).mean(axis=2)
         assert gap[int(y) : int(y + 1.3 * unit)].max() > 20
         assert gap[: max(1, int(y - 1.0 * unit))].max(initial=0.0) < 20
@@ -245,7 +245,7 @@ def test_a_held_helmet_lies_low_and_leaves_the_head_alone() -> None:
 def test_headwear_takes_its_colour() -> None:
     seed = seeds_in_full_view("close_up", 1)[0]
     factors = {**PORTRAIT, "headwear": "beanie"}
-    (x, y), unit = set_scene(factors, seed).pose.pixels(SIZE)
+    (x, y), unit = build_scene(factors, seed).pose.pixels(SIZE)
     crown = slice(int(y - 1.0 * unit), int(y - 0.75 * unit)), slice(int(x - 0.2 * unit), int(x + 0.2 * unit))
     seen = {
         c: render({**factors, "headwear_colour": c}, seed)[crown].mean(axis=(0, 1)) for c in ("red", "green", "blue")
@@ -254,8 +254,8 @@ def test_headwear_takes_its_colour() -> None:
 
 
 def test_a_close_up_shows_more_face_than_a_half_body() -> None:
-    near = [set_scene({"framing": "close_up"}, seed).pose.unit for seed in SEEDS]
-    far = [set_scene({"framing": "half_body"}, seed).pose.unit for seed in SEEDS]
+    near = [build_scene({"framing": "close_up"}, seed).pose.unit for seed in SEEDS]
+    far = [build_scene({"framing": "half_body"}, seed).pose.unit for seed in SEEDS]
     assert min(near) > 1.6 * max(far)
 
 

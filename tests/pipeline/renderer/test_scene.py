@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.renderer import VOCABULARY, render
 from pipeline.renderer.random_streams import chance, stream
-from pipeline.renderer.scene import STRAY_HAND_CHANCE, Scene, set_scene, take
+from pipeline.renderer.scene import STRAY_HAND_CHANCE, Scene, build_scene, draw_scene
 
 SIZE = (96, 128)
 BASE = {
@@ -26,7 +26,7 @@ def steady_seeds(count: int) -> list[int]:
     """Return seeds of sharp pictures of whole heads with no hand in the way: what changes stays where it was drawn."""
     found = []
     for seed in range(400):
-        scene = set_scene(BASE, seed)
+        scene = build_scene(BASE, seed)
         hand = chance(stream(seed, "stray hand/shown"), STRAY_HAND_CHANCE)
         blurred = sharp_edge(seed) < 40
         if not (hand or scene.pose.cropped or blurred) and abs(scene.pose.turn.yaw) < 0.2:
@@ -64,7 +64,7 @@ def test_there_are_steady_pictures_to_look_at() -> None:
 @pytest.mark.parametrize("value", [v for v in VOCABULARY["clothing"] if v != "jumper"])
 def test_clothes_change_nothing_above_the_chin(value: str) -> None:
     for seed in SEEDS:
-        gap, height = change(BASE, seed, "clothing", value), heights(set_scene(BASE, seed))
+        gap, height = change(BASE, seed, "clothing", value), heights(build_scene(BASE, seed))
         assert gap[height < 0.7].mean() < 0.3
         assert gap[height > 1.5].mean() > 0.3
 
@@ -73,7 +73,7 @@ def test_clothes_change_nothing_above_the_chin(value: str) -> None:
 def test_glasses_change_the_eyes_alone(value: str) -> None:
     for seed in SEEDS:
         bare = {**BASE, "glasses": "none"}
-        gap, height = change(bare, seed, "glasses", value), heights(set_scene(bare, seed))
+        gap, height = change(bare, seed, "glasses", value), heights(build_scene(bare, seed))
         assert gap[np.abs(height) < 0.3].mean() > 0.8
         assert gap[np.abs(height) > 0.6].mean() < 0.2
 
@@ -81,7 +81,7 @@ def test_glasses_change_the_eyes_alone(value: str) -> None:
 @pytest.mark.parametrize("value", ["surgical", "cloth", "ffp2"])
 def test_a_mask_changes_the_lower_face_alone(value: str) -> None:
     for seed in SEEDS:
-        gap, height = change(BASE, seed, "face_mask", value), heights(set_scene(BASE, seed))
+        gap, height = change(BASE, seed, "face_mask", value), heights(build_scene(BASE, seed))
         assert gap[(height > 0.2) & (height < 1.0)].mean() > 1.0
         assert gap[(height < -0.4) | (height > 1.6)].mean() < 0.2
 
@@ -90,7 +90,7 @@ def test_a_mask_changes_the_lower_face_alone(value: str) -> None:
 def test_a_place_changes_what_is_behind_the_person(value: str) -> None:
     for seed in SEEDS:
         gap = change(BASE, seed, "place", value)
-        (x, y), unit = set_scene(BASE, seed).pose.pixels(SIZE)
+        (x, y), unit = build_scene(BASE, seed).pose.pixels(SIZE)
         middle = gap[int(y - 0.4 * unit) : int(y + 0.7 * unit), int(x - 0.4 * unit) : int(x + 0.4 * unit)]
         assert middle.mean() < 0.5
         assert gap[:30, :8].mean() > 2 or gap[:30, -8:].mean() > 2
@@ -99,7 +99,7 @@ def test_a_place_changes_what_is_behind_the_person(value: str) -> None:
 @pytest.mark.parametrize("factor", ["skin_tone", "gender", "hair_colour", "hair_style", "age"])
 def test_the_person_leaves_the_background_alone(factor: str) -> None:
     for seed in SEEDS:
-        (x, _), unit = set_scene(BASE, seed).pose.pixels(SIZE)
+        (x, _), unit = build_scene(BASE, seed).pose.pixels(SIZE)
         beside = np.abs(np.arange(SIZE[0]) - x) > 2.0 * unit
         for value in VOCABULARY[factor][:5]:
             assert change(BASE, seed, factor, value)[:30, beside].sum() < 1.0
@@ -108,7 +108,7 @@ def test_the_person_leaves_the_background_alone(factor: str) -> None:
 def test_skin_changes_on_face_and_not_on_clothes() -> None:
     for seed in SEEDS:
         gap = change({**BASE, "skin_tone": "monk_02"}, seed, "skin_tone", "monk_08")
-        (x, y), unit = set_scene(BASE, seed).pose.pixels(SIZE)
+        (x, y), unit = build_scene(BASE, seed).pose.pixels(SIZE)
         cheek = gap[int(y + 0.2 * unit) : int(y + 0.4 * unit), int(x - 0.3 * unit) : int(x + 0.3 * unit)]
         chest = gap[int(y + 2.4 * unit) : int(y + 2.9 * unit), int(x - 0.5 * unit) : int(x + 0.5 * unit)]
         assert cheek.mean() > 60
@@ -116,9 +116,9 @@ def test_skin_changes_on_face_and_not_on_clothes() -> None:
 
 
 def test_hands_have_the_skin_of_the_face() -> None:
-    scene = set_scene({**BASE, "held": "helmet", "skin_tone": "monk_09"}, 3)
-    other = set_scene({**BASE, "held": "helmet", "skin_tone": "monk_01"}, 3)
-    gap = np.abs(take(scene, SIZE).astype(int) - take(other, SIZE)).mean(axis=2)
+    scene = build_scene({**BASE, "held": "helmet", "skin_tone": "monk_09"}, 3)
+    other = build_scene({**BASE, "held": "helmet", "skin_tone": "monk_01"}, 3)
+    gap = np.abs(draw_scene(scene, SIZE).astype(int) - draw_scene(other, SIZE)).mean(axis=2)
     assert gap[90:].max() > 60
 
 
@@ -128,28 +128,28 @@ def test_now_and_then_a_hand_gets_in_the_way() -> None:
 
 
 def test_a_scene_holds_what_was_asked_for() -> None:
-    scene = set_scene({"headwear": "cap", "light": "dusk"}, 9)
-    assert scene.look["headwear"] == "cap"
-    assert scene.look["light"] == "dusk"
+    scene = build_scene({"headwear": "cap", "light": "dusk"}, 9)
+    assert scene.factors["headwear"] == "cap"
+    assert scene.factors["light"] == "dusk"
     assert scene.worn is not None
     assert scene.seed == 9
 
 
 def test_the_same_scene_is_taken_the_same_way_twice() -> None:
-    scene = set_scene({"headwear": "turban"}, 12)
-    assert np.array_equal(take(scene, SIZE), take(scene, SIZE))
+    scene = build_scene({"headwear": "turban"}, 12)
+    assert np.array_equal(draw_scene(scene, SIZE), draw_scene(scene, SIZE))
 
 
 def test_a_scene_can_be_taken_with_another_pose() -> None:
-    scene = set_scene(BASE, SEEDS[0])
+    scene = build_scene(BASE, SEEDS[0])
     moved = replace(scene, pose=replace(scene.pose, x=scene.pose.x - 0.15))
-    assert np.abs(take(scene, SIZE).astype(int) - take(moved, SIZE)).mean() > 5
+    assert np.abs(draw_scene(scene, SIZE).astype(int) - draw_scene(moved, SIZE)).mean() > 5
 
 
 def test_a_bare_head_stands_before_its_place_with_no_hard_fringe() -> None:
     """A premultiplied edge read as a straight one would outline every person in white."""
     for seed in SEEDS:
         picture = render({**BASE, "skin_tone": "monk_07", "hair_colour": "black", "place": "forest"}, seed)
-        (_, y), unit = set_scene(BASE, seed).pose.pixels(SIZE)
+        (_, y), unit = build_scene(BASE, seed).pose.pixels(SIZE)
         crown = picture[max(0, int(y - 1.3 * unit)) : int(y - 0.7 * unit)]
         assert (crown.min(axis=2) > 235).mean() < 0.01

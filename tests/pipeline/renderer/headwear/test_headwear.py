@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.canvas import Brush
-from pipeline.renderer.headwear.headwear import HIDES_HAIR, choose, draw_behind, draw_on
+from pipeline.renderer.canvas import Canvas
+from pipeline.renderer.headwear.headwear import HIDES_HAIR, draw_behind, draw_on, sample_headwear
 from pipeline.renderer.headwear.helmets import (
     Helmet,
     draw_loose_helmet,
@@ -24,20 +24,20 @@ UNIT = 50.0
 HATS = [name for name in VOCABULARY["headwear"] if name != "none"]
 
 
-def sheet(kind: str, seed: int = 0, turn: Turn = AHEAD, colour: str = "yellow", straps: str = "none") -> Brush:
-    brush = Brush(SIZE)
-    worn = choose(kind, colour, seed)
-    with brush.placed(MIDDLE, UNIT):
-        draw_behind(brush, worn, turn)
-        draw_on(brush, worn, turn, straps)
-    return brush
+def sheet(kind: str, seed: int = 0, turn: Turn = AHEAD, colour: str = "yellow", straps: str = "none") -> Canvas:
+    canvas = Canvas(SIZE)
+    worn = sample_headwear(kind, colour, seed)
+    with canvas.placed(MIDDLE, UNIT):
+        draw_behind(canvas, worn, turn)
+        draw_on(canvas, worn, turn, straps)
+    return canvas
 
 
 def shell_only(helmet: Helmet, turn: Turn = AHEAD) -> np.ndarray:
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        draw_shell(brush, helmet, turn)
-    return brush.pixels()
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        draw_shell(canvas, helmet, turn)
+    return canvas.pixels()
 
 
 def holes(helmet: Helmet) -> float:
@@ -49,7 +49,7 @@ def holes(helmet: Helmet) -> float:
 
 
 def test_a_bare_head_wears_nothing() -> None:
-    assert choose("none", "red", 1) is None
+    assert sample_headwear("none", "red", 1) is None
     assert not sheet("none").pixels().any()
 
 
@@ -58,21 +58,21 @@ def test_headwear_covers_the_crown_and_not_the_mouth(kind: str) -> None:
     for seed in range(6):
         cover = sheet(kind, seed).pixels()[..., 3]
         assert (cover[int(MIDDLE[1] - 0.95 * UNIT), 70:90] > 200).all()
-    on_top = Brush(SIZE)
+    on_top = Canvas(SIZE)
     with on_top.placed(MIDDLE, UNIT):
-        draw_on(on_top, choose(kind, "yellow", 1), AHEAD, "none")
+        draw_on(on_top, sample_headwear(kind, "yellow", 1), AHEAD, "none")
     assert on_top.pixels()[int(MIDDLE[1] + 0.6 * UNIT), 75:85, 3].max() < 40
 
 
 @pytest.mark.parametrize("kind", HATS)
 def test_the_same_seed_wears_the_same_thing(kind: str) -> None:
-    assert choose(kind, "red", 5) == choose(kind, "red", 5)
+    assert sample_headwear(kind, "red", 5) == sample_headwear(kind, "red", 5)
     assert np.array_equal(sheet(kind, 5).pixels(), sheet(kind, 5).pixels())
 
 
 @pytest.mark.parametrize("kind", HATS)
 def test_seeds_vary_what_is_worn(kind: str) -> None:
-    assert len({choose(kind, "red", seed) for seed in range(10)}) == 10
+    assert len({sample_headwear(kind, "red", seed) for seed in range(10)}) == 10
 
 
 @pytest.mark.parametrize("colour", sorted(HEADWEAR))
@@ -94,10 +94,10 @@ def test_a_road_helmet_has_the_most_vents_and_an_urban_one_the_fewest() -> None:
 @pytest.mark.parametrize("kind", ["beanie", "headscarf", "hood", "turban"])
 def test_what_is_no_helmet_has_no_holes(kind: str) -> None:
     for seed in range(6):
-        brush = Brush(SIZE)
-        with brush.placed(MIDDLE, UNIT):
-            draw_on(brush, choose(kind, "yellow", seed), AHEAD, "none")
-        pixels = brush.pixels()[30:70, 50:110]
+        canvas = Canvas(SIZE)
+        with canvas.placed(MIDDLE, UNIT):
+            draw_on(canvas, sample_headwear(kind, "yellow", seed), AHEAD, "none")
+        pixels = canvas.pixels()[30:70, 50:110]
         solid = pixels[..., 3] > 250
         assert (pixels[..., :3].max(axis=2)[solid] < 30).mean() < 0.05
 
@@ -112,10 +112,10 @@ def test_only_the_mountain_helmet_always_has_a_peak() -> None:
 def test_the_mountain_helmet_reaches_deepest_behind() -> None:
     lowest = {}
     for make in HELMETS:
-        brush = Brush(SIZE)
-        with brush.placed(MIDDLE, UNIT):
-            draw_rear(brush, make_helmet(make, HEADWEAR["red"], "t", 3), AHEAD)
-        lowest[make] = int(np.argwhere(brush.pixels()[..., 3])[:, 0].max())
+        canvas = Canvas(SIZE)
+        with canvas.placed(MIDDLE, UNIT):
+            draw_rear(canvas, make_helmet(make, HEADWEAR["red"], "t", 3), AHEAD)
+        lowest[make] = int(np.argwhere(canvas.pixels()[..., 3])[:, 0].max())
     assert lowest["mountain_helmet"] > max(lowest["road_helmet"], lowest["urban_helmet"])
 
 
@@ -126,10 +126,10 @@ def test_a_helmet_turns_with_the_head() -> None:
 
 
 def straps_of(helmet: Helmet, how: str) -> np.ndarray:
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        draw_straps(brush, helmet, AHEAD, how)
-    cover: np.ndarray = brush.pixels()[..., 3]
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        draw_straps(canvas, helmet, AHEAD, how)
+    cover: np.ndarray = canvas.pixels()[..., 3]
     return cover
 
 
@@ -155,10 +155,10 @@ def test_hats_take_no_straps(kind: str) -> None:
 
 def test_a_helmet_in_the_hand_shows_its_shell() -> None:
     helmet = make_helmet("mountain_helmet", HEADWEAR["orange"], "held", 1)
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT, 20.0):
-        draw_loose_helmet(brush, helmet, Turn(0.5, 0.2))
-    pixels = brush.pixels().astype(int)
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT, 20.0):
+        draw_loose_helmet(canvas, helmet, Turn(0.5, 0.2))
+    pixels = canvas.pixels().astype(int)
     orange = (pixels[..., 0] > 150) & (pixels[..., 2] < 110) & (pixels[..., 3] > 250)
     assert orange.sum() > 800
 

@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.renderer.canvas import Brush
+from pipeline.renderer.canvas import Canvas
 from pipeline.renderer.headwear.hats import Hat, draw_beanie, draw_brim_hat, draw_cap
 from pipeline.renderer.palette import HEADWEAR, from_hex
-from pipeline.renderer.person.face import draw_beard, draw_eyes, draw_mouth, draw_nose, draw_years
-from pipeline.renderer.person.hair import cut_of, draw_front, hang_curls, hang_long, hang_tail
-from pipeline.renderer.person.person import Person, meet
+from pipeline.renderer.person.face import draw_age_marks, draw_beard, draw_eyes, draw_mouth, draw_nose
+from pipeline.renderer.person.hair import (
+    draw_curls_behind,
+    draw_front,
+    draw_long_behind,
+    draw_tied_behind,
+    sample_hair_cut,
+)
+from pipeline.renderer.person.person import Person, sample_person
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
 
@@ -24,18 +30,18 @@ Sheet = NDArray[np.int_]
 
 def somebody(seed: int = 2, **factors: str) -> Person:
     look = resolve({"skin_tone": "monk_04", "gender": "androgynous", **factors}, seed)
-    return meet(look, seed)
+    return sample_person(look, seed)
 
 
-def paper() -> Brush:
+def paper() -> Canvas:
     """Return a sheet of plain skin to draw features on."""
-    brush = Brush(SIZE)
-    brush.fill_all(somebody().skin)
-    return brush
+    canvas = Canvas(SIZE)
+    canvas.clear(somebody().skin)
+    return canvas
 
 
-def drawn(brush: Brush) -> Sheet:
-    return brush.pixels()[..., :3].astype(int)
+def drawn(canvas: Canvas) -> Sheet:
+    return canvas.pixels()[..., :3].astype(int)
 
 
 def row(y: float) -> int:
@@ -46,18 +52,18 @@ def changed(after: Sheet) -> Sheet:
     return np.argwhere(np.abs(after - drawn(paper())).sum(axis=2) > 60)
 
 
-def mouth(person: Person, **mood: float) -> Sheet:
-    brush = paper()
-    with brush.placed(MIDDLE, UNIT):
-        draw_mouth(brush, replace(person, mood=replace(person.mood, **mood)), AHEAD)
-    return drawn(brush)
+def mouth(person: Person, **expression: float) -> Sheet:
+    canvas = paper()
+    with canvas.placed(MIDDLE, UNIT):
+        draw_mouth(canvas, replace(person, expression=replace(person.expression, **expression)), AHEAD)
+    return drawn(canvas)
 
 
-def eyes(person: Person, **mood: float) -> Sheet:
-    brush = paper()
-    with brush.placed(MIDDLE, UNIT):
-        draw_eyes(brush, replace(person, mood=replace(person.mood, **mood)), AHEAD)
-    return drawn(brush)
+def eyes(person: Person, **expression: float) -> Sheet:
+    canvas = paper()
+    with canvas.placed(MIDDLE, UNIT):
+        draw_eyes(canvas, replace(person, expression=replace(person.expression, **expression)), AHEAD)
+    return drawn(canvas)
 
 
 def test_a_smile_lifts_the_corners_of_the_mouth() -> None:
@@ -93,20 +99,20 @@ def test_two_eyes_lie_on_both_sides_of_the_nose() -> None:
 
 
 def test_a_nose_stays_between_eyes_and_mouth() -> None:
-    brush = paper()
-    with brush.placed(MIDDLE, UNIT):
-        draw_nose(brush, somebody(), AHEAD)
-    spots = changed(drawn(brush))
+    canvas = paper()
+    with canvas.placed(MIDDLE, UNIT):
+        draw_nose(canvas, somebody(), AHEAD)
+    spots = changed(drawn(canvas))
     assert row(-0.3) < spots[:, 0].min()
     assert spots[:, 0].max() < row(0.62)
 
 
 @pytest.mark.parametrize("kind", ["stubble", "moustache", "goatee", "full"])
 def test_facial_hair_darkens_the_lower_face_alone(kind: str) -> None:
-    brush = paper()
-    with brush.placed(MIDDLE, UNIT):
-        draw_beard(brush, replace(somebody(hair_colour="black"), beard=kind), AHEAD)
-    spots = changed(drawn(brush))
+    canvas = paper()
+    with canvas.placed(MIDDLE, UNIT):
+        draw_beard(canvas, replace(somebody(hair_colour="black"), beard=kind), AHEAD)
+    spots = changed(drawn(canvas))
     assert len(spots) > 100
     assert spots[:, 0].min() > row(0.1)
 
@@ -114,10 +120,10 @@ def test_facial_hair_darkens_the_lower_face_alone(kind: str) -> None:
 def test_a_full_beard_covers_more_than_a_moustache() -> None:
     area = {}
     for kind in ("none", "moustache", "goatee", "full"):
-        brush = paper()
-        with brush.placed(MIDDLE, UNIT):
-            draw_beard(brush, replace(somebody(hair_colour="black"), beard=kind), AHEAD)
-        area[kind] = len(changed(drawn(brush)))
+        canvas = paper()
+        with canvas.placed(MIDDLE, UNIT):
+            draw_beard(canvas, replace(somebody(hair_colour="black"), beard=kind), AHEAD)
+        area[kind] = len(changed(drawn(canvas)))
     assert 0 == area["none"] < area["moustache"] < area["goatee"] < area["full"]
 
 
@@ -125,10 +131,10 @@ def test_freckles_and_wrinkles_are_drawn_for_those_who_have_them() -> None:
     person = somebody(age="young")
     marks = {}
     for name, freckles, years in (("smooth", 0.0, 0.0), ("freckled", 1.0, 0.0), ("old", 0.0, 0.95)):
-        brush = paper()
-        with brush.placed(MIDDLE, UNIT):
-            draw_years(brush, replace(person, freckles=freckles, years=years), AHEAD)
-        marks[name] = int((np.abs(drawn(brush) - drawn(paper())).sum(axis=2) > 15).sum())
+        canvas = paper()
+        with canvas.placed(MIDDLE, UNIT):
+            draw_age_marks(canvas, replace(person, freckles=freckles, age=years), AHEAD)
+        marks[name] = int((np.abs(drawn(canvas) - drawn(paper())).sum(axis=2) > 15).sum())
     assert marks["smooth"] == 0
     assert 0 < marks["freckled"] < marks["old"]
 
@@ -137,23 +143,23 @@ def test_freckles_and_wrinkles_are_drawn_for_those_who_have_them() -> None:
 @pytest.mark.parametrize("colour", ["black", "blond"])
 def test_hair_has_its_colour_on_every_style(style: str, colour: str) -> None:
     person = somebody(hair_style=style, hair_colour=colour)
-    brush = paper()
-    with brush.placed(MIDDLE, UNIT):
-        draw_front(brush, person, AHEAD, cut_of(person, 2), hatted=False)
-    crown = drawn(brush)[row(-0.95) : row(-0.8), 65:95].reshape(-1, 3).mean(axis=0)
+    canvas = paper()
+    with canvas.placed(MIDDLE, UNIT):
+        draw_front(canvas, person, AHEAD, sample_hair_cut(person, 2), hatted=False)
+    crown = drawn(canvas)[row(-0.95) : row(-0.8), 65:95].reshape(-1, 3).mean(axis=0)
     skin = np.array(somebody().skin) * 255
     assert np.abs(crown - skin).sum() > (12 if style == "shaved" else 30)
     if style != "shaved":
         assert (crown.mean() < 90) == (colour == "black")
 
 
-@pytest.mark.parametrize("hang", [hang_long, hang_curls, hang_tail])
+@pytest.mark.parametrize("hang", [draw_long_behind, draw_curls_behind, draw_tied_behind])
 def test_hair_behind_the_head_shows_beside_it(hang: object) -> None:
     person = somebody(hair_colour="red", gender="feminine")
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        hang(brush, person, AHEAD, cut_of(person, 2))
-    assert brush.pixels()[..., 3].any()
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        hang(canvas, person, AHEAD, sample_hair_cut(person, 2))
+    assert canvas.pixels()[..., 3].any()
 
 
 def hat(kind: str, **details: object) -> Hat:
@@ -162,10 +168,10 @@ def hat(kind: str, **details: object) -> Hat:
 
 
 def worn(draw: object, one: Hat) -> Sheet:
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        draw(brush, one, AHEAD)
-    return brush.pixels().astype(int)
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        draw(canvas, one, AHEAD)
+    return canvas.pixels().astype(int)
 
 
 def test_a_lacquered_cap_shines() -> None:

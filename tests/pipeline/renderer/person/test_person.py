@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.renderer.canvas import Brush
+from pipeline.renderer.canvas import Canvas
 from pipeline.renderer.palette import SKIN_TONES, luminance
 from pipeline.renderer.person.face import draw_face, outline
 from pipeline.renderer.person.glasses_and_masks import draw_glasses, draw_mask
-from pipeline.renderer.person.hair import RIM, cut_of, draw_behind, draw_front, lean
-from pipeline.renderer.person.person import Person, meet
+from pipeline.renderer.person.hair import RIM, draw_behind, draw_front, parallax, sample_hair_cut
+from pipeline.renderer.person.person import Person, sample_person
 from pipeline.renderer.pose import Turn
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
 
@@ -19,14 +19,14 @@ UNIT = 40.0
 
 
 def somebody(seed: int = 0, **factors: str) -> Person:
-    return meet(resolve(factors, seed), seed)
+    return sample_person(resolve(factors, seed), seed)
 
 
-def head(person: Person, turn: Turn = AHEAD) -> Brush:
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        draw_face(brush, person, turn)
-    return brush
+def head(person: Person, turn: Turn = AHEAD) -> Canvas:
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        draw_face(canvas, person, turn)
+    return canvas
 
 
 def row_of(y: float) -> int:
@@ -66,7 +66,7 @@ def test_genders_differ_in_build() -> None:
 
 
 def test_ages_do_not_overlap() -> None:
-    years = [[somebody(s, age=age).years for s in range(20)] for age in VOCABULARY["age"]]
+    years = [[somebody(s, age=age).age for s in range(20)] for age in VOCABULARY["age"]]
     assert max(years[0]) < min(years[1])
     assert max(years[1]) < min(years[2])
 
@@ -101,10 +101,10 @@ def test_a_turned_head_turns_its_features() -> None:
 
 
 def test_the_outline_holds_the_features() -> None:
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        brush.fill(outline(somebody(1), AHEAD), (1.0, 1.0, 1.0))
-    cover = brush.pixels()[..., 3]
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        canvas.fill(outline(somebody(1), AHEAD), (1.0, 1.0, 1.0))
+    cover = canvas.pixels()[..., 3]
     assert cover[row_of(0.0), 60] == 255
     assert cover[row_of(0.95), 60] == 255
     assert cover[row_of(0.0), 10] == 0
@@ -113,11 +113,11 @@ def test_the_outline_holds_the_features() -> None:
 @pytest.mark.parametrize("style", [s for s in VOCABULARY["hair_style"] if s != "shaved"])
 def test_a_hat_presses_hair_down_to_below_its_rim(style: str) -> None:
     person = somebody(6, hair_style=style)
-    brush = Brush(SIZE)
-    with brush.placed(MIDDLE, UNIT):
-        draw_behind(brush, person, AHEAD, cut_of(person, 6), hatted=True)
-        draw_front(brush, person, AHEAD, cut_of(person, 6), hatted=True)
-    cover = brush.pixels()[..., 3]
+    canvas = Canvas(SIZE)
+    with canvas.placed(MIDDLE, UNIT):
+        draw_behind(canvas, person, AHEAD, sample_hair_cut(person, 6), hatted=True)
+        draw_front(canvas, person, AHEAD, sample_hair_cut(person, 6), hatted=True)
+    cover = canvas.pixels()[..., 3]
     assert not cover[: row_of(RIM) - 1].any()
     assert cover[row_of(RIM) :].any()
 
@@ -126,27 +126,27 @@ def test_long_hair_hangs_lower_than_short() -> None:
     lowest = {}
     for style in ("short", "long"):
         person = somebody(7, hair_style=style)
-        brush = Brush(SIZE)
-        with brush.placed(MIDDLE, UNIT):
-            draw_behind(brush, person, AHEAD, cut_of(person, 7), hatted=False)
-            draw_front(brush, person, AHEAD, cut_of(person, 7), hatted=False)
-        lowest[style] = int(np.argwhere(brush.pixels()[..., 3] > 0)[:, 0].max())
+        canvas = Canvas(SIZE)
+        with canvas.placed(MIDDLE, UNIT):
+            draw_behind(canvas, person, AHEAD, sample_hair_cut(person, 7), hatted=False)
+            draw_front(canvas, person, AHEAD, sample_hair_cut(person, 7), hatted=False)
+        lowest[style] = int(np.argwhere(canvas.pixels()[..., 3] > 0)[:, 0].max())
     assert lowest["long"] > lowest["short"] + 0.5 * UNIT
 
 
 def test_what_lies_deep_moves_with_the_turn() -> None:
-    assert lean(Turn(0.3, 0.0), 1.0) > 0 > lean(Turn(0.3, 0.0), -1.0)
+    assert parallax(Turn(0.3, 0.0), 1.0) > 0 > parallax(Turn(0.3, 0.0), -1.0)
 
 
 def test_sunglasses_hide_the_eyes_and_clear_ones_do_not() -> None:
     person = somebody(2, skin_tone="monk_02")
     level = {}
     for kind in VOCABULARY["glasses"]:
-        brush = head(person)
-        with brush.placed(MIDDLE, UNIT):
-            draw_glasses(brush, person, AHEAD, kind, 2)
+        canvas = head(person)
+        with canvas.placed(MIDDLE, UNIT):
+            draw_glasses(canvas, person, AHEAD, kind, 2)
         across = int(MIDDLE[0] + person.build.eye_gap * UNIT)
-        level[kind] = brush.pixels()[row_of(0.06) : row_of(0.12), across - 4 : across + 4, :3].mean()
+        level[kind] = canvas.pixels()[row_of(0.06) : row_of(0.12), across - 4 : across + 4, :3].mean()
     assert level["sunglasses"] < 0.6 * level["clear"]
     assert level["sunglasses"] < 0.6 * level["none"]
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.renderer.light import shine
+from pipeline.renderer.light import sample_light
 from pipeline.renderer.places.place import draw_place
 from pipeline.renderer.vocabulary import VOCABULARY
 
-EVEN = shine("day", 1)
+EVEN = sample_light("day", 1)
 
 
 @pytest.mark.parametrize("name", VOCABULARY["place"])
