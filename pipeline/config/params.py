@@ -7,12 +7,12 @@ names the key. The subsection of a plug-in (generator, verifier or format) is va
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 
 from pipeline.config.fields import (
     Growth,
@@ -152,22 +152,14 @@ class ConvertParams(Section):
             ``export.formats``: the stage validates a section against the format's own ``Params``.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {name: f"formats.{name}" for name in ("coreml", "tflite", "onnx")}
+
     calibration_images: Positive
     parity_images: Positive
     retake_cost: Annotated[float, Field(gt=0)]
     seed: Seed
     int8: Int8Params
     formats: dict[str, dict[str, Any]]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _formats_are_under_formats(cls, raw: object) -> object:
-        """Refuse a format's section that is directly under ``convert``, where earlier versions had it."""
-        unknown = {key: raw[key] for key in raw if key not in cls.model_fields} if isinstance(raw, dict) else {}
-        old = {key: f"formats.{key}" for key, value in unknown.items() if isinstance(value, dict)}
-        if old:
-            raise PydanticCustomError("renamed", "renamed keys", {"keys": old})
-        return raw
 
 
 class CameraParams(Section):
