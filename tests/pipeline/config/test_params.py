@@ -88,12 +88,6 @@ def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Pa
     assert "params.yaml generate.rendered: 3; expected a section of its own" in refuse(tmp_path, values)
 
 
-def test_a_format_directly_under_convert_is_refused_with_its_new_place(tmp_path: Path, values: dict[str, Any]) -> None:
-    values["convert"]["onnx"] = values["convert"]["formats"].pop("onnx")
-    message = refuse(tmp_path, values)
-    assert "params.yaml convert.onnx: a section; renamed to convert.formats.onnx" in message
-
-
 def test_selfies_with_the_seed_of_the_prompts_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     values["selfies"]["seed"] = values["prompts"]["seed"]
     assert "the same as prompts.seed; expected another seed" in refuse(tmp_path, values)
