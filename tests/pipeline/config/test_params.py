@@ -91,11 +91,3 @@ def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Pa
 def test_selfies_with_the_seed_of_the_prompts_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     values["selfies"]["seed"] = values["prompts"]["seed"]
     assert "the same as prompts.seed; expected another seed" in refuse(tmp_path, values)
-
-
-def test_a_format_directly_under_convert_is_refused_with_its_new_place(tmp_path: Path, values: dict[str, Any]) -> None:
-    values["convert"]["onnx"] = values["convert"]["formats"].pop("onnx")
-    assert "params.yaml convert.onnx: a section; renamed to convert.formats.onnx" in refuse(tmp_path, values)
-    del values["convert"]["onnx"]
-    values["convert"]["opset"] = 18
-    assert "params.yaml convert.opset: 18; no such key" in refuse(tmp_path, values)
