@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,19 +16,18 @@ from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.data.records import (
-    Record,
-)
+from pipeline.data.records import Record
 from pipeline.errors import DataError
 
 R = TypeVar("R", bound=Record)
+_SCRATCH = re.compile(r"\..+\.(?P<pid>\d{1,9})\.[a-z0-9_]+")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path`` and rename it into place on success; on failure nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_scratch_prefix(path))
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -123,10 +123,29 @@ def _first_problem(error: ValidationError) -> str:
 def whole_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``out`` that takes its place on success and vanishes on failure."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_scratch_prefix(out)) as scratch:
         folder = Path(scratch) / out.name
         folder.mkdir()
         yield folder
         if out.exists():
             shutil.rmtree(out)
         folder.rename(out)
+
+
+def remove_stale_scratch(folder: Path) -> None:
+    """Remove temporary files and folders that processes of this machine left in ``folder`` when they were killed."""
+    import psutil
+
+    for path in folder.iterdir():
+        match = _SCRATCH.fullmatch(path.name)
+        if match is None or psutil.pid_exists(int(match["pid"])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _scratch_prefix(path: Path) -> str:
+    """Begin a temporary name with the name it stands for and the process that writes it."""
+    return f".{path.name}.{os.getpid()}."

@@ -1,0 +1,174 @@
+"""A work area on disk that a stopped run resumes from: entries that appear whole or not at all, under a content key.
+
+    ROOT/KEY/NAME      one entry, a file or a folder
+    ROOT/KEY/.NAME.PID.RANDOM  an entry that is being written; renamed once it is whole
+
+KEY is a SHA-256 over all that the entries depend on: the inputs a stage declares, versions of packages, and the code of
+the modules that compute them (``pipeline.data.source_closure``). So an entry that is there is the right one. A new key
+removes what other keys left behind; what a killed process was writing is removed when the area is opened again.
+
+Work areas lie beside a stage's outputs and are named ``*.work``: DVC deletes outputs before it runs a stage, and
+ignores these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline.data.hashing import sha256_of
+from pipeline.data.source_closure import hash_code, import_closure
+from pipeline.data.storage import atomic_write, remove_stale_scratch, whole_folder
+
+KEY_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WorkCache:
+    """An open work area of one key; picklable, so that worker processes write entries as well.
+
+    Attributes:
+        folder: ROOT/KEY. Entries are direct children; a name must not begin with a dot.
+    """
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Path of an entry, which may not exist yet; where it exists, it is whole."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether there is an entry of this name."""
+        return self.path(name).exists()
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file entry for writing; it appears when the block ends, in place of an earlier one of this name."""
+        with atomic_write(self.path(name)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves a name without its contents
+
+    @contextmanager
+    def write_folder(self, name: str) -> Iterator[Path]:
+        """Give an empty folder to fill; it becomes an entry when the block ends, in place of an earlier one."""
+        with whole_folder(self.path(name)) as folder:
+            yield folder
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove every entry that is not among ``names``."""
+        for path in self.folder.iterdir():
+            if path.name not in names and not path.name.startswith("."):
+                _remove(path)
+
+    def remove(self, name: str) -> None:
+        """Remove one entry, if it is there."""
+        if self.has(name):
+            _remove(self.path(name))
+
+    def clear(self) -> None:
+        """Remove the whole work area: the stage is finished."""
+        shutil.rmtree(self.folder.parent)
+
+
+def open_work(root: Path, key: str) -> WorkCache:
+    """Open the area of a key for writing.
+
+    Removes what was left under other keys, and says so on stderr; removes what killed processes were writing.
+
+    Args:
+        root: The work area, e.g. data/images.work.
+        key: From ``work_key``.
+    """
+    cache = WorkCache(root / key)
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    others = [path for path in root.iterdir() if path != cache.folder]
+    for path in others:
+        _remove(path)
+    if others:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            escape(f"{root}: removed the work of an earlier run, which had other inputs or other code")
+        )
+    remove_stale_scratch(cache.folder)
+    return cache
+
+
+def work_key(inputs: Mapping[str, object], modules: Iterable[str], packages: Sequence[str] = ()) -> str:
+    """Hash all that the entries of a work area depend on.
+
+    Args:
+        inputs: By name. Pydantic models, dataclasses, JSON values, arrays (shape, dtype and contents), paths (contents
+            of the file or folder, or that there is none), and mappings and iterables of them.
+        modules: Modules that compute the entries, and plug-ins they find by name; their imports are followed.
+        packages: Installed packages whose version matters.
+
+    Returns:
+        Hexadecimal digits; the same on every machine with the same Python.
+
+    Raises:
+        TypeError: An input is of another kind.
+    """
+    digest = hashlib.sha256()
+    for part in _encode({"inputs": inputs, "packages": {name: _version(name) for name in packages}}):
+        digest.update(part)
+    digest.update(hash_code(import_closure(modules).values()).encode())
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def _encode(value: object) -> Iterator[bytes]:
+    """Write a value out so that different values differ: JSON, brackets around what has parts."""
+    match value:
+        case BaseModel():
+            yield value.model_dump_json().encode()
+        case Path():
+            yield json.dumps(sha256_of(value) if value.exists() else None).encode()
+        case np.ndarray():
+            yield json.dumps([str(value.dtype), value.shape]).encode()
+            yield hashlib.sha256(np.ascontiguousarray(value).data).digest()
+        case Mapping():
+            yield from _bracket(b"{", (part for name in sorted(value) for part in (name, value[name])), b"}")
+        case str() | int() | float() | None:
+            yield json.dumps(value).encode()
+        case set() | frozenset():
+            yield from _bracket(b"(", sorted(value), b")")
+        case Iterable():
+            yield from _bracket(b"[", value, b"]")
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            yield from _encode(asdict(value))
+        case _:
+            raise TypeError(f"work_key: {type(value).__name__}; expected a model, a path, an array or JSON values")
+
+
+def _bracket(opening: bytes, parts: Iterable[Any], closing: bytes) -> Iterator[bytes]:
+    yield opening
+    for part in parts:
+        yield from _encode(part)
+        yield b","
+    yield closing
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
