@@ -1,28 +1,24 @@
 """Stage: prompts (or photographs) -> images in tar shards.
 
-Reads data/prompts.jsonl; writes data/images/ (shards, index.jsonl and a dataset card) and metrics/generate.json.
+Reads data/prompts.jsonl; writes data/images/ (shards, index.jsonl and a dataset card), metrics/generate.json and the
+section ``generate`` of metrics/machine.json.
 
-DVC deletes a stage's outputs before it runs it, so pictures are made in a work area beside them
-(data/images.work/KEY/), shard by shard, and moved into place at the end: a run that was stopped, however rudely, goes
-on with the first shard that is not whole. KEY is a hash of all the pictures depend on (prompts, the generator's
-settings and model files, Gossamer's own code), so nothing stale is ever picked up.
+DVC deletes a stage's outputs before it runs it. So shards are drawn in a work area beside them (data/images.work/,
+``pipeline.data.work_cache``) and put in place together at the end: a run that was killed resumes with the first shard
+that is missing. The work area's key covers prompts, the generator's settings and model files, and the code that draws.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -30,17 +26,21 @@ from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import read_photographs
-from pipeline.data.preprocess import encode_png
-from pipeline.data.records import Fault, Image, Prompt, Rejection
-from pipeline.data.shards import Encoded, shard_name, write_card, write_images, write_index, write_shard
-from pipeline.data.storage import read_rows, write_rows
+from pipeline.data.records import Image, Prompt, Rejection
+from pipeline.data.shards import write_card, write_images, write_index
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError
+from pipeline.generate import shard_job
 from pipeline.generate.dataset_card import dataset_card
-from pipeline.generate.generators import Description, Draw, Picture, find_generator
+from pipeline.generate.generators import Description, find_generator
+from pipeline.generate.shard_job import ShardJob, draw_shard, plan_jobs
 from pipeline.machine.process_pool import run_jobs
 
-BLACK = 8  # a picture with no brighter pixel than this, of 255, is a blank: a failed decode, or nothing drawn at all
 PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})
+PACKAGES = ("diffusers", "numpy", "pillow", "torch", "transformers")
+"""Their versions are part of the work area's key."""
+_WHOLE = "images"
+"""Entry of the work area: the finished folder, before it is moved into place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +60,17 @@ class GenerateResult:
     machine: Figures
 
 
-@dataclass(frozen=True, slots=True)
-class ShardJob:
-    """One shard to draw; picklable, so that any process can."""
-
-    name: str
-    prompts: tuple[Prompt, ...]
-    generator: str
-    options: str
-    folder: Path
-
-
 def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: str) -> GenerateResult:
-    """Draw every prompt that the work area does not hold yet, then move all into ``out``; ``policy`` names the set.
+    """Draw every prompt that the work area does not hold yet, then put the whole set in place.
+
+    Args:
+        params: The generate section; the generator validates its own part.
+        prompts: What to draw, in order.
+        out: Folder to write, e.g. data/images; the work area is OUT.work/ beside it.
+        policy: Name of the policy, for the dataset card.
 
     Raises:
-        ParamsError: An unknown generator, a wrong value in its section, or a licence that nobody acknowledged.
+        ParamsError: An unknown generator, a wrong value in its section, or a licence that was not acknowledged.
         ModelError: Its model cannot be loaded.
         DataError: There are no prompts.
     """
@@ -84,20 +79,15 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     module = find_generator(params.generator)
     options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
     source = module.describe(options)
-    key = _work_key(params, prompts, source)
-    work = out.with_name(f"{out.name}.work") / key
-    work.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        ShardJob(shard_name(n), tuple(part), params.generator, options.model_dump_json(), work)
-        for n, part in enumerate(_chunks(prompts, params.images_per_shard))
-    ]
-    todo = [job for job in jobs if not _is_whole(job)]
+    key = _work_key(params, prompts, source, module.__name__)
+    cache = open_work(out.with_name(f"{out.name}.work"), key)
+    jobs = plan_jobs(prompts, params.images_per_shard, params.generator, options.model_dump_json(), cache)
+    todo = [job for job in jobs if not job.is_done]
     start = time.perf_counter()
     _draw_all(todo, module.processes(options, params.workers), len(prompts))
     seconds = time.perf_counter() - start
-    images = [image for job in jobs for image in read_rows(_rows_path(job), Image)]
-    _move_into_place(jobs, out, images)
-    write_card(out, dataset_card(policy, source, images))
+    images = [image for job in jobs for image in job.read_images()]
+    _put_in_place(jobs, images, dataset_card(policy, source, images), cache, out)
     drawn = sum(len(job.prompts) for job in todo)
     machine = {
         "resumed_images": len(images) - drawn,
@@ -111,8 +101,7 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     """Pack photographs, FOLDER/LABEL/*.jpg, instead of drawing.
 
     Raises:
-        ParamsError: No folder is named.
-        DataError: The folder lacks a label, or holds no readable photograph of one.
+        DataError: No folder is named, it lacks a label, or it holds no readable photograph of one.
     """
     if params.folder is None:
         raise DataError("params.yaml dataset.folder: null with source photos; expected a folder with LABEL/*.jpg")
@@ -129,44 +118,6 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
         "labels": dict(sorted(Counter(image.label for image in images).items())),
     }
     return GenerateResult(images, list(found.rejections), metrics, {"seconds": round(seconds, 2)})
-
-
-def to_pixels(picture: Picture) -> tuple[NDArray[np.uint8], Fault | None]:
-    """Turn a generator's picture into uint8 (height, width, 3) and name what is wrong with it, if anything."""
-    drawn = picture.pixels
-    if drawn.dtype == np.uint8:
-        pixels = np.asarray(drawn, np.uint8)
-    elif not np.isfinite(drawn).all():
-        return np.zeros(drawn.shape, np.uint8), "nan"
-    else:
-        pixels = np.asarray(np.rint(np.clip(drawn, 0, 1) * 255), np.uint8)
-    return pixels, picture.fault or ("black" if pixels.max() <= BLACK else None)
-
-
-def draw_shard(job: ShardJob) -> int:
-    """Draw one shard into the work area, its index last; returns how many pictures it holds."""
-    draw = _open(job.generator, job.options)
-    images = write_shard(job.folder, job.name, _encoded(draw, job.prompts))
-    write_rows(_rows_path(job), images)
-    return len(images)
-
-
-@functools.lru_cache(maxsize=1)
-def _open(name: str, options: str) -> Draw:
-    """Open a generator once a process."""
-    module = find_generator(name)
-    opened: Draw = module.create(module.Params.model_validate_json(options))
-    return opened
-
-
-def _encoded(draw: Draw, prompts: Sequence[Prompt]) -> list[Encoded]:
-    result = []
-    for prompt, picture in zip(prompts, draw(prompts), strict=True):
-        pixels, fault = to_pixels(picture)
-        height, width = pixels.shape[:2]
-        data = encode_png(pixels)
-        result.append(Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, data, width, height, fault))
-    return result
 
 
 def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
@@ -187,37 +138,31 @@ def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
             progress.update(task, advance=count, rate=f"{rate:.1f}/s")
 
 
-def _chunks(prompts: Sequence[Prompt], size: int) -> list[Sequence[Prompt]]:
-    return [prompts[i : i + size] for i in range(0, len(prompts), size)]
-
-
-def _rows_path(job: ShardJob) -> Path:
-    return (job.folder / job.name).with_suffix(".jsonl")
-
-
-def _is_whole(job: ShardJob) -> bool:
-    """A shard's rows are written after it, both atomically: rows there, shard whole."""
-    return _rows_path(job).is_file() and (job.folder / job.name).is_file()
-
-
-def _move_into_place(jobs: Sequence[ShardJob], out: Path, images: list[Image]) -> None:
+def _put_in_place(jobs: Sequence[ShardJob], images: Sequence[Image], card: str, cache: WorkCache, out: Path) -> None:
+    """Assemble the folder within the work area and move it to ``out``; a kill at any point loses no shard."""
+    with cache.write_folder(_WHOLE) as folder:
+        for job in jobs:
+            try:
+                os.link(job.shard, folder / job.name)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(job.shard, folder / job.name)
+        write_index(folder, images)
+        write_card(folder, card)
     shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for job in jobs:
-        (job.folder / job.name).replace(out / job.name)
-    write_index(out, images)
-    shutil.rmtree(jobs[0].folder.parent)
+    cache.path(_WHOLE).replace(out)
+    cache.clear()
 
 
-def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Description) -> str:
-    """Hash all that pictures depend on: not how many processes draw them, nor other generators' sections."""
-    facts = [params.generator, params.images_per_shard, asdict(source)]
-    digest = hashlib.sha256(f"{json.dumps(facts, sort_keys=True)}\n".encode())
-    for prompt in prompts:
-        digest.update(prompt.model_dump_json().encode())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Description, generator: str) -> str:
+    """Hash all that images depend on; the number of processes and other generators' sections are not among it."""
+    inputs = {
+        "generator": params.generator,
+        "images_per_shard": params.images_per_shard,
+        "model": [source.model, source.revision],
+        "settings": source.settings,
+        "prompts": prompts,
+    }
+    return work_key(inputs, (shard_job.__name__, generator), PACKAGES)
 
 
 def _facts(source: Description, images: Sequence[Image]) -> dict[str, Any]:

@@ -13,10 +13,8 @@ machine give the same bytes, for any number of threads.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,20 +28,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pipeline.config.params import TrainParams
-from pipeline.data import preprocess
 from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
-from pipeline.train import augmentation, data_loader, model, trainer
 from pipeline.train.data_loader import Pictures, Plan, draw_epoch
 from pipeline.train.model import CheckpointConfig, build_network, save_checkpoint
 from pipeline.train.trainer import Learner, Score, Tensors, reproducible_pool, split_batch
-from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, open_work, save_state
+from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, save_state
 
 OnEpoch = Callable[[Epoch], None]
 BEST = "best."
+LIVE = "live"
+"""Folder of DVCLive's files within the work area; a log for people, no entry of it."""
+PACKAGES = ("numpy", "pillow", "timm", "torch")
+"""Their versions are part of the work area's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,10 @@ def run(
         ModelError: The pretrained weights do not fit, or the loss is no longer a number.
     """
     _check(params, labels, rows)
-    work = out.with_name(f"{out.name}.work")
-    folder = open_work(work, _work_key(params, labels, rows))
+    cache = open_work(out.with_name(f"{out.name}.work"), _work_key(params, labels, rows))
     with reproducible_pool(params) as pool:
         training = _Training(params, labels, rows, pool)
-        best, epochs = training.go_on(folder, on_epoch)
+        best, epochs = training.run_epochs(cache, on_epoch)
         network = training.learner.average
         network.load_state_dict(best)
         answers = training.learner.probabilities(training.val.read, len(rows.val))
@@ -104,7 +104,7 @@ def run(
         dataset_id=dataset_id(rows),
     )
     config = save_checkpoint(out, network, config)
-    shutil.rmtree(work)
+    cache.clear()
     curve = tuple(epoch.model_dump(exclude=set(MACHINE_FIELDS)) for epoch in epochs)
     return TrainResult(config, _metrics(network, rows, epochs), _machine_figures(epochs, training.plan), curve)
 
@@ -144,20 +144,20 @@ class _Training:
         self.train = Pictures(rows.images, rows.train, labels, self.spec, pool)
         self.val = Pictures(rows.images, rows.val, labels, self.spec, pool)
 
-    def go_on(self, folder: Path, on_epoch: OnEpoch | None) -> tuple[Tensors, list[Epoch]]:
+    def run_epochs(self, cache: WorkCache, on_epoch: OnEpoch | None) -> tuple[Tensors, list[Epoch]]:
         """Run the epochs that are left; returns the best averaged weights and every epoch."""
-        state, epochs = load_state(folder)
+        state, epochs = load_state(cache)
         best = {name.removeprefix(BEST): tensor for name, tensor in state.items() if name.startswith(BEST)}
         if epochs:
             self.learner.restore(state)
-        live = _open_live(folder / "live", epochs)
+        live = _open_live(cache.folder / LIVE, epochs)
         with _progress(self.params.epochs * self.plan.images, len(epochs) * self.plan.images) as progress:
             for number in range(len(epochs), self.params.epochs):
                 epoch = self._run_epoch(number, progress)
                 if all(_score(epoch).beats(_score(earlier)) for earlier in epochs):
                     best = {name: tensor.clone() for name, tensor in self.learner.average.state_dict().items()}
                 epochs.append(epoch)
-                save_state(folder, self.learner.tensors() | {BEST + name: best[name] for name in best}, epochs)
+                save_state(cache, self.learner.tensors() | {BEST + name: best[name] for name in best}, epochs)
                 _log(live, epoch)
                 progress.console.print(_line(epoch, self.params.epochs))
                 if on_epoch is not None:
@@ -212,17 +212,14 @@ def _check(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> None:
 
 
 def _work_key(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> str:
-    """Hash everything the result depends on; the number of threads is not among it."""
-    digest = hashlib.sha256(params.model_dump_json(exclude={"threads"}).encode())
-    digest.update(json.dumps([list(labels), dataset_id(rows)]).encode())
-    digest.update(
-        json.dumps([importlib.metadata.version(name) for name in ("torch", "timm", "numpy", "pillow")]).encode()
-    )
-    modules = (augmentation, data_loader, trainer, model, preprocess)
-    sources = [Path(__file__), *(Path(str(module.__file__)) for module in modules), Path(params.pretrained)]
-    for source in sources:
-        digest.update(source.read_bytes() if source.is_file() else b"")
-    return digest.hexdigest()[:16]
+    """Hash all that the weights depend on; the number of threads is not among it."""
+    inputs = {
+        "params": params.model_dump(mode="json", exclude={"threads"}),
+        "labels": labels,
+        "dataset": dataset_id(rows),
+        "pretrained": Path(params.pretrained),  # none and hub are no files
+    }
+    return work_key(inputs, (__name__,), PACKAGES)
 
 
 def _score(epoch: Epoch) -> Score:

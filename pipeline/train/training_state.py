@@ -1,23 +1,20 @@
-"""A training that was cut short goes on where it stood: its state after the last whole epoch, in one safetensors file.
+"""State of a training after its last whole epoch, from which a stopped training resumes.
 
-    WORK/<key>/state.safetensors  the learner's tensors, and the epochs so far as JSON in the header
+    OUT.work/KEY/state.safetensors  the learner's tensors, and the epochs so far as JSON in the header
 
-The key is a hash of all that the result depends on, so another training never goes on from this one's state. Writes are
-atomic: a kill leaves the epoch before.
+An entry of a work area (``pipeline.data.work_cache``): a kill while it is written leaves the state of the epoch before.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from pipeline.data.records import Record
-from pipeline.data.storage import atomic_write
+from pipeline.data.work_cache import WorkCache
 from pipeline.errors import DataError
 from pipeline.train.trainer import Tensors
 
@@ -38,36 +35,28 @@ class Epoch(Record):
     seconds: float
 
 
-def open_work(work: Path, key: str) -> Path:
-    """Return the folder of this key, and remove those of others: their inputs are gone."""
-    for other in work.iterdir() if work.is_dir() else ():
-        if other.name != key:
-            shutil.rmtree(other)
-    folder = work / key
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def save_state(folder: Path, tensors: Tensors, epochs: Sequence[Epoch]) -> None:
-    """Keep the state after an epoch, in place of the one before."""
+def save_state(cache: WorkCache, tensors: Tensors, epochs: Sequence[Epoch]) -> None:
+    """Write the state after an epoch, in place of the one before."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"epochs": json.dumps([epoch.model_dump() for epoch in epochs])}
-    with atomic_write(folder / STATE) as file:
+    with cache.write(STATE) as file:
         file.write(safetensors.torch.save(plain, header))
 
 
-def load_state(folder: Path) -> tuple[Tensors, list[Epoch]]:
-    """Read the last state; nothing and no epochs where there is none yet.
+def load_state(cache: WorkCache) -> tuple[Tensors, list[Epoch]]:
+    """Read the last state: its tensors and epochs, or none of either before the first epoch is over.
 
     Raises:
         DataError: The state is damaged.
     """
-    path = folder / STATE
-    if not path.is_file():
+    path = cache.path(STATE)
+    if not cache.has(STATE):
         return {}, []
     try:
         with safe_open(path, "pt") as file:
             rows = json.loads(file.metadata()["epochs"])
             return {name: file.get_tensor(name) for name in file.keys()}, [Epoch(**row) for row in rows]  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a training state ({error}); delete {folder} to train from the start") from error
+        raise DataError(
+            f"{path}: not a training state ({error}); delete {cache.folder} to train from the start"
+        ) from error

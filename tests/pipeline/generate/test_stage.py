@@ -21,6 +21,7 @@ from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.generate import stage as generate
 from pipeline.generate.generators import Picture
+from pipeline.generate.shard_job import ShardJob, to_pixels
 from pipeline.prompts.prompt_sampler import draw_prompts
 from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset
 
@@ -51,7 +52,7 @@ def digests(folder: Path) -> dict[str, str]:
 def stop_after_the_first_shard(monkeypatch: pytest.MonkeyPatch) -> None:
     real = generate.draw_shard
 
-    def stop(job: generate.ShardJob) -> int:
+    def stop(job: ShardJob) -> int:
         if job.name != "shard-00000.tar":
             raise KeyboardInterrupt
         return real(job)
@@ -92,7 +93,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
 def test_a_stopped_run_with_other_prompts_reuses_nothing(
     prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(job: generate.ShardJob) -> int:
+    def stop(job: ShardJob) -> int:
         real(job)
         raise KeyboardInterrupt
 
@@ -123,14 +124,14 @@ def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -
     ]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("images.work/*/shard-*.jsonl")) and process.poll() is None:
+    while not list(tmp_path.glob("images.work/*/shard-*")) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 2, errors
     assert "interrupted: finished work is kept" in errors
     assert "Traceback" not in errors
-    kept = list(tmp_path.glob("images.work/*/shard-*.jsonl"))
+    kept = list(tmp_path.glob("images.work/*/shard-*"))
     assert kept
     assert not (tmp_path / "images").exists()
 
@@ -139,15 +140,15 @@ def test_black_and_nan_pictures_are_named() -> None:
     bright = np.full((4, 3, 3), 0.5, np.float32)
     broken = bright.copy()
     broken[0, 0, 0] = np.nan
-    assert generate.to_pixels(Picture(bright))[1] is None
-    assert int(generate.to_pixels(Picture(bright))[0][0, 0, 0]) in (127, 128)
-    assert generate.to_pixels(Picture(broken))[1] == "nan"
-    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32)))[1] == "black"
-    assert generate.to_pixels(Picture(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
+    assert to_pixels(Picture(bright))[1] is None
+    assert int(to_pixels(Picture(bright))[0][0, 0, 0]) in (127, 128)
+    assert to_pixels(Picture(broken))[1] == "nan"
+    assert to_pixels(Picture(np.zeros((4, 3, 3), np.float32)))[1] == "black"
+    assert to_pixels(Picture(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
 
 
 def test_a_picture_that_the_safety_checker_blanked_is_nsfw_and_not_black() -> None:
-    assert generate.to_pixels(Picture(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
+    assert to_pixels(Picture(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
 
 
 def test_an_unknown_generator_names_those_there_are(prompts: list[Prompt], tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.data.work_cache import WorkCache, open_work
 from pipeline.errors import DataError
-from pipeline.train.training_state import STATE, Epoch, load_state, open_work, save_state
+from pipeline.train.training_state import STATE, Epoch, load_state, save_state
 
 EPOCHS = [
     Epoch(
@@ -22,45 +23,42 @@ EPOCHS = [
 ]
 
 
-def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
+@pytest.fixture
+def cache(tmp_path: Path) -> WorkCache:
+    return open_work(tmp_path / "checkpoint.work", "key")
+
+
+def test_a_state_comes_back_bit_for_bit(cache: WorkCache) -> None:
     tensors = {
         "weight": torch.rand(4, 3, 5, 5).to(memory_format=torch.channels_last),
         "count": torch.tensor(7),
         "third": torch.tensor([1 / 3, float("inf")]),
     }
-    save_state(tmp_path, tensors, EPOCHS)
-    loaded, epochs = load_state(tmp_path)
+    save_state(cache, tensors, EPOCHS)
+    loaded, epochs = load_state(cache)
     assert epochs == EPOCHS
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_a_later_state_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
-    save_state(tmp_path, {"weight": torch.zeros(2)}, EPOCHS[:1])
-    save_state(tmp_path, {"weight": torch.ones(2)}, EPOCHS)
-    loaded, epochs = load_state(tmp_path)
+def test_a_later_state_takes_the_place_of_the_earlier(cache: WorkCache) -> None:
+    save_state(cache, {"weight": torch.zeros(2)}, EPOCHS[:1])
+    save_state(cache, {"weight": torch.ones(2)}, EPOCHS)
+    loaded, epochs = load_state(cache)
     assert loaded["weight"].tolist() == [1, 1]
     assert len(epochs) == 2
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert [path.name for path in cache.folder.iterdir()] == [STATE]
 
 
-def test_nothing_yet_is_no_state(tmp_path: Path) -> None:
-    assert load_state(tmp_path) == ({}, [])
+def test_nothing_yet_is_no_state(cache: WorkCache) -> None:
+    assert load_state(cache) == ({}, [])
 
 
-def test_a_damaged_state_says_what_to_delete(tmp_path: Path) -> None:
-    save_state(tmp_path, {"weight": torch.zeros(2)}, EPOCHS)
-    path = tmp_path / STATE
+def test_a_damaged_state_says_what_to_delete(cache: WorkCache) -> None:
+    save_state(cache, {"weight": torch.zeros(2)}, EPOCHS)
+    path = cache.path(STATE)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DataError, match=rf"{STATE}: not a training state .*delete {tmp_path} to train from the start"):
-        load_state(tmp_path)
-
-
-def test_work_of_other_inputs_is_cleared_away(tmp_path: Path) -> None:
-    old = open_work(tmp_path / "work", "old")
-    save_state(old, {"weight": torch.zeros(2)}, EPOCHS)
-    new = open_work(tmp_path / "work", "new")
-    assert new.is_dir()
-    assert not old.exists()
-    (new / "mark").touch()
-    assert (open_work(tmp_path / "work", "new") / "mark").exists()
+    with pytest.raises(
+        DataError, match=rf"{STATE}: not a training state .*delete {cache.folder} to train from the start"
+    ):
+        load_state(cache)

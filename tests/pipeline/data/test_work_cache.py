@@ -1,0 +1,188 @@
+"""Work areas: entries that are whole or absent, and a key that covers all they depend on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.data import work_cache
+from pipeline.data.records import Prompt
+from pipeline.data.work_cache import WorkCache, open_work, work_key
+
+MODULES = ("pipeline.data.preprocess",)
+PROMPT = Prompt(id="a", group="g", label="helmet", text="a rider", seed=1, factors={})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A dataclass among the inputs."""
+
+    name: str
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> WorkCache:
+    return open_work(tmp_path / "out.work", "key")
+
+
+def test_entries_are_there_when_the_area_is_opened_again(cache: WorkCache) -> None:
+    with cache.write("rows.npy") as file:
+        assert not cache.has("rows.npy")
+        file.write(b"rows")
+    with cache.write_folder("shard") as folder:
+        (folder / "tar").write_bytes(b"images")
+        assert not cache.has("shard")
+    again = open_work(cache.folder.parent, "key")
+    assert again.path("rows.npy").read_bytes() == b"rows"
+    assert (again.path("shard") / "tar").read_bytes() == b"images"
+
+
+def test_a_write_that_fails_leaves_the_earlier_entry(cache: WorkCache) -> None:
+    def write_half() -> None:
+        with cache.write("state") as file:
+            file.write(b"epo")
+            raise ValueError("no luck")
+
+    with cache.write("state") as file:
+        file.write(b"epoch 1")
+    with pytest.raises(ValueError, match="no luck"):
+        write_half()
+    assert cache.path("state").read_bytes() == b"epoch 1"
+    assert [path.name for path in cache.folder.iterdir()] == ["state"]
+
+
+def _die_while_writing(cache: WorkCache) -> None:
+    with cache.write("state") as file:
+        file.write(b"half")
+        file.flush()
+        os._exit(9)
+
+
+def _die_before_the_rename(cache: WorkCache) -> None:
+    Path.replace = lambda *_: os._exit(9)  # type: ignore[assignment, method-assign]
+    with cache.write("state") as file:
+        file.write(b"whole")
+
+
+def _die_while_filling_a_folder(cache: WorkCache) -> None:
+    with cache.write_folder("shard") as folder:
+        (folder / "tar").write_bytes(b"half")
+        os._exit(9)
+
+
+def _die_before_the_folder_is_renamed(cache: WorkCache) -> None:
+    Path.rename = lambda *_: os._exit(9)  # type: ignore[assignment, method-assign]
+    with cache.write_folder("shard") as folder:
+        (folder / "tar").write_bytes(b"whole")
+
+
+@pytest.mark.parametrize(
+    "task", [_die_while_writing, _die_before_the_rename, _die_while_filling_a_folder, _die_before_the_folder_is_renamed]
+)
+def test_a_kill_leaves_no_half_entry_and_its_scratch_is_swept(
+    cache: WorkCache, task: Callable[[WorkCache], None]
+) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=task, args=(cache,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert not cache.has("state")
+    assert not cache.has("shard")
+    assert len(list(cache.folder.iterdir())) == 1, "its scratch"
+    open_work(cache.folder.parent, "key")
+    assert list(cache.folder.iterdir()) == []
+
+
+def test_what_a_living_process_is_writing_is_not_swept(cache: WorkCache) -> None:
+    with cache.write("state") as file:
+        open_work(cache.folder.parent, "key")
+        file.write(b"whole")
+    assert cache.path("state").read_bytes() == b"whole"
+
+
+def test_a_new_key_removes_what_other_keys_left_and_says_so(
+    cache: WorkCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with cache.write("state") as file:
+        file.write(b"old")
+    root = cache.folder.parent
+    (root / "earlier-version.npy").touch()
+    assert capsys.readouterr().err == ""
+    other = open_work(root, "other")
+    assert [path.name for path in root.iterdir()] == ["other"]
+    assert not other.has("state")
+    assert f"{root}: removed the work of an earlier run" in capsys.readouterr().err
+    open_work(root, "other")
+    assert capsys.readouterr().err == ""
+
+
+def test_entries_can_be_dropped_alone_or_all_but_some(cache: WorkCache) -> None:
+    for name in ("a", "b", "c"):
+        with cache.write(name) as file:
+            file.write(b"rows")
+    cache.keep_only({"a", "c", "absent"})
+    cache.remove("c")
+    cache.remove("absent")
+    assert [path.name for path in cache.folder.iterdir()] == ["a"]
+
+
+def test_a_finished_stage_clears_the_whole_area(cache: WorkCache) -> None:
+    with cache.write("state") as file:
+        file.write(b"rows")
+    cache.clear()
+    assert not cache.folder.parent.exists()
+
+
+def test_equal_inputs_give_equal_keys_and_every_difference_shows(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"weights")
+    (tmp_path / "other").write_bytes(b"other weights")
+    frames = np.zeros((2, 3), np.uint8)
+    variants: list[object] = [
+        {"rows": [PROMPT]},
+        {"rows": [PROMPT, PROMPT]},
+        {"rows": [PROMPT.model_copy(update={"seed": 2})]},
+        {"rows": []},
+        {"row": [PROMPT]},
+        {"path": tmp_path / "weights"},
+        {"path": tmp_path / "other"},
+        {"path": tmp_path / "gone"},
+        {"frames": frames},
+        {"frames": frames + 1},
+        {"frames": frames.reshape(3, 2)},
+        {"frames": frames.astype(np.int8)},
+        {"names": ["ab", "c"]},
+        {"names": ["a", "bc"]},
+        {"names": "abc"},
+        {"facts": Facts("a")},
+        {"facts": Facts("b")},
+        {"set": {"a", "b"}},
+        {"set": {"a", "c"}},
+        {"number": 1, "flag": True, "nothing": None},
+        {"number": 1.5, "flag": True, "nothing": None},
+    ]
+    keys = [work_key({"value": value}, MODULES) for value in variants]
+    assert len(set(keys)) == len(variants)
+    assert keys == [work_key({"value": value}, MODULES) for value in variants]
+    assert work_key({"a": 1, "b": 2}, MODULES) == work_key({"b": 2, "a": 1}, MODULES)
+
+
+def test_an_input_that_cannot_be_hashed_is_an_error() -> None:
+    with pytest.raises(TypeError, match="work_key: object; expected"):
+        work_key({"value": object()}, MODULES)
+
+
+def test_code_and_versions_are_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = work_key({}, MODULES)
+    assert work_key({}, ("pipeline.data.shards",)) != plain
+    assert work_key({}, MODULES, ("numpy",)) != plain
+    before = work_key({}, MODULES, ("numpy",))
+    monkeypatch.setattr(work_cache.importlib.metadata, "version", lambda _: "9.9")
+    assert work_key({}, MODULES, ("numpy",)) != before
+    monkeypatch.undo()
+    assert work_key({}, MODULES, ("no-such-package",)) not in (plain, before)
