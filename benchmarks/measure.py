@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arm64.evaluate import survey
+from benchmarks.arm64.evaluate import measure_on_arm
 from benchmarks.evaluation.accuracy import (
     Figures,
     PolicyFacts,
@@ -89,10 +89,10 @@ def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
             "size_bytes": artifact.size_bytes,
             **timing.figures,
         }
-    arm = survey(params.arm64, evaluation_set, table, params.seed, params.confidence)
-    figures = {name: {**row, **arm.figures[name]} for name, row in figures.items()}
+    arm = measure_on_arm(params.arm64, evaluation_set, table, params.seed, params.confidence)
+    figures = {name: {**row, **arm.figures[name].model_dump()} for name, row in figures.items()}
     metrics = _assemble(params, evaluation_set, table, figures)
-    metrics["arm64"] = dict(arm.lab)
+    metrics["arm64"] = arm.lab.model_dump() if arm.lab else {}
     metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
     pictures = [read_bytes(evaluation_set.selfies, row) for row in evaluation_set.rows[:_TIMED_FRAMES]]
     timed = runtimes.preprocess(pictures, evaluation_set.reference.preprocess)

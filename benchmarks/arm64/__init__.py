@@ -1,4 +1,4 @@
-"""The ARM lab: what a phone's processor does with an artifact, counted and answered by an emulated one. Optional.
+"""The ARM lab: counts instructions and runs inference of artifacts on an emulated phone processor. Optional.
 
-Set up by ``python -m benchmarks.arm64.setup``; run by ``python -m benchmarks.arm64`` and by the stage ``measure``.
+``python -m benchmarks.arm64.setup`` sets it up; ``python -m benchmarks.arm64`` and the stage ``measure`` use it.
 """

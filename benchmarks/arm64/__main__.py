@@ -1,7 +1,7 @@
 """Measures every TFLite and ONNX artifact in the ARM lab: ``python -m benchmarks.arm64 [ARTIFACTS] [SELFIES] [OUT]``.
 
-By default artifacts, data/selfies and metrics/arm64.json. Lab, selfies and their number come from params.yaml
-measure.arm64. The lab remembers what it found: the stage ``measure`` need not emulate it again.
+The defaults are artifacts, data/selfies and metrics/arm64.json. params.yaml measure.arm64 names the lab's folder and
+the number of selfies. The lab caches its results, so the stage ``measure`` does not emulate the same artifact again.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.arm64.evaluate import Findings, Question, ask, choose, examine
+from benchmarks.arm64.evaluate import ArmResult, LabRequest, choose_selfies, load_request, run_in_lab
 from benchmarks.arm64.lab import FORMATS, Lab, open_lab
 from benchmarks.evaluation.inference import read_artifacts
+from benchmarks.evaluation.measurement import Arm64Figures, ArmLab
 from export.formats import open_format
 from pipeline.config.params import MeasureParams, load_params
+from pipeline.data.records import Record
 from pipeline.data.shards import read_index
 from pipeline.data.storage import write_json
 from pipeline.errors import DataError, GossamerError
@@ -25,56 +28,66 @@ from pipeline.errors import DataError, GossamerError
 DEFAULTS = ("artifacts", "data/selfies", "metrics/arm64.json")
 
 
-def measure(params: MeasureParams, artifacts: Path, selfies: Path) -> Findings:
-    """Examine the artifacts of a folder on the selfies that ``measure`` would choose.
+class ArmReport(Record):
+    """metrics/arm64.json: the lab, figures by artifact, and the reasons for missing ones by place."""
+
+    lab: ArmLab | None
+    artifacts: dict[str, Arm64Figures]
+    unmeasured: dict[str, str]
+
+
+def measure(params: MeasureParams, artifacts: Path, selfies: Path) -> ArmResult:
+    """Run the artifacts of a folder on the selfies that the stage ``measure`` chooses.
 
     Raises:
-        GossamerError: There is no lab (it says how to set it up), no artifacts or no selfies.
+        GossamerError: There is no lab (the message names the setup command), or there are no artifacts or no selfies.
     """
     lab = open_lab(params.arm64.folder)
     if isinstance(lab, str):
         raise GossamerError(lab)
     index = read_index(selfies)
-    rows = [index[row] for row in choose(len(index), params.arm64.selfies, params.seed)]
+    rows = [index[row] for row in choose_selfies(len(index), params.arm64.selfies, params.seed)]
     if not rows:
         raise DataError(f"{selfies}: no selfies; run dvc repro selfies")
-    found = [each for each in read_artifacts(artifacts) if each[1].format in FORMATS]
-    questions = [ask(path, artifact, selfies, rows, None) for path, artifact in found]
-    return examine(lab, [_answered(lab, question) for question in questions], params.confidence)
+    requests = [
+        _with_host_probabilities(lab, load_request(path, artifact, selfies, rows, None))
+        for path, artifact in read_artifacts(artifacts)
+        if artifact.format in FORMATS
+    ]
+    return run_in_lab(lab, requests, params.confidence)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, write OUT and print a line an artifact; 2 for an error a user can mend."""
+    """Measure, write OUT and print one line per artifact; returns 2 for a user's error."""
     if len(arguments) > len(DEFAULTS) or any(argument.startswith("-") for argument in arguments):
         sys.stderr.write(f"{__doc__}")
         return 2
     artifacts, selfies, out = map(Path, [*arguments, *DEFAULTS[len(arguments) :]])
     started = time.monotonic()
     try:
-        findings = measure(load_params().measure, artifacts, selfies)
+        result = measure(load_params().measure, artifacts, selfies)
     except GossamerError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    content = {"lab": findings.lab, "artifacts": findings.figures, "unmeasured": findings.unmeasured}
-    write_json(out, content)
-    for name, figures in findings.figures.items():
-        sys.stdout.write(f"{name}: " + ", ".join(f"{key} {_show(value)}" for key, value in figures.items()) + "\n")
-    for place, reason in findings.unmeasured.items():
+    write_json(out, ArmReport(lab=result.lab, artifacts=dict(result.figures), unmeasured=dict(result.unmeasured)))
+    for name, figures in result.figures.items():
+        texts = (f"{key} {_format(value)}" for key, value in figures.model_dump().items())
+        sys.stdout.write(f"{name}: {', '.join(texts)}\n")
+    for place, reason in result.unmeasured.items():
         sys.stdout.write(f"unmeasured: {place}: {reason}\n")
     sys.stdout.write(f"{out}: written after {time.monotonic() - started:.0f} s\n")
     return 0
 
 
-def _answered(lab: Lab, question: Question) -> Question:
-    """Add this machine's own answers, where they are another architecture's."""
+def _with_host_probabilities(lab: Lab, request: LabRequest) -> LabRequest:
+    """Add this machine's probabilities, unless it is itself the ARM machine."""
     if not lab.emulated:
-        return question
-    predict = open_format(question.artifact.format).load(question.path, 1)
-    here = np.stack([predict(frame) for frame in question.frames])
-    return Question(question.path, question.artifact, question.frames, question.targets, here)
+        return request
+    predict = open_format(request.artifact.format).load(request.path, 1)
+    return replace(request, host_probabilities=np.stack([predict(frame) for frame in request.frames]))
 
 
-def _show(value: float | None) -> str:
+def _format(value: float | None) -> str:
     if value is None:
         return "unmeasured"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -1,8 +1,8 @@
-"""Fetches an arm64 Debian's Python and what it needs, and unpacks it; nothing of the machine's own is changed.
+"""Fetches Python and its dependencies for an arm64 Debian and unpacks them, without changing this machine.
 
-apt resolves, fetches and verifies with the machine's own sources and keys, but with lists, a cache and a (blank) state
-in the lab's folder, as if for an arm64 machine where nothing is installed. ``dpkg-deb --extract`` unpacks: no package's
-scripts run, no privileges are needed.
+apt resolves, fetches and verifies with this machine's sources and keys, but keeps lists, cache and an empty state in
+the lab's folder, as if for an arm64 machine where nothing is installed. ``dpkg-deb --extract`` unpacks without running
+any package's scripts and without privileges.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from pathlib import Path
 
 from pipeline.errors import GossamerError
 
-Tell = Callable[[str], None]
-ENOUGH = "Debian 12 or later, whose archive has arm64"
+ReportProgress = Callable[[str], None]
+"""Shows what is being done."""
+REQUIREMENT = "Debian 12 or later, whose archive has arm64"
 
 
 @dataclass(frozen=True, slots=True)
 class Apt:
-    """apt for another architecture, all of whose files lie in ``folder`` (absolute)."""
+    """apt for arm64, with all its files in ``folder`` (absolute)."""
 
     folder: Path
 
-    def lay_out(self) -> None:
-        """Write its configuration."""
+    def configure(self) -> None:
+        """Create its folders and write its configuration."""
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
@@ -40,7 +41,7 @@ class Apt:
         )
 
     def run(self, tool: str, *arguments: str) -> str:
-        """Run apt-get or apt-cache; gives what it printed.
+        """Run apt-get or apt-cache; returns what it printed.
 
         Raises:
             GossamerError: It failed.
@@ -49,13 +50,13 @@ class Apt:
         command = [tool, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode != 0:
-            told = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["no reason given"]
-            raise GossamerError(f"{' '.join(command)} (for arm64): {told[0]}; expected {ENOUGH}")
+            errors = [line for line in done.stderr.splitlines() if line.startswith("E:")] or ["no reason given"]
+            raise GossamerError(f"{' '.join(command)} (for arm64): {errors[0]}; expected {REQUIREMENT}")
         return done.stdout
 
     @property
     def archives(self) -> Path:
-        """Where fetched packages lie."""
+        """Folder of the fetched packages."""
         return self.folder / "cache" / "archives"
 
     @property
@@ -63,29 +64,29 @@ class Apt:
         return self.folder / "apt.conf"
 
 
-def fetch(apt: Apt, tell: Tell) -> tuple[str, dict[str, str]]:
-    """Fetch Python, the C++ library and all they need; what is there already is not fetched again.
+def fetch(apt: Apt, report_progress: ReportProgress) -> tuple[str, dict[str, str]]:
+    """Fetch Python, the C++ library and their dependencies, except those that were fetched before.
 
     Returns:
-        Python's version, e.g. "3.11", and the packages with their versions.
+        The version of Python, e.g. "3.11", and package -> version.
     """
-    apt.lay_out()
-    tell("Debian's lists of packages for arm64 (about 10 MB)")
+    apt.configure()
+    report_progress("fetching Debian's package lists for arm64 (about 10 MB)")
     apt.run("apt-get", "update")
     python = python_version(apt.run("apt-cache", "depends", "python3-minimal"))
     wanted = [f"python{python}-minimal", f"libpython{python}-stdlib", "libstdc++6", "libgcc-s1"]
     planned = packages(apt.run("apt-get", "install", "--simulate", *wanted))
     size = fetch_size(apt.run("apt-get", "install", "--yes", "--print-uris", *wanted))
-    tell(f"{len(planned)} packages: {size} to fetch")
+    report_progress(f"fetching {len(planned)} packages ({size})")
     apt.run("apt-get", "install", "--yes", "--download-only", *wanted)
     return python, planned
 
 
 def unpack(archives: Path, planned: Mapping[str, str], root: Path) -> None:
-    """Unpack the planned packages, without running anything of theirs.
+    """Unpack the planned packages without running their scripts.
 
     Raises:
-        GossamerError: One is not there, or damaged.
+        GossamerError: A package is missing or damaged.
     """
     root.mkdir(exist_ok=True)
     for name, version in planned.items():
@@ -94,33 +95,33 @@ def unpack(archives: Path, planned: Mapping[str, str], root: Path) -> None:
         done = subprocess.run(["dpkg-deb", "--extract", path, root], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise GossamerError(f"{path}: cannot be unpacked: {done.stderr.strip()}; remove it and run this again")
-    if not (root / "lib").exists():  # a merged /usr, where base-files would have made the link
+    if not (root / "lib").exists():  # /usr is merged; the package base-files would have made the link
         (root / "lib").symlink_to("usr/lib")
 
 
 def python_version(depends: str) -> str:
-    """Read the version of Python from what python3-minimal depends on.
+    """Read the version of Python from the dependencies of python3-minimal.
 
     Raises:
-        GossamerError: It depends on none.
+        GossamerError: There is no Python among them.
     """
-    found = re.search(r"python(3\.\d+)-minimal", depends)
-    if found is None:
-        raise GossamerError(f"apt-cache depends python3-minimal (for arm64): no Python; expected {ENOUGH}")
-    return found[1]
+    match = re.search(r"python(3\.\d+)-minimal", depends)
+    if match is None:
+        raise GossamerError(f"apt-cache depends python3-minimal (for arm64): no Python; expected {REQUIREMENT}")
+    return match[1]
 
 
 def fetch_size(plan: str) -> str:
-    """Read how much apt is about to fetch, in its own words."""
-    need = re.search(r"Need to get (\S+ k?M?G?B)", plan)
-    return need[1] if need else "nothing"
+    """Read the download size from apt's plan, e.g. "15.6 MB"."""
+    match = re.search(r"Need to get (\S+ k?M?G?B)", plan)
+    return match[1] if match else "nothing"
 
 
 def packages(plan: str) -> dict[str, str]:
-    """Read a simulated installation's packages and their versions: lines ``Inst NAME (VERSION ...``."""
+    """Read package -> version from a simulated installation: lines ``Inst NAME (VERSION ...``."""
     return dict(sorted(re.findall(r"^Inst (\S+) \((\S+)", plan, re.MULTILINE)))
 
 
 def tools() -> Sequence[str]:
-    """Programs this needs."""
+    """Names of the programs that this module runs."""
     return ("apt-get", "apt-cache", "dpkg-deb")

@@ -1,8 +1,8 @@
 """The emulated lab: QEMU's user mode runs the guest script, and a plug-in counts its instructions.
 
-No privileges, no containers: the emulator looks up absolute paths in the processor's root first (-L). Everything that
-moves addresses about is held still (environment, file names, layout of the address space): counts of LiteRT are then
-the same from run to run, and those of ONNX Runtime within 0.1 per cent.
+Needs no privileges and no containers: the emulator looks up absolute paths in the processor's root first (-L).
+Everything that changes memory addresses is fixed (environment, file names, address space layout), so LiteRT executes
+the same number of instructions in every run, and ONNX Runtime the same within 0.1 per cent.
 """
 
 from __future__ import annotations
@@ -26,53 +26,53 @@ from pipeline.errors import ModelError
 
 COUNTED = 5
 TIMEOUT_S = 1800
-_MODEL, _FRAMES, _ANSWERS, _COUNTS, _SCRIPT = "model", "frames.npy", "answers.npy", "counts", "guest.py"
+_MODEL, _FRAMES, _OUTPUT, _COUNTS, _SCRIPT = "model", "frames.npy", "output.npy", "counts", "guest.py"
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatedLab:
-    """A lab in a folder (absolute); ``still`` says that the kernel lets addresses be fixed."""
+    """A lab in a folder (absolute); ``fix_addresses`` where the kernel can switch off address randomisation."""
 
     folder: Path
     id: str
-    still: bool
+    fix_addresses: bool
     emulated: bool = True
     cpus: tuple[str, ...] = tuple(processor.name for processor in PROCESSORS)
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
-        """Count a frame five times after a warm-up; the median."""
-        with self._asked(artifact, frame[None]) as work:
-            self._ask(artifact, work, cpu, ["count", format_name, _MODEL, _FRAMES, str(COUNTED)])
+        """Median of five counts of one frame, after a warm-up."""
+        with self._work_folder(artifact, frame[None]) as work:
+            self._run_task(artifact, work, cpu, ["count", format_name, _MODEL, _FRAMES, str(COUNTED)])
             counts = read_counts(work / _COUNTS)
         if len(counts) != COUNTED:
             raise ModelError(f"{artifact}: {len(counts)} counts on {cpu}; expected {COUNTED}")
         return int(statistics.median(counts))
 
-    def answers(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer all frames in one process: it starts slowly."""
-        with self._asked(artifact, frames) as work:
-            self._ask(artifact, work, self.cpus[0], ["answers", format_name, _MODEL, _FRAMES, _ANSWERS])
-            return np.asarray(np.load(work / _ANSWERS), np.float32)
+    def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run all frames in one process, because starting one is slow."""
+        with self._work_folder(artifact, frames) as work:
+            self._run_task(artifact, work, self.cpus[0], ["predict", format_name, _MODEL, _FRAMES, _OUTPUT])
+            return np.asarray(np.load(work / _OUTPUT), np.float32)
 
     @contextmanager
-    def _asked(self, artifact: Path, frames: NDArray[np.uint8]) -> Iterator[Path]:
-        """A folder of the lab's with model and frames, under the same names for every artifact."""
+    def _work_folder(self, artifact: Path, frames: NDArray[np.uint8]) -> Iterator[Path]:
+        """A folder inside the lab with model and frames, under the same names for every artifact."""
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             shutil.copyfile(artifact, Path(scratch) / _MODEL)
             np.save(Path(scratch) / _FRAMES, frames)
             yield Path(scratch)
 
-    def _ask(self, artifact: Path, work: Path, cpu: str, arguments: list[str]) -> None:
-        """Run a task of the guest script's, which starts in the lab's folder and sees its files from there."""
+    def _run_task(self, artifact: Path, work: Path, cpu: str, arguments: list[str]) -> None:
+        """Run a task of the guest script in the lab's folder, with paths relative to it."""
         place = work.relative_to(self.folder)
-        seen = [str(place / name) if name in (_MODEL, _FRAMES, _ANSWERS) else name for name in arguments]
+        relative = [str(place / name) if name in (_MODEL, _FRAMES, _OUTPUT) else name for name in arguments]
         try:
-            self.run(work, cpu, seen, counted=arguments[0] == "count")
+            self.run(work, cpu, relative, counted=arguments[0] == "count")
         except ModelError as error:
             raise ModelError(f"{artifact}: {error}") from error
 
     def run(self, work: Path, cpu: str, arguments: list[str], *, counted: bool = False) -> str:
-        """Run the guest script on a processor, in a folder of the lab's; gives what it printed.
+        """Run the guest script on a processor in a folder of the lab; returns what it printed.
 
         Raises:
             ModelError: It failed, or took longer than ``TIMEOUT_S``.
@@ -96,30 +96,30 @@ class EmulatedLab:
         return done.stdout.decode()
 
     def command(self, place: Path, cpu: str, *, counted: bool) -> list[str]:
-        """What starts the guest script, which lies in ``place``; paths are relative to the lab."""
-        still = [shutil.which("setarch") or "setarch", platform.machine(), "-R"] if self.still else []
+        """Command that runs the guest script in ``place``; paths are relative to the lab."""
+        fixed = [shutil.which("setarch") or "setarch", platform.machine(), "-R"] if self.fix_addresses else []
         plugin = ["-plugin", f"./{PLUGIN},out={place / _COUNTS}"] if counted else []
         interpreter = [f"{cpu}/usr/bin/python3", "-s", "-S"]
-        emulator = shutil.which(EMULATOR) or EMULATOR  # the guest's PATH is not ours
-        return [*still, emulator, "-cpu", cpu, "-L", cpu, *plugin, *interpreter, str(place / _SCRIPT)]
+        emulator = shutil.which(EMULATOR) or EMULATOR  # the guest has another PATH
+        return [*fixed, emulator, "-cpu", cpu, "-L", cpu, *plugin, *interpreter, str(place / _SCRIPT)]
 
 
 def can_fix_addresses() -> bool:
-    """Whether this kernel lets a process fix its addresses; containers may forbid it."""
+    """Whether this kernel lets a process switch off address randomisation; containers may forbid it."""
     try:
-        tried = subprocess.run(["setarch", platform.machine(), "-R", "true"], capture_output=True, check=False)
+        done = subprocess.run(["setarch", platform.machine(), "-R", "true"], capture_output=True, check=False)
     except OSError:
         return False
-    return tried.returncode == 0
+    return done.returncode == 0
 
 
 def read_counts(path: Path) -> list[int]:
-    """Read what the plug-in wrote: a count a line."""
+    """Read the counts that the plug-in wrote, one per line."""
     return [int(line) for line in path.read_text(encoding="utf-8").split()] if path.is_file() else []
 
 
 def _environment(cpu: str) -> dict[str, str]:
-    """All the guest sees: the same wherever it is started."""
+    """The guest's whole environment, the same wherever it is started."""
     return {
         "PATH": "/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",

@@ -1,6 +1,6 @@
-"""Opens the ARM lab: an emulated one where it was set up, the machine itself where that is an ARM machine.
+"""Opens the ARM lab: the emulated one that was set up, or this machine itself where it is an ARM machine.
 
-Reads the lab's folder; writes what was found out to its ``kept`` folder. Nothing is fetched and nothing set up here.
+Reads the lab's folder; writes results to its cache folder. Setting it up is ``benchmarks.arm64.setup``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FORMATS = tuple(guest_script.RUNTIMES)
 
 
 class Lab(Protocol):
-    """What answers as a phone's processor does.
+    """Runs artifacts on ARM processors.
 
     Attributes:
-        id: Of the lab: another one may count and answer otherwise.
-        cpus: Processors it counts for; decisions are those of the first.
-        emulated: Whether this machine's own answers are another architecture's.
+        id: Identifies the lab; labs with other ids may give other counts and probabilities.
+        cpus: Processors whose instructions it counts; inference runs on the first.
+        emulated: Whether ARM is emulated on another architecture.
     """
 
     @property
@@ -45,14 +45,14 @@ class Lab(Protocol):
     def emulated(self) -> bool: ...  # noqa: D102
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
-        """Instructions executed for one inference of a uint8 (height, width, 3) RGB frame, on one thread.
+        """Instructions of one inference on an RGB frame, uint8 (height, width, 3), on one thread.
 
         Raises:
-            ModelError: The artifact cannot be run there, or nothing can be counted.
+            ModelError: The artifact cannot be run there, or instructions cannot be counted.
         """
 
-    def answers(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities float32 (n, labels) of uint8 (n, height, width, 3) RGB frames.
+    def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, float32 (n, labels), of RGB frames, uint8 (n, height, width, 3).
 
         Raises:
             ModelError: The artifact cannot be run there.
@@ -60,60 +60,64 @@ class Lab(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RememberingLab:
-    """A lab that asks another one only what it was never asked."""
+class CachedLab:
+    """A lab with a cache of its results."""
 
     lab: Lab
     kept: Kept
 
     @property
     def id(self) -> str:
-        """The other one's."""
+        """That of the lab itself."""
         return self.lab.id
 
     @property
     def cpus(self) -> tuple[str, ...]:
-        """The other one's."""
+        """Those of the lab itself."""
         return self.lab.cpus
 
     @property
     def emulated(self) -> bool:
-        """Whether the other one is."""
+        """Whether the lab itself is emulated."""
         return self.lab.emulated
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
-        """Count, or remember."""
+        """The cached count, or a new one."""
         key = self.kept.key(artifact, frame[None], "instructions", format_name, cpu)
         return self.kept.number(key, lambda: self.lab.instructions(artifact, format_name, frame, cpu))
 
-    def answers(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer, or remember."""
+    def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Cached probabilities, or new ones."""
         key = self.kept.key(artifact, frames, "answers", format_name, self.cpus[0])
-        return self.kept.rows(key, lambda: self.lab.answers(artifact, format_name, frames))
+        return self.kept.rows(key, lambda: self.lab.predict(artifact, format_name, frames))
 
 
 def open_lab(folder: Path) -> Lab | str:
-    """Open the lab; where there is none, say why and how it is set up."""
+    """Open the lab; where there is none, return the reason and the command that sets it up."""
     if platform.machine().lower() in ("aarch64", "arm64"):
-        return NativeLab() if sys.platform == "linux" else "an ARM machine counts and answers itself under Linux only"
+        return NativeLab() if sys.platform == "linux" else "on an ARM machine the lab needs Linux"
     if not (folder / RECORD).is_file():
-        return f"{folder}: no ARM lab; set up by: {SETUP} {folder}"
+        return f"{folder}: no ARM lab; expected one; run {SETUP} {folder}"
     try:
         record = read_json(folder / RECORD, LabRecord)
     except DataError as error:
-        return f"{error}; set up anew by: {SETUP} {folder}"
+        return f"{error}; run {SETUP} {folder}"
     stale = _stale(record)
     if stale:
-        return f"{folder}: an ARM lab of {stale}; set up anew by: {SETUP} {folder}"
+        return f"{folder}: an ARM lab with {stale}; run {SETUP} {folder}"
     script = hashlib.sha256(Path(guest_script.__file__).read_bytes()).hexdigest()
     lab = EmulatedLab(folder.resolve(), record.id(), can_fix_addresses())
-    return RememberingLab(lab, Kept(folder / KEPT, f"{lab.id} {script}"))
+    return CachedLab(lab, Kept(folder / KEPT, f"{lab.id} {script}"))
 
 
 def _stale(record: LabRecord) -> str:
-    """What of the machine has changed since the lab was set up; empty where nothing has."""
+    """What has changed on this machine since the lab was set up; empty where nothing has."""
     for name, version in installed_runtimes().items():
         if record.runtimes.get(name) != version:
-            return f"{name} {record.runtimes.get(name)}, where this environment has {version}"
+            return f"{name} {record.runtimes.get(name)}; expected {version}, as in this environment"
     version = emulator_version()
-    return "" if version == record.emulator else f"QEMU {record.emulator}, where this machine has {version or 'none'}"
+    return (
+        ""
+        if version == record.emulator
+        else f"QEMU {record.emulator}; expected {version or 'none'}, as on this machine"
+    )

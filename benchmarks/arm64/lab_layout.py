@@ -1,10 +1,10 @@
-"""What lies in the lab's folder, and the record that says it is whole.
+"""Layout of the lab's folder, and the record that marks it as complete.
 
 FOLDER/lab.json          ``LabRecord``; written last
-FOLDER/root/             an arm64 Debian's Python and C libraries, unpacked; the runtimes in opt/wheels
-FOLDER/cortex-a76/, ...  the same root as one processor shows it: links, and its own /proc/cpuinfo
-FOLDER/count.so          the plug-in that counts
-FOLDER/kept/             what was measured before
+FOLDER/root/             Python and C libraries of an arm64 Debian, unpacked; the runtimes in opt/wheels
+FOLDER/cortex-a76/, ...  the same root for one processor: links, and its own /proc/cpuinfo
+FOLDER/count.so          the plug-in that counts instructions
+FOLDER/kept/             cached results
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ KEPT = "kept"
 
 
 class LabRecord(Record):
-    """What a lab was made of.
+    """Versions of everything in a lab.
 
     Attributes:
         emulator: Version of QEMU.
-        python: Of the root, e.g. "3.11".
-        packages: Debian's, name -> version.
-        runtimes: Wheels, name -> version.
-        plugin_sha256: Of the source of the plug-in that counts.
+        python: Version of Python in the root, e.g. "3.11".
+        packages: Debian package -> version.
+        runtimes: Wheel -> version.
+        plugin_sha256: SHA-256 of the plug-in's source.
     """
 
     emulator: str
@@ -47,15 +47,15 @@ class LabRecord(Record):
     plugin_sha256: str
 
     def id(self) -> str:
-        """SHA-256 over all of it: another lab may count and answer otherwise."""
+        """SHA-256 of the record; labs with other ids may give other counts and probabilities."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """A processor of phones that the emulator models; variant, part and revision as in its main ID register.
+    """A phone processor that the emulator models; variant, part and revision as in its main ID register.
 
-    Runtimes choose their kernels by ``features`` and by the part's number
+    Runtimes choose their kernels by ``features`` and by the part number
     (https://www.kernel.org/doc/html/latest/arch/arm64/elf_hwcaps.html).
     """
 
@@ -75,7 +75,7 @@ class Processor:
 
 
 PROCESSORS = (
-    # Large core of 2018 and after: dot products, arithmetic in halves.
+    # Large core, 2018 and later: dot products, half-precision arithmetic.
     Processor(
         "cortex-a76",
         "fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp",
@@ -89,22 +89,22 @@ PROCESSORS = (
 
 
 def installed_runtimes() -> dict[str, str]:
-    """Versions of the runtimes in this environment: the lab has the same."""
+    """Versions of the runtimes in this environment, which the lab must match."""
     return {name: importlib.metadata.version(name) for name in RUNTIMES}
 
 
 def emulator_version() -> str:
     """Version of the emulator on the path, e.g. "7.2.22"; empty where there is none."""
     try:
-        said = subprocess.run([EMULATOR, "--version"], capture_output=True, check=False, text=True).stdout
+        output = subprocess.run([EMULATOR, "--version"], capture_output=True, check=False, text=True).stdout
     except OSError:
         return ""
-    found = re.search(r"version (\S+)", said)
-    return found[1] if found else ""
+    match = re.search(r"version (\S+)", output)
+    return match[1] if match else ""
 
 
-def dress(folder: Path, processor: Processor) -> None:
-    """Make FOLDER/PROCESSOR: the root by links, and the files by which a runtime learns where it runs."""
+def link_root(folder: Path, processor: Processor) -> None:
+    """Make FOLDER/PROCESSOR: links to the root, and the files from which runtimes read the processor's features."""
     place = folder / processor.name
     for name in sorted(path.name for path in (folder / ROOT).iterdir()):
         link = place / name

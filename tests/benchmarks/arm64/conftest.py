@@ -1,4 +1,4 @@
-"""One classifier in both formats, small enough to work out by hand: the mean of each colour, weighed, softmax."""
+"""One classifier in both formats that can be computed by hand: channel means, a weight matrix, softmax."""
 
 from __future__ import annotations
 

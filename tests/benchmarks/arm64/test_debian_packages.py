@@ -1,4 +1,4 @@
-"""What is read from apt, and what it is told; nothing is fetched here."""
+"""Reads the output of apt and writes its configuration; fetches nothing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Conf libc6 (2.36-9+deb12u14 Debian:12.15/oldstable [arm64])
 """
 
 
-def test_the_roots_python_is_the_archives() -> None:
+def test_the_version_of_python_is_read_from_the_dependencies() -> None:
     assert debian_packages.python_version(DEPENDS) == "3.11"
     with pytest.raises(GossamerError, match="expected Debian 12 or later"):
         debian_packages.python_version("N: Unable to locate package python3-minimal\n")
 
 
-def test_packages_are_those_that_would_be_installed() -> None:
+def test_packages_and_versions_are_read_from_a_simulated_installation() -> None:
     assert debian_packages.packages(SIMULATED) == {
         "gcc-12-base": "12.2.0-14+deb12u1",
         "libc6": "2.36-9+deb12u14",
@@ -39,31 +39,31 @@ def test_packages_are_those_that_would_be_installed() -> None:
     ("plan", "size"),
     [("Need to get 15.6 MB of archives.", "15.6 MB"), ("Need to get 0 B/15.6 MB of archives.", "0 B"), ("", "nothing")],
 )
-def test_the_size_is_what_is_still_to_be_fetched(plan: str, size: str) -> None:
+def test_the_size_is_that_of_the_remaining_download(plan: str, size: str) -> None:
     assert debian_packages.fetch_size(plan) == size
 
 
-def test_apt_works_in_its_own_folder_for_arm64_alone(tmp_path: Path) -> None:
+def test_apt_is_configured_for_arm64_only_and_in_its_own_folder(tmp_path: Path) -> None:
     apt = debian_packages.Apt(tmp_path / "apt")
-    apt.lay_out()
-    told = (tmp_path / "apt" / "apt.conf").read_text(encoding="utf-8")
-    assert 'APT::Architectures { "arm64"; };' in told
-    assert f'Dir::State "{tmp_path}/apt";' in told
-    assert f'Dir::Cache "{tmp_path}/apt/cache";' in told
+    apt.configure()
+    config = (tmp_path / "apt" / "apt.conf").read_text(encoding="utf-8")
+    assert 'APT::Architectures { "arm64"; };' in config
+    assert f'Dir::State "{tmp_path}/apt";' in config
+    assert f'Dir::Cache "{tmp_path}/apt/cache";' in config
     assert (tmp_path / "apt" / "status").read_bytes() == b"", "as if nothing were installed"
 
 
 @pytest.mark.skipif(shutil.which("apt-config") is None, reason="no apt here")
-def test_apt_itself_reads_it_so(tmp_path: Path) -> None:
+def test_apt_reads_that_configuration(tmp_path: Path) -> None:
     apt = debian_packages.Apt(tmp_path)
-    apt.lay_out()
+    apt.configure()
     read = apt.run("apt-config", "dump")
     assert 'APT::Architectures:: "arm64";' in read
     assert "amd64" not in read.partition("APT::Architectures")[2].partition("\n")[0]
     assert f'Dir::State::status "{tmp_path}/status";' in read
 
 
-def test_what_apt_complains_of_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_apt_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = tmp_path / "apt-get"
     failing.write_text("#!/bin/sh\necho 'W: slow' >&2\necho 'E: Unable to locate package libc6' >&2\nexit 100\n")
     failing.chmod(0o755)
@@ -73,7 +73,7 @@ def test_what_apt_complains_of_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb here")
-def test_packages_are_unpacked_and_none_of_their_scripts_run(tmp_path: Path) -> None:
+def test_packages_are_unpacked_without_running_their_scripts(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "usr" / "lib").mkdir(parents=True)
@@ -84,9 +84,9 @@ def test_packages_are_unpacked_and_none_of_their_scripts_run(tmp_path: Path) -> 
     (tree / "DEBIAN" / "postinst").chmod(0o755)
     archive = tmp_path / "thing_1%3a2.0_arm64.deb"
     subprocess.run(["dpkg-deb", "--build", "--root-owner-group", tree, archive], check=True, capture_output=True)
-    (tmp_path / "stale_1.0_arm64.deb").write_bytes(b"of an earlier plan: not looked at")
+    (tmp_path / "stale_1.0_arm64.deb").write_bytes(b"of an earlier plan, must be ignored")
     debian_packages.unpack(tmp_path, {"thing": "1:2.0"}, tmp_path / "root")
-    assert (tmp_path / "root" / "lib" / "libthing.so").read_bytes() == b"library", "found by way of a merged /usr"
+    assert (tmp_path / "root" / "lib" / "libthing.so").read_bytes() == b"library", "through the link of a merged /usr"
     assert not (tmp_path / "ran").exists()
     with pytest.raises(GossamerError, match=r"gone_1\.0_.*cannot be unpacked"):
         debian_packages.unpack(tmp_path, {"gone": "1.0"}, tmp_path / "root")

@@ -1,4 +1,4 @@
-"""The guest script run by this machine's own Python and runtimes: it is the same file that the lab emulates."""
+"""The guest script, run by this machine's Python and runtimes; the lab emulates the same file."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ def start(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", list(guest_script.RUNTIMES))
-def test_frames_are_answered_in_their_order(
+def test_probabilities_are_in_the_order_of_the_frames(
     models: dict[str, Path], frames: NDArray[np.uint8], tmp_path: Path, name: str
 ) -> None:
     np.save(tmp_path / "frames.npy", frames)
-    start("answers", name, models[name], tmp_path / "frames.npy", tmp_path / "out.npy")
+    start("predict", name, models[name], tmp_path / "frames.npy", tmp_path / "out.npy")
     answers = np.load(tmp_path / "out.npy")
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, by_hand(frames), atol=1e-5)
-    assert np.ptp(answers[:, 0]) > 0.01, "frames that look alike would not show their order"
+    assert np.ptp(answers[:, 0]) > 0.01, "equal frames would not show their order"
 
 
 @pytest.mark.parametrize("name", list(guest_script.RUNTIMES))
-def test_only_inference_stands_between_the_marks_and_never_the_warm_up(
+def test_marks_enclose_only_inference_and_not_the_warm_up(
     models: dict[str, Path], frames: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    loaded, events = guest_script.RUNTIMES[name](str(models[name])), []
-    place, go = loaded.place, loaded.go
+    model, events = guest_script.RUNTIMES[name](str(models[name])), []
+    set_input, invoke = model.set_input, model.invoke
     monkeypatch.setattr(guest_script, "mark", lambda _file, which: events.append({1: "start", 2: "stop"}[which]))
     monkeypatch.setattr(guest_script.gc, "disable", lambda: None)
-    loaded.place = lambda frame: events.append("place") or place(frame)
-    loaded.go = lambda: events.append("go") or go()
-    guest_script.count(loaded, frames[0], 2, watched=-1)
-    counted = ["place", "start", "go", "stop"]
-    assert events == ["place", "go"] * guest_script.WARM_UP + counted * 2
+    model.set_input = lambda frame: events.append("set_input") or set_input(frame)
+    model.invoke = lambda: events.append("invoke") or invoke()
+    guest_script.count(model, frames[0], 2, marked=-1)
+    counted = ["set_input", "start", "invoke", "stop"]
+    assert events == ["set_input", "invoke"] * guest_script.WARM_UP + counted * 2
 
 
-def test_a_mark_changes_nothing_on_a_machine_that_does_not_watch(tmp_path: Path) -> None:
+def test_a_mark_has_no_effect_without_the_plug_in(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     with path.open("rb") as file:
@@ -62,6 +62,6 @@ def test_versions_are_those_of_this_environment() -> None:
     assert json.loads(start("versions").stdout) == installed_runtimes()
 
 
-def test_it_needs_nothing_of_gossamers() -> None:
+def test_the_guest_script_imports_nothing_of_gossamer() -> None:
     text = Path(guest_script.__file__).read_text(encoding="utf-8")
     assert not [line for line in text.splitlines() if "import" in line and ("benchmarks" in line or "pipeline" in line)]

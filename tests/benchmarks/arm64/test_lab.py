@@ -1,4 +1,4 @@
-"""Which lab is opened, and what is said where there is none."""
+"""Which lab is opened, and the reason where there is none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.arm64 import lab as labs
-from benchmarks.arm64.lab import RememberingLab, open_lab
+from benchmarks.arm64.lab import CachedLab, open_lab
 from benchmarks.arm64.lab_layout import RECORD, LabRecord
 from benchmarks.arm64.native import NativeLab
 from benchmarks.arm64.result_cache import Kept
@@ -33,35 +33,41 @@ def set_up(folder: Path, **changes: object) -> Path:
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_lab_that_is_whole_is_opened(tmp_path: Path) -> None:
-    found = open_lab(set_up(tmp_path))
-    assert isinstance(found, RememberingLab)
-    assert (found.cpus, found.emulated) == (("cortex-a76", "cortex-a53"), True)
+def test_a_complete_lab_is_opened(tmp_path: Path) -> None:
+    lab = open_lab(set_up(tmp_path))
+    assert isinstance(lab, CachedLab)
+    assert (lab.cpus, lab.emulated) == (("cortex-a76", "cortex-a53"), True)
 
 
 @pytest.mark.usefixtures("machine")
-def test_an_absent_lab_says_how_it_is_set_up(tmp_path: Path) -> None:
+def test_the_reason_for_a_missing_lab_names_the_setup_command(tmp_path: Path) -> None:
     reason = open_lab(tmp_path / "nowhere")
-    assert reason == f"{tmp_path}/nowhere: no ARM lab; set up by: python -m benchmarks.arm64.setup {tmp_path}/nowhere"
+    assert (
+        reason
+        == f"{tmp_path}/nowhere: no ARM lab; expected one; run python -m benchmarks.arm64.setup {tmp_path}/nowhere"
+    )
 
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
-        ({"runtimes": RUNTIMES | {"onnxruntime": "1.31.0"}}, "onnxruntime 1.31.0, where this environment has 1.32.0"),
-        ({"emulator": "8.0.0"}, "QEMU 8.0.0, where this machine has 7.2.22"),
+        (
+            {"runtimes": RUNTIMES | {"onnxruntime": "1.31.0"}},
+            "onnxruntime 1.31.0; expected 1.32.0, as in this environment",
+        ),
+        ({"emulator": "8.0.0"}, "QEMU 8.0.0; expected 7.2.22, as on this machine"),
     ],
 )
-def test_a_lab_of_other_versions_is_not_opened(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+def test_a_lab_with_other_versions_is_not_opened(tmp_path: Path, changes: dict[str, object], expected: str) -> None:
     reason = open_lab(set_up(tmp_path, **changes))
     assert isinstance(reason, str)
-    assert said in reason
-    assert "set up anew by" in reason
+    assert expected in reason
+    assert "; run python -m benchmarks.arm64.setup" in reason
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_damaged_record_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_a_damaged_record_gives_a_reason(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text("{", encoding="utf-8")
     reason = open_lab(tmp_path)
     assert isinstance(reason, str)
@@ -74,7 +80,7 @@ def test_an_arm_machine_is_its_own_lab(tmp_path: Path, machine: pytest.MonkeyPat
     assert isinstance(open_lab(tmp_path), NativeLab)
 
 
-def test_labs_of_other_packages_have_other_ids(tmp_path: Path) -> None:
+def test_labs_with_other_packages_have_other_ids(tmp_path: Path) -> None:
     one, other = (
         LabRecord.model_validate_json((set_up(tmp_path / name, packages=packages) / RECORD).read_bytes())
         for name, packages in (("one", {"libc6": "2.36"}), ("other", {"libc6": "2.41"}))
@@ -82,24 +88,24 @@ def test_labs_of_other_packages_have_other_ids(tmp_path: Path) -> None:
     assert one.id() != other.id()
 
 
-def test_what_was_asked_before_is_not_run_again(tmp_path: Path) -> None:
-    ran = []
+def test_cached_results_are_not_computed_again(tmp_path: Path) -> None:
+    calls = []
 
     class Counting:
         id, cpus, emulated = "counting", ("cortex-a76", "cortex-a53"), True
 
         def instructions(self, _artifact: Path, _format: str, _frame: object, cpu: str) -> int:
-            ran.append(cpu)
+            calls.append(cpu)
             return {"cortex-a76": 10, "cortex-a53": 20}[cpu]
 
-        def answers(self, _artifact: Path, _format: str, frames: np.ndarray) -> np.ndarray:
-            ran.append("answers")
+        def predict(self, _artifact: Path, _format: str, frames: np.ndarray) -> np.ndarray:
+            calls.append("predict")
             return np.full((len(frames), 2), 0.5, np.float32)
 
     artifact, frames = tmp_path / "model", np.zeros((3, 2, 2, 3), np.uint8)
     artifact.write_bytes(b"weights")
     for _ in range(2):
-        lab = RememberingLab(Counting(), Kept(tmp_path / "kept", "counting"))
+        lab = CachedLab(Counting(), Kept(tmp_path / "kept", "counting"))
         assert [lab.instructions(artifact, "onnx", frames[0], cpu) for cpu in lab.cpus] == [10, 20]
-        assert lab.answers(artifact, "onnx", frames).shape == (3, 2)
-    assert ran == ["cortex-a76", "cortex-a53", "answers"]
+        assert lab.predict(artifact, "onnx", frames).shape == (3, 2)
+    assert calls == ["cortex-a76", "cortex-a53", "predict"]
