@@ -185,9 +185,9 @@ def _peak(canvas: Canvas, helmet: Helmet, turn: Turn) -> None:
     canvas.lines([lip], mix(helmet.colour, WHITE, 0.4), 0.03, 0.8)
 
 
-def draw_straps(canvas: Canvas, helmet: Helmet, turn: Turn, how: str) -> None:
+def draw_straps(canvas: Canvas, helmet: Helmet, turn: Turn, straps: str) -> None:
     """Draw Y-shaped chin straps: `fastened` under the chin, `loose` hanging, or `none`."""
-    if how == "none":
+    if straps == "none":
         return
     rim = helmet.shell.rim
     edge = mix(helmet.webbing, WHITE if luminance(helmet.webbing) < 0.4 else BLACK, 0.35)
@@ -197,10 +197,10 @@ def draw_straps(canvas: Canvas, helmet: Helmet, turn: Turn, how: str) -> None:
         back = turn.project(side * 0.86, rim + 0.12, -0.05)
         fork = turn.project(side * 0.72, 0.50, 0.30)
         lines += [[front, fork], [back, fork]]
-        lines.append(_under_chin(turn, fork, side) if how == "fastened" else _dangle(fork, side))
+        lines.append(_under_chin(turn, fork, side) if straps == "fastened" else _dangle(fork, side))
     canvas.lines(lines, edge, 0.095, 0.75)
     canvas.lines(lines, helmet.webbing, 0.066, 1.0)
-    ends = [lines[2][-1]] if how == "fastened" else [lines[2][-1], lines[5][-1]]
+    ends = [lines[2][-1]] if straps == "fastened" else [lines[2][-1], lines[5][-1]]
     for x, y in ends:
         canvas.box((x - 0.085, y - 0.075, x + 0.085, y + 0.075), edge)
         canvas.box((x - 0.06, y - 0.05, x + 0.06, y + 0.05), _BUCKLE)

@@ -42,21 +42,21 @@ def place(level: int, glow: int | None = None) -> Place:
     return Place(flat, None if glow is None else np.full((32, 24, 3), glow, np.uint8))
 
 
-def test_an_even_light_leaves_colours_as_they_are() -> None:
+def test_even_light_does_not_change_colours() -> None:
     picture = expose(person(120), place(60), EVEN, PLAIN)
     assert picture.shape == (32, 24, 3)
     assert np.abs(picture[:, :11].astype(int) - 120).max() <= 1
     assert np.abs(picture[:, 13:].astype(int) - 60).max() <= 1
 
 
-def test_person_and_place_are_lit_apart() -> None:
+def test_person_and_background_are_lit_independently() -> None:
     dark = (0.04, 0.04, 0.04)
     silhouette = expose(person(200), place(200), with_light(subject=dark), PLAIN)
     assert silhouette[16, 5].max() < 60
     assert silhouette[16, 20].min() > 195
 
 
-def test_a_half_covered_edge_mixes_both() -> None:
+def test_a_half_covered_pixel_mixes_person_and_background() -> None:
     picture = expose(person(255, cover=128), place(0), EVEN, PLAIN)
     assert 160 < picture[16, 5, 0] < 200  # half of linear white
 
@@ -72,14 +72,14 @@ def test_the_glow_of_lamps_is_added_to_the_place() -> None:
     assert 170 < picture.mean() < 190
 
 
-def test_noise_is_new_with_every_seed_and_the_same_for_one() -> None:
+def test_noise_depends_on_the_seed_alone() -> None:
     grainy = with_light(noise=0.08)
     first, again, other = (expose(person(90), place(90), grainy, with_camera(seed=s)) for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_noise_grows_in_the_light_less_than_the_light_does() -> None:
+def test_noise_grows_more_slowly_than_the_light() -> None:
     grainy = with_light(noise=0.05)
     spread = {
         level: float(np.square(expose(person(0, 0), place(level), grainy, PLAIN) / 255.0).std()) for level in (60, 200)

@@ -17,7 +17,7 @@ def test_a_colour_becomes_one_integer() -> None:
     assert argb((2.0, -1.0, 0.0)) == 0xFFFF0000
 
 
-def test_a_fresh_sheet_is_transparent() -> None:
+def test_a_new_canvas_is_transparent() -> None:
     assert Canvas(SIZE).pixels().shape == (30, 40, 4)
     assert not Canvas(SIZE).pixels().any()
 
@@ -73,7 +73,7 @@ def test_a_blob_fades_to_nothing_at_its_rim() -> None:
     assert cover[24, 20] == 0
 
 
-def test_a_ramp_runs_from_the_first_colour_to_the_second() -> None:
+def test_a_gradient_runs_from_the_first_colour_to_the_second() -> None:
     canvas = Canvas(SIZE)
     canvas.gradient(polygon([(0, 0), (40, 0), (40, 30), (0, 30)]), ((0, 0), (40, 0)), (BLACK, WHITE), (1.0, 1.0))
     row = canvas.pixels()[10, :, 0].astype(int)
@@ -82,7 +82,7 @@ def test_a_ramp_runs_from_the_first_colour_to_the_second() -> None:
     assert (np.diff(row) >= 0).all()
 
 
-def test_what_is_drawn_inside_a_path_stays_inside() -> None:
+def test_a_clip_path_limits_what_is_drawn() -> None:
     canvas = Canvas(SIZE)
     with canvas.clipped_to(ellipse(Disc(20, 15, 5, 5))):
         canvas.clear(RED)
@@ -110,7 +110,7 @@ def test_a_placed_block_has_its_own_coordinates() -> None:
     assert cover[6, 20] == 0
 
 
-def test_a_stretched_block_is_wider() -> None:
+def test_a_horizontally_scaled_block_is_wider() -> None:
     canvas = Canvas(SIZE)
     with canvas.scaled_horizontally(2.0):
         canvas.box((0, 0, 10, 10), RED)

@@ -18,7 +18,7 @@ def test_lights_rank_by_how_much_reaches_the_person() -> None:
     assert level["backlit"] < level["night"] < level["dusk"] < level["indoor"] < level["day"]
 
 
-def test_behind_a_backlit_person_it_is_brighter_than_day() -> None:
+def test_a_backlit_background_is_brighter_than_day() -> None:
     assert all(min(sample_light("backlit", seed).surround) > 1.2 for seed in range(40))
     assert all(max(sample_light("backlit", seed).subject) < 0.15 for seed in range(40))
 
@@ -30,7 +30,7 @@ def test_night_has_two_kinds_and_the_most_noise() -> None:
     assert min(light.noise for light in nights) > max(sample_light("day", seed).noise for seed in range(60))
 
 
-def test_lamps_shine_at_dusk_and_night_alone() -> None:
+def test_lamps_are_on_only_at_dusk_and_night() -> None:
     shining = {name for name in VOCABULARY["light"] if sample_light(name, 5).lamps > 0}
     assert shining == {"dusk", "night"}
 

@@ -48,12 +48,12 @@ def test_mix_runs_from_the_first_to_the_second() -> None:
     assert mix(BLACK, WHITE, 0.25) == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_scale_and_tint_never_pass_white() -> None:
+def test_scale_and_tint_never_exceed_white() -> None:
     assert scale((0.8, 0.5, 0.1), 2.0) == (1.0, 1.0, 0.2)
     assert tint((0.8, 0.5, 0.1), (2.0, 1.0, 0.5)) == (1.0, 0.5, 0.05)
 
 
-def test_luminance_knows_green_as_the_brightest_primary() -> None:
+def test_luminance_weighs_green_most_and_blue_least() -> None:
     assert luminance((0, 1, 0)) > luminance((1, 0, 0)) > luminance((0, 0, 1))
     assert luminance(WHITE) == pytest.approx(1.0)
 
@@ -62,20 +62,20 @@ def test_luminance_knows_green_as_the_brightest_primary() -> None:
 def test_jitter_stays_near_and_within_bounds(colour: Colour) -> None:
     rng = stream(5, "test")
     for _ in range(200):
-        found = jitter(rng, colour, 0.05)
-        assert all(0 <= channel <= 1 for channel in found)
-        assert max(abs(a - b) for a, b in zip(found, colour, strict=True)) <= 0.13
+        varied = jitter(rng, colour, 0.05)
+        assert all(0 <= channel <= 1 for channel in varied)
+        assert max(abs(a - b) for a, b in zip(varied, colour, strict=True)) <= 0.13
 
 
 @pytest.mark.parametrize("tone", sorted(SKIN_TONES))
-def test_skin_in_shade_is_darker_and_keeps_its_warmth(tone: str) -> None:
+def test_skin_in_shadow_is_darker_and_as_warm(tone: str) -> None:
     skin, shade = SKIN_TONES[tone], shadow_of(SKIN_TONES[tone])
     assert luminance(shade) < 0.65 * luminance(skin)
     assert shade[0] / shade[2] >= skin[0] / skin[2]
 
 
 @pytest.mark.parametrize("table", [CLOTH, HEADWEAR])
-def test_colours_of_a_table_are_easy_to_tell_apart(table: dict[str, Colour]) -> None:
+def test_colours_of_one_table_differ_clearly(table: dict[str, Colour]) -> None:
     names = sorted(table)
     for at, first in enumerate(names):
         for second in names[:at]:

@@ -23,12 +23,12 @@ def test_seen_from_above_the_face_falls_lower() -> None:
     assert Turn(0.0, 0.15).on_face(0.0, 0.3)[1] > AHEAD.on_face(0.0, 0.3)[1] + 0.05
 
 
-def test_what_lies_at_the_back_faces_away() -> None:
+def test_the_back_of_the_head_faces_away() -> None:
     assert Turn(0.2, 0.0).facing(0.0, 1.0) > 0
     assert Turn(0.2, 0.0).facing(0.0, -1.0) < 0
 
 
-def test_several_spots_fall_where_each_would() -> None:
+def test_several_points_project_like_single_ones() -> None:
     turn = Turn(0.2, 0.1)
     assert turn.on_faces([(0.1, 0.2), (-0.3, 0.4)]) == [turn.on_face(0.1, 0.2), turn.on_face(-0.3, 0.4)]
 
@@ -46,7 +46,7 @@ def test_a_ring_runs_from_left_to_right_however_the_head_is_turned(yaw: float) -
 
 
 @pytest.mark.parametrize("turn", [AHEAD, Turn(0.4, 0.1), Turn(-0.3, -0.08)])
-def test_an_outline_encloses_every_spot_that_faces_the_camera(turn: Turn) -> None:
+def test_an_outline_encloses_every_point_that_faces_the_camera(turn: Turn) -> None:
     shell = Shell(0.9, 0.8, 1.05, -0.4)
     outline = shell.outline(turn)
     reach = max(hypot(x, y + 0.4) for x, y in outline) + 0.02
@@ -71,7 +71,7 @@ def test_off_centre_heads_are_off_centre() -> None:
     assert all(abs(sample_pose("off_centre", seed).x - 0.5) >= 0.15 for seed in range(50))
 
 
-def test_now_and_then_a_frame_cuts_the_head() -> None:
+def test_a_few_percent_of_the_heads_are_cropped() -> None:
     share = sum(sample_pose("arm_length", seed).cropped for seed in range(1000)) / 1000
     assert 0.5 * CROP_CHANCE < share < 1.6 * CROP_CHANCE
 

@@ -15,7 +15,7 @@ def test_another_seed_or_part_is_another_stream(seed: int, part: str) -> None:
     assert stream(seed, part).uniform() != stream(7, "hair").uniform()
 
 
-def test_a_number_and_a_slash_in_a_part_do_not_collide_with_a_seed() -> None:
+def test_a_part_name_with_digits_and_slash_does_not_collide_with_another_seed() -> None:
     assert stream_seed(1, "1/a") != stream_seed(11, "/a")
 
 
@@ -41,12 +41,12 @@ def test_chance_is_certain_at_its_ends() -> None:
     assert all(chance(rng, 1.0) for _ in range(50))
 
 
-def test_either_falls_on_both_sides() -> None:
+def test_random_side_gives_both_sides() -> None:
     rng = stream(4, "test")
     assert {random_side(rng) for _ in range(40)} == {-1.0, 1.0}
 
 
-def test_draws_of_neighbouring_seeds_are_spread_evenly() -> None:
+def test_stream_seeds_of_neighbouring_seeds_are_spread_evenly() -> None:
     counts = np.bincount([stream_seed(seed, "choice/light") % 5 for seed in range(2000)], minlength=5)
     assert counts.min() > 330
     assert counts.max() < 470

@@ -63,7 +63,7 @@ def seeds_in_full_view(framing: str, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("size", [(96, 128), (192, 256), (101, 135), (384, 512), (120, 213)])
-def test_a_picture_has_the_size_asked_for(size: tuple[int, int]) -> None:
+def test_a_picture_has_the_requested_size(size: tuple[int, int]) -> None:
     picture = render(PORTRAIT, 3, size)
     assert picture.shape == (size[1], size[0], 3)
     assert picture.dtype == np.uint8
@@ -79,8 +79,8 @@ def test_a_fresh_process_gives_the_same_bytes() -> None:
         "import hashlib; from pipeline.renderer import render; "
         f"print(hashlib.sha256(render({factors!r}, 77).tobytes()).hexdigest())"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert told == hashlib.sha256(render(factors, 77).tobytes()).hexdigest()
+    digest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert digest == hashlib.sha256(render(factors, 77).tobytes()).hexdigest()
 
 
 def test_a_picture_does_not_depend_on_what_was_drawn_before() -> None:
@@ -90,13 +90,13 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before() -> None:
     assert np.array_equal(alone, render(PORTRAIT, 5))
 
 
-def test_no_two_seeds_look_alike() -> None:
+def test_pictures_of_different_seeds_differ() -> None:
     pictures = [render(PORTRAIT, seed) for seed in SEEDS]
     gaps = [difference(a, b) for at, a in enumerate(pictures) for b in pictures[:at]]
     assert min(gaps) > 6
 
 
-def test_negative_and_huge_seeds_are_seeds_too() -> None:
+def test_negative_and_huge_seeds_work() -> None:
     assert difference(render(PORTRAIT, -1), render(PORTRAIT, 1)) > 6
     assert difference(render(PORTRAIT, 2**80), render(PORTRAIT, 2**80 + 1)) > 6
 
@@ -110,16 +110,16 @@ def test_every_value_of_a_factor_changes_the_picture(factor: str) -> None:
     assert min(gaps) > 0.08, factor
 
 
-def test_what_is_left_out_is_chosen_by_the_seed_and_bare_headed() -> None:
-    looks = [build_scene({}, seed).factors for seed in range(60)]
-    assert {look["headwear"] for look in looks} == {"none"}
-    assert {look["face_mask"] for look in looks} == {"none"}
-    assert {look["held"] for look in looks} == {"none"}
+def test_the_seed_chooses_omitted_factors_and_leaves_the_head_bare() -> None:
+    scenes = [build_scene({}, seed).factors for seed in range(60)]
+    assert {chosen["headwear"] for chosen in scenes} == {"none"}
+    assert {chosen["face_mask"] for chosen in scenes} == {"none"}
+    assert {chosen["held"] for chosen in scenes} == {"none"}
     for factor in ("skin_tone", "gender", "light", "place", "clothing"):
-        assert {look[factor] for look in looks} == set(VOCABULARY[factor]), factor
+        assert {chosen[factor] for chosen in scenes} == set(VOCABULARY[factor]), factor
 
 
-def test_naming_what_the_seed_would_choose_changes_nothing() -> None:
+def test_passing_the_chosen_values_explicitly_changes_nothing() -> None:
     chosen = dict(build_scene({}, 21).factors)
     assert np.array_equal(render({}, 21), render(chosen, 21))
 
@@ -129,12 +129,12 @@ def test_an_ignored_factor_changes_nothing() -> None:
     assert np.array_equal(render(PORTRAIT, 4), render({**PORTRAIT, "scenario": "commuter"}, 4))
 
 
-def test_an_unknown_value_is_refused_with_what_was_expected() -> None:
+def test_the_error_for_an_unknown_value_lists_the_known_values() -> None:
     with pytest.raises(ValueError, match=r"'light'.*'moonlight'.*day, dusk, night, indoor, backlit"):
         render({"light": "moonlight"}, 0)
 
 
-def test_an_unknown_factor_is_refused_with_what_was_expected() -> None:
+def test_the_error_for_an_unknown_factor_lists_the_known_factors() -> None:
     with pytest.raises(ValueError, match=r"'shoes'.*'boots'.*unknown factor.*skin_tone, age"):
         render({"shoes": "boots"}, 0)
 
@@ -184,7 +184,7 @@ def test_each_light_has_its_own_level() -> None:
 
 
 @pytest.mark.parametrize("headwear", [value for value in VOCABULARY["headwear"] if value != "none"])
-def test_a_counterfactual_pair_differs_on_the_head_alone(headwear: str) -> None:
+def test_a_counterfactual_pair_differs_only_on_the_head(headwear: str) -> None:
     for seed in seeds_in_full_view("arm_length", 2):
         factors = {**PORTRAIT, "framing": "arm_length"}
         bare, hatted = render(factors, seed), render({**factors, "headwear": headwear}, seed)
@@ -197,7 +197,7 @@ def test_a_counterfactual_pair_differs_on_the_head_alone(headwear: str) -> None:
         assert gap[head].mean() > 12
 
 
-def test_a_pair_shares_person_pose_light_and_clothes() -> None:
+def test_a_counterfactual_pair_shares_person_pose_light_and_clothes() -> None:
     for seed in SEEDS:
         bare, helmet = (build_scene({"headwear": worn}, seed) for worn in ("none", "road_helmet"))
         assert (bare.person, bare.pose, bare.light, bare.outfit) == (
@@ -215,7 +215,7 @@ def test_the_face_below_a_helmet_is_the_same_face() -> None:
 
 
 @pytest.mark.parametrize("headwear", [value for value in VOCABULARY["headwear"] if value not in HELMETS])
-def test_straps_appear_with_helmets_alone(headwear: str) -> None:
+def test_straps_appear_only_with_helmets(headwear: str) -> None:
     factors = {**PORTRAIT, "headwear": headwear}
     pictures = [render({**factors, "straps": straps}, 31) for straps in VOCABULARY["straps"]]
     assert np.array_equal(pictures[0], pictures[1])
@@ -242,15 +242,15 @@ def test_a_held_helmet_lies_low_and_leaves_the_head_alone() -> None:
         assert gap[:50].mean() < 0.8
 
 
-def test_headwear_takes_its_colour() -> None:
+def test_headwear_has_its_colour() -> None:
     seed = seeds_in_full_view("close_up", 1)[0]
     factors = {**PORTRAIT, "headwear": "beanie"}
     (x, y), unit = build_scene(factors, seed).pose.pixels(SIZE)
     crown = slice(int(y - 1.0 * unit), int(y - 0.75 * unit)), slice(int(x - 0.2 * unit), int(x + 0.2 * unit))
-    seen = {
+    crown_colour = {
         c: render({**factors, "headwear_colour": c}, seed)[crown].mean(axis=(0, 1)) for c in ("red", "green", "blue")
     }
-    assert [int(np.argmax(seen[colour])) for colour in ("red", "green", "blue")] == [0, 1, 2]
+    assert [int(np.argmax(crown_colour[colour])) for colour in ("red", "green", "blue")] == [0, 1, 2]
 
 
 def test_a_close_up_shows_more_face_than_a_half_body() -> None:

@@ -19,21 +19,20 @@ BASE = {
     "clothing": "jumper",
     "hair_style": "short",
 }
-Mask = NDArray[np.bool_]
 
 
 def steady_seeds(count: int) -> list[int]:
     """Return seeds of sharp pictures of whole heads with no hand in the way: what changes stays where it was drawn."""
-    found = []
+    seeds = []
     for seed in range(400):
         scene = build_scene(BASE, seed)
         hand = chance(stream(seed, "stray hand/shown"), STRAY_HAND_CHANCE)
         blurred = sharp_edge(seed) < 40
         if not (hand or scene.pose.cropped or blurred) and abs(scene.pose.turn.yaw) < 0.2:
-            found.append(seed)
-        if len(found) == count:
+            seeds.append(seed)
+        if len(seeds) == count:
             break
-    return found
+    return seeds
 
 
 def sharp_edge(seed: int) -> float:
@@ -45,7 +44,7 @@ SEEDS = steady_seeds(2)
 
 
 def change(factors: dict[str, str], seed: int, factor: str, value: str) -> NDArray[np.float32]:
-    first, second = (render(look, seed).astype(np.float32) for look in (factors, {**factors, factor: value}))
+    first, second = (render(shown, seed).astype(np.float32) for shown in (factors, {**factors, factor: value}))
     gap: NDArray[np.float32] = np.abs(first - second).mean(axis=2)
     return gap
 
@@ -57,7 +56,7 @@ def heights(scene: Scene) -> NDArray[np.float64]:
     return rows
 
 
-def test_there_are_steady_pictures_to_look_at() -> None:
+def test_there_are_enough_steady_pictures() -> None:
     assert len(SEEDS) == 2
 
 
@@ -70,7 +69,7 @@ def test_clothes_change_nothing_above_the_chin(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["clear", "sunglasses"])
-def test_glasses_change_the_eyes_alone(value: str) -> None:
+def test_glasses_change_only_the_region_of_the_eyes(value: str) -> None:
     for seed in SEEDS:
         bare = {**BASE, "glasses": "none"}
         gap, height = change(bare, seed, "glasses", value), heights(build_scene(bare, seed))
@@ -79,7 +78,7 @@ def test_glasses_change_the_eyes_alone(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["surgical", "cloth", "ffp2"])
-def test_a_mask_changes_the_lower_face_alone(value: str) -> None:
+def test_a_mask_changes_only_the_lower_face(value: str) -> None:
     for seed in SEEDS:
         gap, height = change(BASE, seed, "face_mask", value), heights(build_scene(BASE, seed))
         assert gap[(height > 0.2) & (height < 1.0)].mean() > 1.0
@@ -87,7 +86,7 @@ def test_a_mask_changes_the_lower_face_alone(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [v for v in VOCABULARY["place"] if v != "home"])
-def test_a_place_changes_what_is_behind_the_person(value: str) -> None:
+def test_a_place_changes_only_what_is_behind_the_person(value: str) -> None:
     for seed in SEEDS:
         gap = change(BASE, seed, "place", value)
         (x, y), unit = build_scene(BASE, seed).pose.pixels(SIZE)
@@ -97,7 +96,7 @@ def test_a_place_changes_what_is_behind_the_person(value: str) -> None:
 
 
 @pytest.mark.parametrize("factor", ["skin_tone", "gender", "hair_colour", "hair_style", "age"])
-def test_the_person_leaves_the_background_alone(factor: str) -> None:
+def test_factors_of_the_person_do_not_change_the_background(factor: str) -> None:
     for seed in SEEDS:
         (x, _), unit = build_scene(BASE, seed).pose.pixels(SIZE)
         beside = np.abs(np.arange(SIZE[0]) - x) > 2.0 * unit
@@ -122,12 +121,12 @@ def test_hands_have_the_skin_of_the_face() -> None:
     assert gap[90:].max() > 60
 
 
-def test_now_and_then_a_hand_gets_in_the_way() -> None:
+def test_stray_hands_appear_at_their_rate() -> None:
     shown = [chance(stream(seed, "stray hand/shown"), STRAY_HAND_CHANCE) for seed in range(1000)]
     assert 0.5 * STRAY_HAND_CHANCE < np.mean(shown) < 1.7 * STRAY_HAND_CHANCE
 
 
-def test_a_scene_holds_what_was_asked_for() -> None:
+def test_a_scene_has_the_requested_factors() -> None:
     scene = build_scene({"headwear": "cap", "light": "dusk"}, 9)
     assert scene.factors["headwear"] == "cap"
     assert scene.factors["light"] == "dusk"
@@ -135,18 +134,18 @@ def test_a_scene_holds_what_was_asked_for() -> None:
     assert scene.seed == 9
 
 
-def test_the_same_scene_is_taken_the_same_way_twice() -> None:
+def test_drawing_a_scene_twice_gives_the_same_pixels() -> None:
     scene = build_scene({"headwear": "turban"}, 12)
     assert np.array_equal(draw_scene(scene, SIZE), draw_scene(scene, SIZE))
 
 
-def test_a_scene_can_be_taken_with_another_pose() -> None:
+def test_a_scene_can_be_drawn_with_another_pose() -> None:
     scene = build_scene(BASE, SEEDS[0])
     moved = replace(scene, pose=replace(scene.pose, x=scene.pose.x - 0.15))
     assert np.abs(draw_scene(scene, SIZE).astype(int) - draw_scene(moved, SIZE)).mean() > 5
 
 
-def test_a_bare_head_stands_before_its_place_with_no_hard_fringe() -> None:
+def test_a_person_has_no_white_fringe_against_the_background() -> None:
     """A premultiplied edge read as a straight one would outline every person in white."""
     for seed in SEEDS:
         picture = render({**BASE, "skin_tone": "monk_07", "hair_colour": "black", "place": "forest"}, seed)

@@ -19,25 +19,25 @@ def test_helmets_are_headwear() -> None:
 
 
 @pytest.mark.parametrize("factor", sorted(VOCABULARY))
-def test_a_value_that_is_given_is_kept(factor: str) -> None:
+def test_a_given_value_is_kept(factor: str) -> None:
     for value in VOCABULARY[factor]:
         assert resolve({factor: value}, 3)[factor] == value
 
 
-def test_one_factor_given_leaves_the_others_as_they_were() -> None:
+def test_a_given_factor_does_not_change_the_others() -> None:
     free = resolve({}, 17)
     fixed = resolve({"place": "bridge"}, 17)
     assert {**free, "place": "bridge"} == fixed
 
 
-def test_every_factor_gets_a_value_of_its_own() -> None:
+def test_every_factor_gets_one_of_its_values() -> None:
     for seed in range(50):
-        look = resolve({}, seed)
-        assert set(look) == set(VOCABULARY)
-        assert all(value in VOCABULARY[factor] for factor, value in look.items())
+        factors = resolve({}, seed)
+        assert set(factors) == set(VOCABULARY)
+        assert all(value in VOCABULARY[factor] for factor, value in factors.items())
 
 
-def test_seniors_are_mostly_grey_unless_told_otherwise() -> None:
+def test_seniors_are_mostly_grey_unless_a_hair_colour_is_given() -> None:
     colours = [resolve({"age": "senior"}, seed)["hair_colour"] for seed in range(200)]
     assert 0.6 < colours.count("grey") / 200 < 0.9
     assert resolve({"age": "senior", "hair_colour": "red"}, 1)["hair_colour"] == "red"
@@ -51,10 +51,10 @@ def test_seniors_are_mostly_grey_unless_told_otherwise() -> None:
         ({"Light": "day"}, "factor 'Light', value 'day': unknown factor"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(factors: dict[str, str], message: str) -> None:
+def test_unknown_factors_and_values_are_errors(factors: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         resolve(factors, 0)
 
 
-def test_a_scenario_is_passed_over() -> None:
+def test_the_scenario_is_ignored() -> None:
     assert "scenario" not in resolve({"scenario": "night shift"}, 0)

@@ -6,9 +6,7 @@ import pytest
 from pipeline.renderer.canvas import Canvas
 from pipeline.renderer.palette import CLOTH
 from pipeline.renderer.person.clothes import Outfit, draw_body, sample_outfit
-from pipeline.renderer.person.hands import draw_fingers, draw_held_helmet, draw_stray_hand
 from pipeline.renderer.person.person import Person, sample_person
-from pipeline.renderer.pose import sample_pose
 from pipeline.renderer.vocabulary import VOCABULARY, resolve
 
 SIZE = (120, 160)
@@ -16,7 +14,7 @@ MIDDLE = (60.0, 40.0)
 UNIT = 22.0
 
 
-def somebody(seed: int = 1) -> Person:
+def a_person(seed: int = 1) -> Person:
     return sample_person(resolve({"gender": "masculine", "skin_tone": "monk_04"}, seed), seed)
 
 
@@ -30,28 +28,28 @@ def body(outfit: Outfit, person: Person) -> np.ndarray:
 def plain_seed(kind: str) -> int:
     """Return a seed whose garment has no pattern and whose arms hang."""
     return next(
-        s for s in range(200) if (o := sample_outfit(kind, "red", somebody(), s)).pattern == "plain" and not o.reaching
+        s for s in range(200) if (o := sample_outfit(kind, "red", a_person(), s)).pattern == "plain" and not o.reaching
     )
 
 
 @pytest.mark.parametrize("kind", VOCABULARY["clothing"])
 @pytest.mark.parametrize("colour", ["red", "blue", "green"])
 def test_a_garment_shows_its_colour(kind: str, colour: str) -> None:
-    pixels = body(sample_outfit(kind, colour, somebody(), plain_seed(kind)), somebody())[90:150, 38:82, :3].reshape(
+    pixels = body(sample_outfit(kind, colour, a_person(), plain_seed(kind)), a_person())[90:150, 38:82, :3].reshape(
         -1, 3
     )
-    seen = np.median(pixels.astype(float), axis=0)
-    assert int(np.argmax(seen)) == int(np.argmax(CLOTH[colour]))
+    median = np.median(pixels.astype(float), axis=0)
+    assert int(np.argmax(median)) == int(np.argmax(CLOTH[colour]))
 
 
 def test_garments_differ_from_each_other() -> None:
-    person = somebody()
+    person = a_person()
     sheets = [body(sample_outfit(kind, "blue", person, 3), person).astype(int) for kind in VOCABULARY["clothing"]]
     assert min(np.abs(a - b).mean() for at, a in enumerate(sheets) for b in sheets[:at]) > 0.5
 
 
 def test_only_a_t_shirt_shows_bare_arms() -> None:
-    person = somebody()
+    person = a_person()
     skin = np.array(person.skin) * 255
     bare = {}
     for kind in ("t_shirt", "jumper"):
@@ -63,7 +61,7 @@ def test_only_a_t_shirt_shows_bare_arms() -> None:
 
 
 def test_a_hi_vis_vest_has_bright_bands() -> None:
-    person = somebody()
+    person = a_person()
     bright = {}
     for kind in ("hi_vis_vest", "jumper"):
         pixels = body(sample_outfit(kind, "black", person, plain_seed(kind)), person)[..., :3]
@@ -80,43 +78,15 @@ def test_the_shoulders_follow_the_build() -> None:
     assert widths[0] < widths[1]
 
 
-def test_now_and_then_an_arm_reaches_for_the_phone() -> None:
-    reaching = [sample_outfit("jumper", "red", somebody(), seed).reaching for seed in range(200)]
+def test_about_a_third_of_the_people_hold_out_an_arm() -> None:
+    reaching = [sample_outfit("jumper", "red", a_person(), seed).reaching for seed in range(200)]
     assert {-1.0, 0.0, 1.0} == set(reaching)
     assert 100 < reaching.count(0.0) < 165
 
 
 def test_a_reaching_arm_leaves_the_picture_at_its_side() -> None:
-    person = somebody()
+    person = a_person()
     seed = next(s for s in range(100) if sample_outfit("jumper", "red", person, s).reaching == 1.0)
     cover = body(sample_outfit("jumper", "red", person, seed), person)[..., 3]
     assert cover[108, 116] > 200
     assert cover[108, 3] == 0
-
-
-def test_fingers_have_the_colour_of_the_skin() -> None:
-    canvas = Canvas(SIZE)
-    draw_fingers(canvas, (0.6, 0.4, 0.3), (60.0, 80.0), 30.0, 0.0)
-    seen = np.median(canvas.pixels()[canvas.pixels()[..., 3] > 250][:, :3], axis=0)
-    assert np.abs(seen / 255 - (0.6, 0.4, 0.3)).max() < 0.2
-
-
-@pytest.mark.parametrize("framing", VOCABULARY["framing"])
-def test_a_held_helmet_lies_in_the_lower_half(framing: str) -> None:
-    for seed in range(12):
-        canvas = Canvas(SIZE)
-        with canvas.placed((60.0, 160.0), 160.0):
-            draw_held_helmet(canvas, (0.6, 0.4, 0.3), "red", sample_pose(framing, seed), seed)
-        rows = np.argwhere(canvas.pixels()[..., 3] > 128)[:, 0]
-        assert rows.min() > 70
-        assert len(rows) > 150
-
-
-def test_a_stray_hand_comes_in_from_either_side() -> None:
-    sides = set()
-    for seed in range(12):
-        canvas = Canvas(SIZE)
-        with canvas.placed((60.0, 80.0), UNIT):
-            draw_stray_hand(canvas, (0.6, 0.4, 0.3), seed)
-        sides.add(bool(np.argwhere(canvas.pixels()[..., 3])[:, 1].mean() > 60))
-    assert sides == {True, False}

@@ -35,7 +35,7 @@ def test_park_and_forest_are_green() -> None:
         assert green > blue
 
 
-def test_lamps_light_a_street_only_when_lamps_shine() -> None:
+def test_a_place_has_a_glow_only_when_lamps_are_on() -> None:
     assert draw_place("street", EVEN, 2, (48, 64)).glow is None
     glow = draw_place("street", replace(EVEN, lamps=0.5), 2, (48, 64)).glow
     assert glow is not None
