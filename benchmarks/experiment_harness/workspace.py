@@ -1,19 +1,18 @@
 """A folder in which a benchmark uses Gossamer as its users do: params of its own, the checkout's policies, commands.
 
-Work is a plan of steps. A finished step leaves FOLDER/STEP.done.json and is not done again as long as all it depends
-on is the same: the params and code that dvc.yaml declares for its stage, the policy, and the steps before it.
+Work is a plan of steps. A finished step leaves a mark in FOLDER/STEP.done/ (``pipeline.data.work_cache``) and is not
+done again as long as all it depends on is the same: the params that dvc.yaml declares for its stage, the code of the
+stage, the policy, and the steps before it.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,15 @@ import yaml
 
 from pipeline.config.fields import ROOT
 from pipeline.data.records import Record
-from pipeline.data.storage import atomic_write, read_json, write_json
+from pipeline.data.source_closure import TOP_FOLDERS, find_file
+from pipeline.data.storage import atomic_write, read_json
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError
+from pipeline.machine import plugins
 
 PARAMS = "params.yaml"
 POLICIES = "policies"
-_CODE = ("pipeline/", "export/", "benchmarks/")
+_MARK = "mark.json"
 _TOLD_LINES = 12
 
 
@@ -61,9 +63,9 @@ class Step:
     key: str = ""
 
     @property
-    def mark(self) -> Path:
-        """The file that says it is finished."""
-        return self.folder / f"{self.name.rpartition('/')[2]}.done.json"
+    def marks(self) -> Path:
+        """Work area of the mark that the step is finished."""
+        return self.folder / f"{self.name.rpartition('/')[2]}.done"
 
 
 def derive(values: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -121,35 +123,61 @@ def carry_out(plan: Sequence[Step], tell: Callable[[int, int, str], None]) -> di
 
 
 def step_key(step: Step, before: Sequence[str]) -> str:
-    """Hash what a step depends on: earlier steps, and its stage's params, policy and code as dvc.yaml names them."""
+    """Hash what a step depends on: earlier steps, its stage's params and files as dvc.yaml names them, and its code."""
     values = yaml.safe_load((step.folder / PARAMS).read_text(encoding="utf-8"))
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
     declared = stage.get("do", stage)
     names = [str(name).replace("${key}", step.key) for name in declared.get("params", ())]
     params = {name: _look_up(values, name) for name in names}
-    digest = hashlib.sha256(json.dumps([step.name, list(before), params], sort_keys=True, default=str).encode())
-    for dep in declared["deps"]:
-        place = dep.replace("${key}", step.key).replace("${policy}", values["policy"])
-        for path in _files(step.folder if place.startswith(POLICIES) else ROOT, place):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    files = [
+        path
+        for dep in declared["deps"]
+        for path in _data_files(step.folder, dep.replace("${key}", step.key).replace("${policy}", values["policy"]))
+    ]
+    inputs = {"step": step.name, "before": before, "params": params, "files": [[path.name, path] for path in files]}
+    return work_key(inputs, stage_modules(step.stage, values, step.key))
+
+
+def stage_modules(stage: str, values: Mapping[str, Any], key: str = "") -> list[str]:
+    """Name the module of a stage, and of the plug-ins that it finds by name.
+
+    Args:
+        stage: A stage of dvc.yaml.
+        values: Contents of params.yaml.
+        key: The format of a ``convert`` stage.
+    """
+    places = (f"{room}.{name}" for room in TOP_FOLDERS for name in (f"{stage}.stage", stage))
+    module = next(place for place in places if find_file(place))
+    match stage:
+        case "generate":
+            found = [f"pipeline.generate.generators.{values['generate']['generator']}"]
+        case "curate":
+            found = [f"pipeline.curate.verifiers.{values['curate']['verifier']}"]
+        case "convert":
+            found = [f"export.formats.{key}"]
+        case "measure" | "gate":
+            found = [f"export.formats.{name}" for name in plugins.names("export.formats")]
+        case _:
+            found = []
+    return [module, *found]
 
 
 def _finished(step: Step, key: str) -> Done | None:
-    if not step.mark.is_file() or not all(path.exists() for path in step.outs):
+    cache = WorkCache(step.marks / key)
+    if not cache.has(_MARK) or not all(path.exists() for path in step.outs):
         return None
-    mark = read_json(step.mark, Done)
-    return mark if mark.key == key else None
+    return read_json(cache.path(_MARK), Done)
 
 
 def _do(step: Step, key: str) -> Done:
-    step.mark.unlink(missing_ok=True)
+    cache = open_work(step.marks, key)
+    cache.remove(_MARK)
     start = time.perf_counter()
     step.act()
-    mark = Done(key=key, seconds=round(time.perf_counter() - start, 2))
-    write_json(step.mark, mark)
-    return mark
+    done = Done(key=key, seconds=round(time.perf_counter() - start, 2))
+    with cache.write(_MARK) as file:
+        file.write(done.model_dump_json().encode())
+    return done
 
 
 def _anchored(value: Any) -> Any:  # noqa: ANN401 - any YAML value
@@ -166,10 +194,11 @@ def _look_up(values: Any, name: str) -> Any:  # noqa: ANN401 - any YAML value
     return values
 
 
-def _files(root: Path, place: str) -> Iterator[Path]:
-    """Source files and policies of a dependency; what other stages made is known by those stages' keys."""
-    if not place.startswith((*_CODE, POLICIES)):
-        return
-    path = root / place
-    found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    yield from (each for each in found if each.is_file() and "__pycache__" not in each.parts)
+def _data_files(folder: Path, dep: str) -> list[Path]:
+    """List policies and weights of a dependency; code is hashed by module, other outputs by their stages' keys."""
+    top = dep.partition("/")[0]
+    if top not in (POLICIES, *TOP_FOLDERS):
+        return []
+    path = (folder if top == POLICIES else ROOT) / dep
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in files if file.is_file() and file.suffix not in (".py", ".pyc")]

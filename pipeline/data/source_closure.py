@@ -35,16 +35,24 @@ def import_closure(modules: Iterable[str], root: Path = ROOT, skipped: Collectio
     """
     found: dict[str, Path] = {}
     stack = list(modules)
-    missing = [name for name in stack if _find_file(root, name) is None]
+    missing = [name for name in stack if find_file(name, root) is None]
     if missing:
         raise ModuleNotFoundError(f"{missing[0]}: no such module below {root}; expected a dotted name of Gossamer's")
     while stack:
         name = stack.pop()
-        path = None if name in skipped or name in found else _find_file(root, name)
+        path = None if name in skipped or name in found else find_file(name, root)
         if path is not None:
             found[name] = path
             stack += [*_imported_names(path), *_packages(name)]
     return dict(sorted(found.items()))
+
+
+def find_file(name: str, root: Path = ROOT) -> Path | None:
+    """Return the file of a module or package; None where the name is neither (a class, or another project's)."""
+    if name.partition(".")[0] not in TOP_FOLDERS:
+        return None
+    place = root.joinpath(*name.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
 def hash_code(files: Iterable[Path]) -> str:
@@ -53,14 +61,6 @@ def hash_code(files: Iterable[Path]) -> str:
     for path in files:
         digest.update(hashlib.sha256(_code(path).encode()).digest())
     return digest.hexdigest()
-
-
-def _find_file(root: Path, name: str) -> Path | None:
-    """Return the file of a module or package; None where the name is neither (a class, or another project's)."""
-    if name.partition(".")[0] not in TOP_FOLDERS:
-        return None
-    place = root.joinpath(*name.split("."))
-    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 
 def _imported_names(path: Path) -> Iterator[str]:

@@ -11,13 +11,12 @@ that lasts as long as a whole run is spread over all of them. So their interval 
 no such pool ever fails it reads 0 to 0: how rare false alarms are is told by more processes of identical artifacts
 (``benchmarks.experiments.gate_power.latency_false_alarms``).
 
-Slowdowns take turns, so that a busy minute falls on all alike. Keeps each process it measured in
-FOLDER/processes.jsonl: a run that was stopped goes on.
+Slowdowns take turns, so that a busy minute falls on all alike. Keeps the timing of each process in
+FOLDER/processes.work/ (``pipeline.data.work_cache``): a run that was stopped resumes.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiments.gate_power.latency_false_alarms import bound_false_alarms
+from benchmarks.latency import side_by_side
 from benchmarks.latency.side_by_side import (
     FAIL,
     WARN,
@@ -39,15 +39,16 @@ from benchmarks.latency.side_by_side import (
     judge_runs,
     time_process,
 )
-from pipeline.data.hashing import sha256_of
+from export.formats import open_format
 from pipeline.data.records import Record
-from pipeline.data.storage import read_rows, write_rows
+from pipeline.data.storage import read_json
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.metrics.statistics import wilson_interval
 
 Tell = Callable[[int, int, str], None]
 """Says how far it is: (done, total, what it does now)."""
 TimeProcess = Callable[[PairedRequest, int], ProcessTiming]
-ROWS = "processes.jsonl"
+WORK = "processes.work"
 _POOLS = 400
 _CONFIDENCE = 0.95
 
@@ -76,9 +77,8 @@ class Curve:
 
 
 class ProcessRow(Record):
-    """A process that was measured; ``key`` names the artifacts and settings it belongs to."""
+    """Timing of one process: number ``number`` of those with this slowdown."""
 
-    key: str
     slowdown: float
     number: int
     timing: ProcessTiming
@@ -95,31 +95,38 @@ class Caught:
     processes: int
 
 
-class Shelf:
-    """Measures a process, unless it stands there already."""
+class ProcessCache:
+    """Timings of processes, on disk; a process that has none yet is measured.
+
+    Args:
+        folder: The work area lies in FOLDER/processes.work.
+        request: The artifacts and how they are compared; ``slowdown`` is set for each process.
+        measure: Times one process.
+    """
 
     def __init__(self, folder: Path, request: PairedRequest, measure: TimeProcess) -> None:
-        self._path, self._request, self._measure = folder / ROWS, request, measure
-        self._key = _key(request)
-        rows = read_rows(self._path, ProcessRow) if self._path.is_file() else []
-        self._rows = {(row.slowdown, row.number): row for row in rows if row.key == self._key}
+        self._request, self._measure = request, measure
+        self._cache: WorkCache = open_work(folder / WORK, _work_key(request))
+        rows = [read_json(path, ProcessRow) for path in sorted(self._cache.folder.glob("*.json"))]
+        self._rows = {(row.slowdown, row.number): row for row in rows}
 
     def process(self, slowdown: float, number: int) -> ProcessTiming:
-        """Get process ``number`` of those with this slowdown."""
+        """Return the timing of process ``number`` of those with this slowdown."""
         if (slowdown, number) not in self._rows:
             timing = self._measure(self._request.model_copy(update={"slowdown": slowdown}), number)
-            row = ProcessRow(key=self._key, slowdown=slowdown, number=number, timing=timing)
+            row = ProcessRow(slowdown=slowdown, number=number, timing=timing)
             self._rows[slowdown, number] = row
-            write_rows(self._path, self._rows.values())
+            with self._cache.write(f"{slowdown}-{number}.json") as file:
+                file.write(row.model_dump_json().encode())
         return self._rows[slowdown, number].timing
 
     def run(self, slowdown: float, number: int) -> PairedTiming:
-        """Get a run of the gate: as many processes as the request says, in their order."""
+        """Return one run of the gate: ``request.processes`` processes, in order of their numbers."""
         size = self._request.processes
         return gather([self.process(slowdown, number * size + at) for at in range(size)])
 
     def ratios(self, slowdown: float) -> list[float]:
-        """All that was found of one slowdown."""
+        """Return the ratios of all measured processes with one slowdown."""
         return [row.timing.ratio for (share, _), row in self._rows.items() if share == slowdown]
 
 
@@ -131,12 +138,12 @@ def operating_curve(
     Raises:
         ModelError: A process could not load or run the artifact.
     """
-    shelf = Shelf(folder, request, measure)
-    found = _resampled(shelf, request, curve, tell) if curve.pool else _independent(shelf, curve, tell)
+    cache = ProcessCache(folder, request, measure)
+    found = _resampled(cache, request, curve, tell) if curve.pool else _independent(cache, curve, tell)
     return {
         "slowdown_caught": {name: rated.caught[0] for name, rated in found.items()},
         "slowdowns": {name: _figures(rated) for name, rated in found.items()},
-        "slowdown_false_alarms": _false_alarms(shelf, request, curve, tell) if curve.quiet else None,
+        "slowdown_false_alarms": _false_alarms(cache, request, curve, tell) if curve.quiet else None,
         "slowdown_settings": {
             "independent": not curve.pool,
             "processes_per_run": request.processes,
@@ -165,21 +172,21 @@ def judge_medians(
     return least > 1 + fail, (least > 1 + warn) & (least <= 1 + fail)
 
 
-def _false_alarms(shelf: Shelf, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Any]:
+def _false_alarms(cache: ProcessCache, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Any]:
     ratios = []
     for number in range(curve.quiet):
         tell(number, curve.quiet, f"identical artifacts, process {number + 1}")
-        ratios.append(shelf.process(0.0, number).ratio)
+        ratios.append(cache.process(0.0, number).ratio)
     return bound_false_alarms(ratios, request.processes, curve.fail, _CONFIDENCE)
 
 
-def _independent(shelf: Shelf, curve: Curve, tell: Tell) -> dict[str, Caught]:
+def _independent(cache: ProcessCache, curve: Curve, tell: Tell) -> dict[str, Caught]:
     judged: dict[float, list[Slowdown]] = {slowdown: [] for slowdown in curve.slowdowns}
     for done, (run, slowdown) in enumerate(_turns(curve.runs, curve.slowdowns)):
         tell(done, curve.runs * len(curve.slowdowns), f"slowdown of {slowdown:.0%}, run {run + 1}")
 
         def measure(again: int, slowdown: float = slowdown, run: int = run) -> PairedTiming:
-            return shelf.run(slowdown, 2 * run + again)
+            return cache.run(slowdown, 2 * run + again)
 
         judged[slowdown].append(judge_runs(measure, curve.warn, curve.fail))
     return {
@@ -187,17 +194,17 @@ def _independent(shelf: Shelf, curve: Curve, tell: Tell) -> dict[str, Caught]:
             len(runs),
             _share(sum(each.verdict == "fail" for each in runs), len(runs)),
             _share(sum(each.warned for each in runs), len(runs)),
-            *_middle(shelf.ratios(slowdown)),
+            *_middle(cache.ratios(slowdown)),
         )
         for slowdown, runs in judged.items()
     }
 
 
-def _resampled(shelf: Shelf, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Caught]:
+def _resampled(cache: ProcessCache, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Caught]:
     pools: dict[float, list[float]] = {slowdown: [] for slowdown in curve.slowdowns}
     for done, (number, slowdown) in enumerate(_turns(curve.pool, curve.slowdowns)):
         tell(done, curve.pool * len(curve.slowdowns), f"slowdown of {slowdown:.0%}, process {number + 1}")
-        pools[slowdown].append(shelf.process(slowdown, number).ratio)
+        pools[slowdown].append(cache.process(slowdown, number).ratio)
     chance = np.random.default_rng(curve.seed)
     return {
         f"{slowdown:.2f}": _rate_pool(np.array(pool), request.processes, curve, chance)
@@ -250,8 +257,10 @@ def _figures(rated: Caught) -> dict[str, float]:
     }
 
 
-def _key(request: PairedRequest) -> str:
-    """Hash what a process's ratio depends on, artifacts by their bytes rather than by their place."""
-    settings = request.model_dump_json(exclude={"candidate", "baseline", "frames", "slowdown", "processes"})
-    files = [sha256_of(path) for path in (request.candidate, request.baseline, request.frames)]
-    return hashlib.sha256("\n".join([settings, *files]).encode()).hexdigest()
+def _work_key(request: PairedRequest) -> str:
+    """Hash what a process's ratio depends on: artifacts by their bytes, settings, runtime and the code that times."""
+    files = (request.candidate, request.baseline, request.frames)
+    settings = request.model_dump(mode="json", exclude={"candidate", "baseline", "frames", "slowdown", "processes"})
+    artifact_format = open_format(request.format)
+    modules = (side_by_side.__name__, f"export.formats.{request.format}")
+    return work_key({"files": files, "settings": settings}, modules, artifact_format.TOOLS)

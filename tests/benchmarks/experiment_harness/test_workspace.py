@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.experiment_harness.workspace import Step, carry_out, derive, gossamer, open_folder
+from benchmarks.experiment_harness.workspace import Step, carry_out, derive, gossamer, open_folder, stage_modules
 from pipeline.errors import DataError
 
 Change = Callable[[str, str, Any], None]
@@ -93,6 +93,16 @@ def test_a_changed_policy_redoes_what_reads_it(steps: list[Step], done: list[str
     policy_file.write_text(f"{policy_file.read_text(encoding='utf-8')}\n# another\n", encoding="utf-8")
     carry_out(steps, silent)
     assert done == ["prompts", "split", "prompts", "split"]
+
+
+def test_the_modules_of_a_stage_include_the_plug_ins_it_finds(values: dict[str, Any]) -> None:
+    values["generate"]["generator"] = "rendered"
+    assert stage_modules("generate", values) == ["pipeline.generate.stage", "pipeline.generate.generators.rendered"]
+    assert stage_modules("curate", values)[1:] == ["pipeline.curate.verifiers.attributes"]
+    assert stage_modules("convert", values, "onnx") == ["export.convert", "export.formats.onnx"]
+    assert stage_modules("split", values) == ["pipeline.split"]
+    assert set(stage_modules("measure", values)) > {"benchmarks.measure", "export.formats.coreml"}
+    assert set(stage_modules("gate", values)) > {"benchmarks.gate.stage", "export.formats.tflite"}
 
 
 def test_derived_params_keep_all_but_the_changes_and_find_models(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiments.gate_power.latency_power import ROWS, Curve, judge_medians, operating_curve
+from benchmarks.experiments.gate_power.latency_power import WORK, Curve, judge_medians, operating_curve
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, ProcessTiming, judge_runs
 
 
@@ -87,7 +87,7 @@ def test_a_run_that_was_stopped_goes_on(request_: PairedRequest, tmp_path: Path)
     curve = Curve(runs=10, pool=4)
     with pytest.raises(KeyboardInterrupt):
         operating_curve(request_, curve, tmp_path, silent, Stopped(bias=0.01))
-    assert len((tmp_path / ROWS).read_text().splitlines()) == 7
+    assert len(list((tmp_path / WORK).glob("*/*.json"))) == 7
     again, fresh = Processes(bias=0.01), Processes(bias=0.01)
     found = operating_curve(request_, curve, tmp_path, silent, again)
     assert again.asked == 4 * 4 - 7
