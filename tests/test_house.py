@@ -33,9 +33,6 @@ PLUG_IN_FOLDERS = (*sorted(set(PLUG_INS.values())), "benchmarks.experiments")
 STAGE_MODULES = {house.stage_module(stage) for stage in STAGES}
 
 MAX_ROOMS = 16
-MORE_ROOMS = {
-    "pipeline/bundled_diffusion": 20,  # a whole training chain, which a user never runs
-}
 BUDGETS = {"pipeline": (16, 60), "export": (11, 24), "benchmarks": (12, 20)}
 """Top-level folder -> most files and folders directly inside it, and most import arrows between them."""
 MAX_MODULE_LINES = 400
@@ -124,7 +121,7 @@ def test_a_top_level_folder_keeps_its_budget_of_rooms_and_arrows(folder: str) ->
 
 def test_a_folder_holds_few_files_and_folders() -> None:
     rooms = {folder: len(house.rooms(folder)) for folder in house.folders()}
-    assert {folder: n for folder, n in rooms.items() if n > MORE_ROOMS.get(folder, MAX_ROOMS)} == {}
+    assert {folder: n for folder, n in rooms.items() if n > MAX_ROOMS} == {}
 
 
 def test_tests_mirror_the_folders_of_the_product() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from pipeline.bundled_diffusion.autoencoder import learn_autoencoder, open_portraits
 from pipeline.bundled_diffusion.config import Recipe, load_recipe
-from pipeline.bundled_diffusion.guidance_distillation import learn_guidance
-from pipeline.bundled_diffusion.reward_finetuning import learn_reward
-from pipeline.bundled_diffusion.train_denoiser import learn_denoiser
+from pipeline.bundled_diffusion.networks.autoencoder import learn_autoencoder, open_portraits
+from pipeline.bundled_diffusion.training.guidance_distillation import learn_guidance
+from pipeline.bundled_diffusion.training.reward_finetuning import learn_reward
+from pipeline.bundled_diffusion.training.train_denoiser import learn_denoiser
 
 _LEARNINGS: Mapping[str, Callable[[Recipe], None]] = {
     "autoencoder": lambda recipe: learn_autoencoder(recipe, open_portraits(recipe)),

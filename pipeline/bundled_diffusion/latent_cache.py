@@ -15,8 +15,8 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, last_features, load_attributes
-from pipeline.bundled_diffusion.autoencoder import encode
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, last_features, load_attributes
+from pipeline.bundled_diffusion.networks.autoencoder import encode
 from pipeline.bundled_diffusion.portrait_dataset import chunk_paths, save_array
 from pipeline.machine.process_pool import run_jobs
 

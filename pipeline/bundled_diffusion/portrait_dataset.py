@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bundled_diffusion.attribute_net import Codes, Factors
 from pipeline.bundled_diffusion.config import WorldRecipe
+from pipeline.bundled_diffusion.networks.attribute_net import Codes, Factors
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Prompt
 from pipeline.data.storage import atomic_write

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, read_attributes
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, read_attributes
 from pipeline.data.records import Prompt
 from pipeline.metrics.statistics import wilson_interval
 from pipeline.renderer import HELMETS

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipeline.bundled_diffusion.denoiser import build_noise_schedule
+from pipeline.bundled_diffusion.networks.denoiser import build_noise_schedule
 
 LIMIT_BYTES = 24_000_000
 

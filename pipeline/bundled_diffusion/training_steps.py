@@ -26,23 +26,28 @@ from diffusers import AutoencoderKL
 from rich.console import Console
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, fit_attributes, load_attributes, save_attributes
-from pipeline.bundled_diffusion.autoencoder import decode, encode
 from pipeline.bundled_diffusion.config import AttributeRecipe, Recipe, Start
 from pipeline.bundled_diffusion.distributed import run_team
 from pipeline.bundled_diffusion.latent_cache import fill_cache
-from pipeline.bundled_diffusion.portrait_dataset import World, code_factors, draw_world, open_world, world_prompts
-from pipeline.bundled_diffusion.prompt_alignment import measure_agreement, see
-from pipeline.bundled_diffusion.save_pipeline import LIMIT_BYTES, assemble, write_folder
-from pipeline.bundled_diffusion.text_encoder import (
+from pipeline.bundled_diffusion.networks.attribute_net import (
+    AttributeNet,
+    fit_attributes,
+    load_attributes,
+    save_attributes,
+)
+from pipeline.bundled_diffusion.networks.autoencoder import decode, encode
+from pipeline.bundled_diffusion.networks.text_encoder import (
     build_text_encoder,
     build_tokenizer,
     encode_text,
     fit_text_encoder,
     tokenize,
 )
-from pipeline.bundled_diffusion.train_loop import open_device
-from pipeline.bundled_diffusion.training_curves import LEARNING, REWARD, write_curves
+from pipeline.bundled_diffusion.portrait_dataset import World, code_factors, draw_world, open_world, world_prompts
+from pipeline.bundled_diffusion.prompt_alignment import measure_agreement, see
+from pipeline.bundled_diffusion.save_pipeline import LIMIT_BYTES, assemble, write_folder
+from pipeline.bundled_diffusion.training.train_loop import open_device
+from pipeline.bundled_diffusion.training.training_curves import LEARNING, REWARD, write_curves
 from pipeline.data.hashing import folder_bytes
 from pipeline.data.records import Prompt
 from pipeline.data.storage import write_json

@@ -30,8 +30,8 @@ from pydantic import Field
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.bundled_diffusion.image_distance import copied_share, kernel_distance, nearest_distances
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, load_attributes, pooled_features
 from pipeline.bundled_diffusion.config import load_recipe
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attributes, pooled_features
 from pipeline.bundled_diffusion.portrait_dataset import world_prompts
 from pipeline.bundled_diffusion.prompt_alignment import Agreement, measure_agreement, see
 from pipeline.config.fields import Positive, Section, Seed

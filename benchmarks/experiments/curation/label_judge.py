@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundled_diffusion.attribute_net import load_attributes, read_attributes
+from pipeline.bundled_diffusion.networks.attribute_net import load_attributes, read_attributes
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.generate.diffusion.model_source import WEIGHTS

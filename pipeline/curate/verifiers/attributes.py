@@ -40,7 +40,7 @@ def create(params: Params, policy: Policy) -> Verify:
     """
     import torch
 
-    from pipeline.bundled_diffusion.attribute_net import load_attributes, to_input
+    from pipeline.bundled_diffusion.networks.attribute_net import load_attributes, to_input
 
     path = _find(params)
     try:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pipeline.bundled_diffusion import training_steps
 from pipeline.bundled_diffusion.config import load_recipe
-from pipeline.bundled_diffusion.widen_channels import TOLD
+from pipeline.bundled_diffusion.networks.widen_channels import TOLD
 from pipeline.errors import ModelError, ParamsError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -174,7 +174,7 @@ def test_an_autoencoder_that_loses_helmets_stops_the_learning(values: dict[str, 
 
 def test_a_wrong_value_names_its_place(values: dict[str, object], tmp_path: Path) -> None:
     values["width"] = 90
-    with pytest.raises(ParamsError, match=r"recipe\.yaml width: 90; Input should be a multiple of 8"):
+    with pytest.raises(ParamsError, match=r"recipe\.yaml width: 90; expected a multiple of 8"):
         load_recipe(write(values, tmp_path))
 
 
@@ -186,13 +186,13 @@ def test_more_held_out_than_there_are_is_refused(values: dict[str, object], tmp_
 
 def test_a_denoiser_without_the_autoencoder_it_knows_is_refused(values: dict[str, object], tmp_path: Path) -> None:
     values["start"] = {"folder": str(tmp_path), "parts": ["denoiser"]}
-    with pytest.raises(ParamsError, match=r"start: .*denoiser without autoencoder; expected both"):
+    with pytest.raises(ParamsError, match=r"start\.parts: denoiser without autoencoder; expected both"):
         load_recipe(write(values, tmp_path))
 
 
 def test_a_guided_start_beside_what_it_is_made_of_is_refused(values: dict[str, object], tmp_path: Path) -> None:
     values["start"] = {"folder": str(tmp_path), "parts": ["guided", "autoencoder"]}
-    with pytest.raises(ParamsError, match=r"start: .*guided beside autoencoder or denoiser; expected one or the other"):
+    with pytest.raises(ParamsError, match=r"start\.parts: guided beside autoencoder or denoiser; expected one or the other"):
         load_recipe(write(values, tmp_path))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.bundled_diffusion.attribute_net import load_attributes
 from pipeline.bundled_diffusion.config import load_recipe
+from pipeline.bundled_diffusion.networks.attribute_net import load_attributes
 from pipeline.bundled_diffusion.prompt_alignment import measure_agreement, see
 from pipeline.bundled_diffusion.save_pipeline import LIMIT_BYTES
 from pipeline.config.policy import load_policy

@@ -18,10 +18,16 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor, nn
 
 from pipeline.bundled_diffusion.config import Recipe
-from pipeline.bundled_diffusion.denoiser import Batch, add_noise, build_denoiser, build_noise_schedule, velocity_losses
-from pipeline.bundled_diffusion.train_denoiser import open_cache, plain_attention, shape_of
-from pipeline.bundled_diffusion.train_loop import run_loop
-from pipeline.bundled_diffusion.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.networks.denoiser import (
+    Batch,
+    add_noise,
+    build_denoiser,
+    build_noise_schedule,
+    velocity_losses,
+)
+from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.training.train_denoiser import open_cache, plain_attention, shape_of
+from pipeline.bundled_diffusion.training.train_loop import run_loop
 
 EMBEDDING = 256
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.bundled_diffusion.denoiser import Batch, DenoiserShape, build_denoiser, build_noise_schedule
-from pipeline.bundled_diffusion.guidance_distillation import Pair, embed_guidance, guided_losses
-from pipeline.bundled_diffusion.widen_channels import TOLD, widen_denoiser
+from pipeline.bundled_diffusion.networks.denoiser import Batch, DenoiserShape, build_denoiser, build_noise_schedule
+from pipeline.bundled_diffusion.networks.widen_channels import TOLD, widen_denoiser
+from pipeline.bundled_diffusion.training.guidance_distillation import Pair, embed_guidance, guided_losses
 
 SHAPE = DenoiserShape(latent_channels=4, latent=(8, 4), widths=(16, 32, 32), text_width=32)
 

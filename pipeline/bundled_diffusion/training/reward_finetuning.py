@@ -23,13 +23,13 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, ModelMixin, UNet2DConditionModel
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, load_attributes
-from pipeline.bundled_diffusion.autoencoder import displace, diverge, open_portraits
 from pipeline.bundled_diffusion.config import Recipe, RewardRecipe
-from pipeline.bundled_diffusion.guidance_distillation import draw_strengths, embed_guidance
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attributes
+from pipeline.bundled_diffusion.networks.autoencoder import displace, diverge, open_portraits
 from pipeline.bundled_diffusion.save_pipeline import build_sampler
-from pipeline.bundled_diffusion.train_denoiser import plain_attention
-from pipeline.bundled_diffusion.train_loop import open_device, run_loop
+from pipeline.bundled_diffusion.training.guidance_distillation import draw_strengths, embed_guidance
+from pipeline.bundled_diffusion.training.train_denoiser import plain_attention
+from pipeline.bundled_diffusion.training.train_loop import open_device, run_loop
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.bundled_diffusion.autoencoder import build_autoencoder
-from pipeline.bundled_diffusion.denoiser import DenoiserShape, build_denoiser
-from pipeline.bundled_diffusion.widen_channels import TOLD, widen_autoencoder, widen_denoiser
+from pipeline.bundled_diffusion.networks.autoencoder import build_autoencoder
+from pipeline.bundled_diffusion.networks.denoiser import DenoiserShape, build_denoiser
+from pipeline.bundled_diffusion.networks.widen_channels import TOLD, widen_autoencoder, widen_denoiser
 
 SHAPE = DenoiserShape(latent_channels=4, latent=(8, 4), widths=(16, 32, 32), text_width=32)
 

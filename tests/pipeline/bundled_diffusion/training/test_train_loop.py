@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion import train_loop
 from pipeline.bundled_diffusion.config import LoopRecipe
+from pipeline.bundled_diffusion.training import train_loop
 
 RECIPE = LoopRecipe(steps=12, batch_size=4, learning_rate=0.1, warmup_steps=2, ema_decay=0.5, seed=3)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.bundled_diffusion.training_curves import LEARNING, write_curves
+from pipeline.bundled_diffusion.training.training_curves import LEARNING, write_curves
 
 
 def test_a_long_log_is_averaged_over_equal_stretches_and_drawn(tmp_path: Path) -> None:

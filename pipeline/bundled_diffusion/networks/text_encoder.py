@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from pipeline.bundled_diffusion.attribute_net import Codes, Factors, split_logits
 from pipeline.bundled_diffusion.config import TextRecipe
+from pipeline.bundled_diffusion.networks.attribute_net import Codes, Factors, split_logits
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.bundled_diffusion.config import AttributeRecipe
-from pipeline.bundled_diffusion.train_loop import follow
+from pipeline.bundled_diffusion.training.train_loop import follow
 
 Factors = dict[str, tuple[str, ...]]  # factor -> its values, in the order of a head's outputs
 Codes = Mapping[str, NDArray[np.int64]]  # factor -> (N,) index of the value shown; -1 where the factor does not apply

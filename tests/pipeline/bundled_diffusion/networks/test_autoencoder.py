@@ -9,8 +9,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, save_attributes, to_input
-from pipeline.bundled_diffusion.autoencoder import (
+from pipeline.bundled_diffusion.config import Recipe, load_recipe
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, save_attributes, to_input
+from pipeline.bundled_diffusion.networks.autoencoder import (
     Critic,
     Portraits,
     autoencoder_losses,
@@ -20,7 +21,6 @@ from pipeline.bundled_diffusion.autoencoder import (
     learn_autoencoder,
     level_channels,
 )
-from pipeline.bundled_diffusion.config import Recipe, load_recipe
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (12, 32, 32, 3), dtype=np.uint8)
 PORTRAITS = Portraits(PIXELS, np.ones((12, 4, 4), np.float32))

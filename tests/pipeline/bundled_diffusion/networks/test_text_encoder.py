@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from pipeline.bundled_diffusion.config import TextRecipe
-from pipeline.bundled_diffusion.portrait_dataset import code_factors, world_prompts
-from pipeline.bundled_diffusion.text_encoder import (
+from pipeline.bundled_diffusion.networks.text_encoder import (
     build_text_encoder,
     build_tokenizer,
     encode_text,
     fit_text_encoder,
     tokenize,
 )
+from pipeline.bundled_diffusion.portrait_dataset import code_factors, world_prompts
 from pipeline.data.records import Prompt
 
 RECIPE = TextRecipe(tokens=80, width=32, layers=1, steps=60, batch_size=32, learning_rate=0.01, seed=1)

@@ -15,7 +15,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from pipeline.bundled_diffusion.config import Recipe
-from pipeline.bundled_diffusion.denoiser import (
+from pipeline.bundled_diffusion.latent_cache import read_cache
+from pipeline.bundled_diffusion.networks.denoiser import (
     AlignedDenoiser,
     Batch,
     DenoiserShape,
@@ -23,10 +24,9 @@ from pipeline.bundled_diffusion.denoiser import (
     build_noise_schedule,
     denoiser_losses,
 )
-from pipeline.bundled_diffusion.latent_cache import read_cache
+from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
 from pipeline.bundled_diffusion.portrait_dataset import head_weights, world_prompts
-from pipeline.bundled_diffusion.train_loop import open_device, run_loop
-from pipeline.bundled_diffusion.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.training.train_loop import open_device, run_loop
 
 
 class Cache:

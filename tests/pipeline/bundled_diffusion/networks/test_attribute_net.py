@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.bundled_diffusion.attribute_net import (
+from pipeline.bundled_diffusion.config import AttributeRecipe
+from pipeline.bundled_diffusion.networks.attribute_net import (
     fit_attributes,
     load_attributes,
     read_attributes,
     save_attributes,
     to_input,
 )
-from pipeline.bundled_diffusion.config import AttributeRecipe
 
 FACTORS = {"colour": ("dark", "bright"), "side": ("left", "right")}
 RECIPE = AttributeRecipe(epochs=12, batch_size=16, learning_rate=0.01, precision="float32", seed=1)

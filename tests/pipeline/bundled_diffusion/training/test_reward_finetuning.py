@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet
-from pipeline.bundled_diffusion.autoencoder import build_autoencoder
 from pipeline.bundled_diffusion.config import LoopRecipe, RewardRecipe
-from pipeline.bundled_diffusion.denoiser import DenoiserShape, build_denoiser
-from pipeline.bundled_diffusion.reward_finetuning import Order, Studio, compare_statistics, reward_losses
-from pipeline.bundled_diffusion.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet
+from pipeline.bundled_diffusion.networks.autoencoder import build_autoencoder
+from pipeline.bundled_diffusion.networks.denoiser import DenoiserShape, build_denoiser
+from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.training.reward_finetuning import Order, Studio, compare_statistics, reward_losses
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.bundled_diffusion.attribute_net import AttributeNet, load_attributes, to_input
 from pipeline.bundled_diffusion.config import LoopRecipe, Recipe
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attributes, to_input
+from pipeline.bundled_diffusion.networks.widen_channels import widen_autoencoder
 from pipeline.bundled_diffusion.portrait_dataset import head_weights, open_world, world_prompts
-from pipeline.bundled_diffusion.train_loop import open_device, run_loop
-from pipeline.bundled_diffusion.widen_channels import widen_autoencoder
+from pipeline.bundled_diffusion.training.train_loop import open_device, run_loop
 
 DIVERGENCE = 1e-6
 

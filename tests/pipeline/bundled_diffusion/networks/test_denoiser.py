@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion.denoiser import (
+from pipeline.bundled_diffusion.networks.denoiser import (
     AlignedDenoiser,
     Batch,
     DenoiserShape,

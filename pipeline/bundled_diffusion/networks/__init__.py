@@ -1,0 +1,1 @@
+"""The networks of the bundled Stable Diffusion: architecture, saving and inference."""

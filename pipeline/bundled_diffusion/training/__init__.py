@@ -1,0 +1,1 @@
+"""Training of the networks of the bundled Stable Diffusion: data, losses and loop."""
