@@ -153,7 +153,7 @@ def local_runtimes() -> Runtimes:
     return Runtimes(
         open=open_artifact,
         unmeasured=lambda name: open_format(name).runtime().unmeasured,
-        time=single_artifact.measure,
+        time=single_artifact.time_artifact,
     )
 
 

@@ -1,1 +1,1 @@
-"""Latency, load time and memory of artifacts: alone, side by side, and by MLPerf LoadGen."""
+"""Latency, load time and memory of artifacts: single, side by side, and under MLPerf LoadGen."""

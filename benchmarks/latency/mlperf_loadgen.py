@@ -1,15 +1,14 @@
-"""Single frames, one after the other, issued and timed by MLCommons LoadGen; its word on whether the run is valid.
+"""Runs single frames one after the other under MLCommons LoadGen, and reads its verdict on the run from its log.
 
 The scenario is SingleStream (https://github.com/mlcommons/inference/tree/master/loadgen): the next query is issued when
-the last is answered. Percentiles, counts and VALID or INVALID are read from LoadGen's own detail log, never worked out
-here. Each percentile is one of the timings. LoadGen calls a run of fewer than 64 queries INVALID.
+the previous one is completed. Percentiles, counts and VALID or INVALID are read from LoadGen's detail log, never
+computed here. Each percentile is one of the timings. LoadGen calls a run of fewer than 64 queries INVALID.
 
-What is timed: LoadGen's clock runs from before it calls Python on the thread that started the test (it takes the GIL
-for each query; no other Python thread wants it) until ``QuerySamplesComplete``. Python's entry, the format's check of
-the frame and its copy into the runtime are inside. To answer nothing at all took 0.004 ms on the machine this was
-written on.
+Timed interval: LoadGen's clock runs from before it calls Python on the thread that started the test (it takes the GIL
+for each query; no other Python thread needs it) until ``QuerySamplesComplete``. So it includes the call into Python,
+the format's check of the frame, and its copy into the runtime. An empty function took 0.004 ms where this was written.
 
-Writes LoadGen's logs to a folder that it is given, and keeps nothing.
+Writes LoadGen's logs to the folder that the caller passes.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How long a run must be, in queries and in milliseconds, before LoadGen calls it VALID."""
+    """Minimum number of queries and duration in milliseconds of a run that LoadGen calls VALID."""
 
     min_queries: int
     min_duration_ms: int
@@ -44,14 +43,14 @@ class Profile:
 
 PROFILES: dict[ProfileName, Profile] = {
     "quick": Profile(min_queries=300, min_duration_ms=200),
-    # MLPerf Mobile's rule for single-stream (arXiv 2012.02328).
+    # The rule of MLPerf Mobile for single-stream (arXiv 2012.02328).
     "mlperf": Profile(min_queries=1024, min_duration_ms=60_000),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """What LoadGen says of a run; ``valid`` is its own verdict."""
+class SingleStreamResult:
+    """LoadGen's result of a run; ``valid`` is its verdict."""
 
     valid: bool
     queries: int
@@ -61,14 +60,14 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What LoadGen is to do.
+class LoadGenSettings:
+    """Settings of a run.
 
     Attributes:
-        samples: How many frames it draws from, in an order of its own that is the same every time.
-        profile: When it may stop.
-        expected_ns: Below the true latency: from it LoadGen draws up how many queries it may need, and where they run
-            out before the time is up the run is INVALID.
+        samples: Number of frames; LoadGen draws them in an order that is the same in every run.
+        profile: Minimum length of the run.
+        expected_ns: A latency below the true one. LoadGen derives from it how many queries to prepare; a run whose
+            queries are used up before the minimum duration is INVALID.
     """
 
     samples: int
@@ -76,74 +75,72 @@ class Course:
     expected_ns: int
 
 
-def single_stream(answer: Callable[[int], object], course: Course, folder: Path) -> Stream:
-    """Let LoadGen ask for samples by number, one at a time.
+def run_single_stream(predict: Callable[[int], object], settings: LoadGenSettings, folder: Path) -> SingleStreamResult:
+    """Run LoadGen, which requests samples by index, one at a time.
 
     Args:
-        answer: Called with the number of a sample, 0 to ``course.samples`` - 1.
-        course: What LoadGen is to do.
-        folder: For its logs; exists.
+        predict: Called with the index of a sample, 0 to ``settings.samples`` - 1.
+        settings: Settings of the run.
+        folder: An existing folder for LoadGen's logs.
 
     Raises:
-        ModelError: A sample could not be answered, or LoadGen left no result.
+        ModelError: Inference failed, or LoadGen wrote no result.
     """
     import mlperf_loadgen as loadgen
 
     failures: list[Exception] = []
 
     def issue(queries: list[Any]) -> None:
-        # An exception that reached LoadGen's threads would take the process down: the rest is waved through instead.
+        # An exception in LoadGen's threads would end the process: the remaining queries complete without inference.
         for query in queries:
             try:
                 if not failures:
-                    answer(query.index)
+                    predict(query.index)
             except (GossamerError, RuntimeError, ValueError) as error:
                 failures.append(error)
             loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(query.id, 0, 0)])
 
-    def nothing(*_: object) -> None:
-        """Samples are in memory already, and nothing is left to flush."""
+    def do_nothing(*_: object) -> None:
+        """Samples are already in memory, and there is nothing to flush."""
 
-    settings = loadgen.TestSettings()
-    settings.scenario, settings.mode = loadgen.TestScenario.SingleStream, loadgen.TestMode.PerformanceOnly
-    settings.min_query_count, settings.min_duration_ms = course.profile.min_queries, course.profile.min_duration_ms
-    settings.single_stream_expected_latency_ns = max(course.expected_ns, 1)
+    test = loadgen.TestSettings()
+    test.scenario, test.mode = loadgen.TestScenario.SingleStream, loadgen.TestMode.PerformanceOnly
+    test.min_query_count, test.min_duration_ms = settings.profile.min_queries, settings.profile.min_duration_ms
+    test.single_stream_expected_latency_ns = max(settings.expected_ns, 1)
     logs = loadgen.LogSettings()
     logs.enable_trace = False
     logs.log_output.outdir = str(folder)
-    system, library = (
-        loadgen.ConstructSUT(issue, nothing),
-        loadgen.ConstructQSL(course.samples, course.samples, nothing, nothing),
-    )
-    # The last argument is a file of overrides that LoadGen would otherwise look for where the process stands.
-    loadgen.StartTestWithLogSettings(system, library, settings, logs, str(folder / "no_overrides.config"))
+    system = loadgen.ConstructSUT(issue, do_nothing)
+    library = loadgen.ConstructQSL(settings.samples, settings.samples, do_nothing, do_nothing)
+    # Without its last argument LoadGen would read a file of overrides from the current folder.
+    loadgen.StartTestWithLogSettings(system, library, test, logs, str(folder / "no_overrides.config"))
     loadgen.DestroyQSL(library)
     loadgen.DestroySUT(system)
     if failures:
-        raise ModelError(f"a frame could not be answered: {failures[0]}") from failures[0]
-    return read_detail(folder / _DETAIL)
+        raise ModelError(f"inference failed on a frame: {failures[0]}") from failures[0]
+    return read_detail_log(folder / _DETAIL)
 
 
-def read_detail(path: Path) -> Stream:
-    """Read a run's result from LoadGen's detail log.
+def read_detail_log(path: Path) -> SingleStreamResult:
+    """Read the result of a run from LoadGen's detail log.
 
     Raises:
-        ModelError: The log is missing, or holds no result.
+        ModelError: The log is missing or contains no result.
     """
     if not path.is_file():
         raise ModelError(f"{path}: missing; expected LoadGen's detail log")
-    told: dict[str, Any] = {}
+    values: dict[str, str | int] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(_MARK) and '"result_' in line:
             entry = json.loads(line.removeprefix(_MARK))
-            told[entry["key"]] = entry["value"]
-    missing = [key for key in _KEYS.values() if key not in told]
+            values[entry["key"]] = entry["value"]
+    missing = [key for key in _KEYS.values() if key not in values]
     if missing:
-        raise ModelError(f"{path}: LoadGen gave no {missing[0]}; the run was cut short")
-    return Stream(
-        valid=told[_KEYS["validity"]] == "VALID",
-        queries=int(told[_KEYS["queries"]]),
-        p50_ms=told[_KEYS["p50"]] / 1e6,
-        p90_ms=told[_KEYS["p90"]] / 1e6,
-        p99_ms=told[_KEYS["p99"]] / 1e6,
+        raise ModelError(f"{path}: no {missing[0]}; expected one in the log of a complete run")
+    return SingleStreamResult(
+        valid=values[_KEYS["validity"]] == "VALID",
+        queries=int(values[_KEYS["queries"]]),
+        p50_ms=int(values[_KEYS["p50"]]) / 1e6,
+        p90_ms=int(values[_KEYS["p90"]]) / 1e6,
+        p99_ms=int(values[_KEYS["p99"]]) / 1e6,
     )

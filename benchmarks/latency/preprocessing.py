@@ -1,9 +1,9 @@
-"""How long a picture takes to become an artifact's input: decode, rotate upright, scale to the input size.
+"""Times the preprocessing of a picture: decode, rotate upright, scale to the artifact's input size.
 
-Timed apart from inference, with the code that training and measuring use (``pipeline.data.preprocess``: Pillow, on one
-thread); a phone has its own camera pipeline, so this says what the step costs here, and how it compares with inference.
-Two kinds of picture: the selfies as they lie on disk, and a *camera frame* made of each of them: scaled up to
-960 x 1280, saved as a JPEG on its side with the EXIF note to turn it, as phones save portraits.
+Timed separately from inference, with the code that training and measuring use (``pipeline.data.preprocess``: Pillow on
+one thread). A phone has its own camera pipeline: the figure is the cost of the step on this machine, next to that of
+inference. Two kinds of picture are timed: the selfies as stored, and a *camera frame* made from each of them, scaled up
+to 960 x 1280 and saved as a JPEG on its side with an EXIF orientation, as phones save portraits.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ def time_preprocessing(
 
     Args:
         pictures: Encoded selfies, PNG or JPEG, at least one.
-        spec: Gives the input size.
-        clock: In nanoseconds.
+        spec: The input size, and how a frame is scaled to it.
+        clock: Returns nanoseconds.
 
     Returns:
         Kind ("selfie" or "camera") -> timing.
     """
-    kinds = {"selfie": list(pictures), "camera": [camera_frame(picture) for picture in pictures]}
-    return {name: _rate(each, spec, clock) for name, each in kinds.items()}
+    kinds = {"selfie": list(pictures), "camera": [encode_camera_frame(picture) for picture in pictures]}
+    return {name: _time(encoded, spec, clock) for name, encoded in kinds.items()}
 
 
-def camera_frame(picture: bytes) -> bytes:
-    """Make a phone's JPEG of a picture: portrait of ``CAMERA_SIZE``, stored on its side, with EXIF orientation 6."""
+def encode_camera_frame(picture: bytes) -> bytes:
+    """Encode a picture as phones do: a JPEG of ``CAMERA_SIZE``, stored on its side, with EXIF orientation 6."""
     upright = PIL.Image.fromarray(decode(picture)).resize(CAMERA_SIZE, PIL.Image.Resampling.BICUBIC)
     exif = PIL.Image.Exif()
     exif[_ORIENTATION] = _TURN_RIGHT
@@ -74,8 +74,8 @@ def camera_frame(picture: bytes) -> bytes:
     return stored.getvalue()
 
 
-def _rate(pictures: Sequence[bytes], spec: PreprocessSpec, clock: Clock) -> PreprocessTiming:
-    sizes = [decode(picture).shape for picture in pictures]  # the first decoding of each, which is not counted
+def _time(pictures: Sequence[bytes], spec: PreprocessSpec, clock: Clock) -> PreprocessTiming:
+    sizes = [decode(picture).shape for picture in pictures]  # the first decoding of each picture is not timed
     timings = []
     for picture in [*pictures] * _ROUNDS:
         started = clock()

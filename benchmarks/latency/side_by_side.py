@@ -1,13 +1,13 @@
-"""Is a candidate slower than the baseline? Both in one process, interleaved, in several fresh processes; and the rule.
+"""Compares the latency of a candidate and a baseline, interleaved in several fresh processes; decides on a slowdown.
 
-Milliseconds taken at different times cannot be compared on a machine that does other things too; the ratio of two calls
-made one after the other can. A process asks both artifacts the same frame, in random order, and keeps the median of the
-ratios. But a process carries a bias of its own for as long as it lives (up to 2.7 % between identical artifacts, from
-where its memory happens to lie and which artifact was loaded first), so there are several, they take turns in which
-artifact they load first, and the median of their medians is judged. A slowdown must show in two such runs to fail.
+Milliseconds measured at different times are not comparable on a machine that also does other work; the ratio of two
+calls in immediate succession is. A process runs both artifacts on the same frame in random order and keeps the median
+ratio. But each process has a bias for its whole life (up to 2.7 % between identical artifacts, depending on its memory
+layout and on which artifact it loaded first). So there are several processes that alternate in what they load first,
+and the median of their medians is the ratio of a run. A slowdown fails only if two such runs show it.
 
-``compare_latency`` starts ``python -m benchmarks.latency.side_by_side REQUEST ANSWER`` once a process. Timings are
-``time.perf_counter_ns`` around the call; writes nothing else.
+``compare_latency`` starts ``python -m benchmarks.latency.side_by_side REQUEST RESULT`` once per process. Timings are
+``time.perf_counter_ns`` around the call. Writes nothing else.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.latency.isolated_process import Errand, ask, serve
-from pipeline.data.hashing import sha256_of
+from benchmarks.latency.isolated_process import ProcessRequest, main_isolated, run_isolated
 from pipeline.data.records import Outcome, Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -38,14 +37,19 @@ _RECENT = 31
 
 
 class PairedRequest(Record):
-    """Two artifacts of one format, and how they are compared.
+    """Two artifacts of one format, and how to compare them.
 
     Attributes:
-        frames: .npy file, uint8 (n, height, width, 3) RGB, for both.
-        warmup: Pairs that are not counted.
-        pairs: In each process.
-        seed: Of who loads first and of the order within each pair.
-        slowdown: Only to test the rule itself: the candidate is made slower by this share of its own median time.
+        format: Format of both.
+        candidate: Model file or package.
+        baseline: Model file or package.
+        frames: .npy file of RGB frames for both, uint8 (n, height, width, 3).
+        threads: Threads of each artifact.
+        warmup: Pairs that are run but not timed.
+        pairs: Timed pairs per process.
+        processes: Processes per run.
+        seed: Seed of the loading order and of the order within each pair.
+        slowdown: Tests the rule: slows the candidate down by this share of its own median time.
     """
 
     format: str
@@ -60,15 +64,15 @@ class PairedRequest(Record):
     slowdown: float = 0.0
 
 
-class ProcessRequest(Record):
-    """One of the processes, by its number."""
+class NumberedRequest(Record):
+    """One of the processes of a run, by its number."""
 
     request: PairedRequest
     number: int
 
 
 class ProcessTiming(Record):
-    """What one process found: the median over its pairs of the candidate's time by the baseline's, and both medians."""
+    """Result of one process: median over pairs of the candidate's time divided by the baseline's, and both medians."""
 
     ratio: float
     candidate_p50_ms: float
@@ -76,7 +80,7 @@ class ProcessTiming(Record):
 
 
 class PairedTiming(Record):
-    """What all processes found; ``ratios`` has one entry a process, the milliseconds are medians over processes."""
+    """Result of a run: one ratio per process; the milliseconds are medians over processes."""
 
     ratios: tuple[float, ...]
     candidate_p50_ms: float
@@ -84,26 +88,26 @@ class PairedTiming(Record):
 
     @property
     def median_ratio(self) -> float:
-        """How many times the baseline's time the candidate takes; NaN for no processes."""
+        """The candidate's time divided by the baseline's, median over processes; NaN without processes."""
         return median(self.ratios) if self.ratios else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Slowdown:
-    """What the rule says.
+    """Decision on one or several runs.
 
     Attributes:
-        verdict: "unmeasured" where the runs so far do not decide.
-        value: The candidate's time by the baseline's: of several runs the least, because a failure must show in all.
-        reason: In words, a warning included.
-        again: Another run is needed.
-        warned: Passed, but slower than is passed over in silence.
+        verdict: "unmeasured" where the runs so far are not enough.
+        value: The candidate's time divided by the baseline's: the smallest of the runs, because all must fail.
+        reason: Explanation, including a warning.
+        needs_second_run: Whether the first run alone does not decide.
+        warned: Passed with a warning.
     """
 
     verdict: Outcome
     value: float | None
     reason: str
-    again: bool = False
+    needs_second_run: bool = False
     warned: bool = False
 
 
@@ -113,7 +117,7 @@ def compare_latency(request: PairedRequest) -> PairedTiming:
     Raises:
         ModelError: A process could not load or run an artifact, or took longer than ``TIMEOUT_S``.
     """
-    return gather([time_process(request, number) for number in range(request.processes)])
+    return combine_processes([time_process(request, number) for number in range(request.processes)])
 
 
 def time_process(request: PairedRequest, number: int) -> ProcessTiming:
@@ -122,14 +126,13 @@ def time_process(request: PairedRequest, number: int) -> ProcessTiming:
     Raises:
         ModelError: As ``compare_latency``.
     """
-    errand = Errand(
-        "benchmarks.latency.side_by_side", request.candidate, request.format, request.threads, TIMEOUT_S, "pairs"
-    )
-    return ask(errand, ProcessRequest(request=request, number=number), ProcessTiming)
+    module, remedy = "benchmarks.latency.side_by_side", "lower params.yaml gate.latency.pairs"
+    process = ProcessRequest(module, request.candidate, request.format, request.threads, TIMEOUT_S, remedy)
+    return run_isolated(process, NumberedRequest(request=request, number=number), ProcessTiming)
 
 
-def gather(processes: Sequence[ProcessTiming]) -> PairedTiming:
-    """Put processes together."""
+def combine_processes(processes: Sequence[ProcessTiming]) -> PairedTiming:
+    """Combine the processes of a run."""
     return PairedTiming(
         ratios=tuple(each.ratio for each in processes),
         candidate_p50_ms=median(each.candidate_p50_ms for each in processes),
@@ -138,123 +141,114 @@ def gather(processes: Sequence[ProcessTiming]) -> PairedTiming:
 
 
 def judge_slowdown(timings: Sequence[PairedTiming], warn: float = WARN, fail: float = FAIL) -> Slowdown:
-    """Judge one run, or the runs so far: only what is more than ``fail`` slower in two runs, and in all, fails.
+    """Decide on the runs so far: fails only if there are at least two and all are more than ``fail`` slower.
 
-    One run above ``fail`` decides nothing: ``again`` asks for a second. More than ``warn`` is told in the reason.
+    A single run above ``fail`` does not decide and sets ``needs_second_run``. A slowdown of more than ``warn`` passes
+    with a warning.
     """
     ratios = [timing.median_ratio for timing in timings]
     if not ratios or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
         return Slowdown("unmeasured", None, "there are no timings to compare")
     least = min(ratios)
-    seen = f"{_told(least - 1)} than the baseline in {_runs(timings)}"
+    measured = f"{_percent(least - 1)} than the baseline in {_describe_runs(timings)}"
     if least > 1 + fail and len(ratios) == 1:
-        return Slowdown("unmeasured", least, f"{seen}: above {fail:.1%}, to be measured again", again=True)
+        return Slowdown(
+            "unmeasured", least, f"{measured}: above {fail:.1%}, to be measured again", needs_second_run=True
+        )
     if least > 1 + fail:
-        return Slowdown("fail", least, f"{seen}: above {fail:.1%} in each")
+        return Slowdown("fail", least, f"{measured}: above {fail:.1%} in each")
     if least > 1 + warn:
-        return Slowdown("pass", least, f"warning: {seen}: above {warn:.1%}", warned=True)
-    return Slowdown("pass", least, seen)
-
-
-def decide_slowdown(
-    request: PairedRequest,
-    warn: float = WARN,
-    fail: float = FAIL,
-    compare: Callable[[PairedRequest], PairedTiming] = compare_latency,
-) -> Slowdown:
-    """Compare two artifacts as often as the rule asks; the same bytes are as fast as each other without a clock.
-
-    Raises:
-        ModelError: As ``compare_latency``.
-    """
-    if not request.slowdown and sha256_of(request.candidate) == sha256_of(request.baseline):
-        return Slowdown("pass", 1.0, "byte for byte the baseline's artifact: nothing to time")
-    return judge_runs(lambda run: compare(request.model_copy(update={"seed": request.seed + run})), warn, fail)
+        return Slowdown("pass", least, f"warning: {measured}: above {warn:.1%}", warned=True)
+    return Slowdown("pass", least, measured)
 
 
 def judge_runs(measure: Callable[[int], PairedTiming], warn: float = WARN, fail: float = FAIL) -> Slowdown:
-    """Judge run 0, and run 1 as well where the first asks for it."""
+    """Decide on run 0 and, where it does not decide alone, on runs 0 and 1; ``measure`` takes the run's number."""
     timings = [measure(0)]
-    judged = judge_slowdown(timings, warn, fail)
-    if judged.again:
+    decision = judge_slowdown(timings, warn, fail)
+    if decision.needs_second_run:
         timings.append(measure(1))
-        judged = judge_slowdown(timings, warn, fail)
-    return judged
+        decision = judge_slowdown(timings, warn, fail)
+    return decision
 
 
-def take_pairs(asked: ProcessRequest, load: Load, clock: Clock = time.perf_counter_ns) -> ProcessTiming:
-    """Load both artifacts and time them in turns, in this process.
+def time_pairs(numbered: NumberedRequest, load: Load, clock: Clock = time.perf_counter_ns) -> ProcessTiming:
+    """Load both artifacts and time them alternately, in this process.
 
-    Odd processes load the other artifact first than even ones; the seed says which.
+    Processes with even and odd numbers load another artifact first; the seed decides which.
     """
-    request, chance = asked.request, random.Random(f"{asked.request.seed}/{asked.number}")  # noqa: S311 - an order
+    request, number = numbered.request, numbered.number
+    order = random.Random(f"{request.seed}/{number}")  # noqa: S311 - not for security
     frames = np.load(request.frames)
     paths = [request.candidate, request.baseline]
-    first = (asked.number + random.Random(request.seed).randrange(2)) % 2  # noqa: S311
-    loaded = {at: load(paths[at], request.threads) for at in (first, 1 - first)}
+    first = (number + random.Random(request.seed).randrange(2)) % 2  # noqa: S311
+    loaded = {index: load(paths[index], request.threads) for index in (first, 1 - first)}
     candidate, baseline = loaded[0], loaded[1]
     if request.slowdown:
-        candidate = slowed(candidate, request.slowdown, clock)
-    for at in range(request.warmup):
-        candidate(frames[at % len(frames)])
-        baseline(frames[at % len(frames)])
-    pairs = [_pair((candidate, baseline), frames[at % len(frames)], chance, clock) for at in range(request.pairs)]
+        candidate = slow_down(candidate, request.slowdown, clock)
+    for index in range(request.warmup):
+        candidate(frames[index % len(frames)])
+        baseline(frames[index % len(frames)])
+    both = candidate, baseline
+    pairs = [_time_pair(both, frames[index % len(frames)], order, clock) for index in range(request.pairs)]
     return ProcessTiming(
-        ratio=median(ours / theirs for ours, theirs in pairs),
-        candidate_p50_ms=median(ours for ours, _ in pairs) / 1e6,
-        baseline_p50_ms=median(theirs for _, theirs in pairs) / 1e6,
+        ratio=median(candidate_ns / baseline_ns for candidate_ns, baseline_ns in pairs),
+        candidate_p50_ms=median(candidate_ns for candidate_ns, _ in pairs) / 1e6,
+        baseline_p50_ms=median(baseline_ns for _, baseline_ns in pairs) / 1e6,
     )
 
 
-def slowed(predict: Predict, share: float, clock: Clock) -> Predict:
-    """Make an artifact slower by a share of its own time: after each answer it waits, busily.
+def slow_down(predict: Predict, share: float, clock: Clock) -> Predict:
+    """Make an artifact slower by a share of its own time: it waits actively after each inference.
 
-    The share is of the median of its last calls, this one included: so it follows the machine's moods, as a slower
-    graph would, and not the single call's accidents.
+    The share is of the median of its last calls, this one included, so it follows the speed of the machine as a slower
+    graph would, but not the outliers of single calls.
     """
     recent: deque[int] = deque(maxlen=_RECENT)
 
     def slower(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         started = clock()
-        answer = predict(frame)
+        probabilities = predict(frame)
         done = clock()
         recent.append(done - started)
         until = done + round(share * median(recent))
         while clock() < until:
             pass
-        return answer
+        return probabilities
 
     return slower
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be one of the processes."""
+    """Entry point of each process of a run."""
     from export.formats import open_format
 
-    return serve(arguments, ProcessRequest, lambda asked: take_pairs(asked, open_format(asked.request.format).load))
+    return main_isolated(
+        arguments, NumberedRequest, lambda numbered: time_pairs(numbered, open_format(numbered.request.format).load)
+    )
 
 
-def _pair(
-    both: tuple[Predict, Predict], frame: NDArray[np.uint8], chance: random.Random, clock: Clock
+def _time_pair(
+    both: tuple[Predict, Predict], frame: NDArray[np.uint8], order: random.Random, clock: Clock
 ) -> tuple[int, int]:
-    """Nanoseconds of the candidate and of the baseline on one frame; who is asked first is drawn."""
-    first = chance.randrange(2)
-    found = {at: _timed(both[at], frame, clock) for at in (first, 1 - first)}
-    return found[0], found[1]
+    """Nanoseconds of the candidate and of the baseline on one frame, in random order."""
+    first = order.randrange(2)
+    nanoseconds = {index: _time_call(both[index], frame, clock) for index in (first, 1 - first)}
+    return nanoseconds[0], nanoseconds[1]
 
 
-def _timed(predict: Predict, frame: NDArray[np.uint8], clock: Clock) -> int:
+def _time_call(predict: Predict, frame: NDArray[np.uint8], clock: Clock) -> int:
     started = clock()
     predict(frame)
     return max(clock() - started, 1)
 
 
-def _told(slower: float) -> str:
+def _percent(slower: float) -> str:
     return f"{abs(slower):.1%} {'slower' if slower > 0 else 'faster'}"
 
 
-def _runs(timings: Sequence[PairedTiming]) -> str:
-    """Name the runs and how many processes each had."""
+def _describe_runs(timings: Sequence[PairedTiming]) -> str:
+    """Number of runs, and of processes in each."""
     count = len(timings[0].ratios)
     runs = "one run" if len(timings) == 1 else f"the better of {len(timings)} runs"
     return f"{runs} of {count} process{'es' if count != 1 else ''}"

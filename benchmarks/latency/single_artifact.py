@@ -1,21 +1,19 @@
-"""Load time, latency and memory of one artifact in its own runtime, in a fresh process; timings -> percentiles.
+"""Measures load time, latency and memory of one artifact in its own runtime, in a fresh process.
 
-``measure`` starts ``python -m benchmarks.latency.single_artifact REQUEST ANSWER``; the child reads the request and
-frames, loads the artifact through its format, lets LoadGen run it (``benchmarks.latency.mlperf_loadgen``), and writes
-a ``Timing``.
+``time_artifact`` starts ``python -m benchmarks.latency.single_artifact REQUEST RESULT``. That process loads the
+artifact through its format, runs it under LoadGen (``benchmarks.latency.mlperf_loadgen``) and writes a ``Timing``.
 
-What is timed: one frame at a time, uint8 pixels in and probabilities out: by LoadGen for the percentiles, Python's own
-loop (some thousandths of a millisecond) inside; by ``time.perf_counter_ns`` around the call for the first inference and
-for loading. Decoding and scaling a picture is not in it (``benchmarks.latency.preprocessing``).
-What ``peak_rss_bytes`` holds: everything the process had resident until LoadGen was imported, Python and the runtime's
-libraries included; ``baseline_rss_bytes`` is what Python, NumPy and this harness had before the runtime was imported.
-On Linux both are VmHWM of /proc/self/status: ``ru_maxrss`` starts from the parent's peak there, because it survives
-fork and exec.
-With more threads the artifact is loaded anew in the same process: runtimes own their threads by the loaded model, and
-those of the first one are gone with it.
+Latency is that of one frame at a time, from uint8 pixels to probabilities: LoadGen's percentiles, which include a few
+microseconds of Python. The first inference and the loading are timed by ``time.perf_counter_ns`` around the call.
+Decoding and scaling pictures is not included (``benchmarks.latency.preprocessing``).
 
-Whether the runtime on this machine stands for the format (Core ML's does on a Mac only) is the format's to say: the
-caller asks ``runtime().unmeasured`` first.
+``peak_rss_bytes`` is everything resident before LoadGen was imported, including Python and the runtime's libraries;
+``baseline_rss_bytes`` is the part of Python, NumPy and this module before the runtime was imported. On Linux both are
+VmHWM of /proc/self/status, because ``ru_maxrss`` starts at the parent's peak there, which survives fork and exec.
+
+With more threads the artifact is loaded again in the same process: threads belong to a loaded model, and those of the
+first one end with it. Whether the runtime on this machine is representative of the format (Core ML's is only on a Mac)
+is decided by the format: the caller checks ``runtime().unmeasured`` first.
 """
 
 from __future__ import annotations
@@ -31,19 +29,35 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.latency.isolated_process import Errand, ask, serve
-from benchmarks.latency.mlperf_loadgen import PROFILES, Course, ProfileName, Stream, single_stream
+from benchmarks.latency.isolated_process import ProcessRequest, main_isolated, run_isolated
+from benchmarks.latency.mlperf_loadgen import (
+    PROFILES,
+    LoadGenSettings,
+    ProfileName,
+    SingleStreamResult,
+    run_single_stream,
+)
 from pipeline.data.records import Record
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Load = Callable[[Path, int], Predict]
-Generator = Callable[[Callable[[int], object], Course, Path], Stream]
+LoadGenerator = Callable[[Callable[[int], object], LoadGenSettings, Path], SingleStreamResult]
 TIMEOUT_S = 600
 _RELOADS = 3
 
 
 class LatencyRequest(Record):
-    """What a child process is to measure; ``frames`` is an .npy file, uint8 (n, height, width, 3) RGB."""
+    """What to measure, and how.
+
+    Attributes:
+        format: Format of the artifact.
+        path: Model file or package.
+        frames: .npy file of RGB frames, uint8 (n, height, width, 3).
+        threads: Threads of the first measurement.
+        threads_many: Threads of the second one.
+        warmup: Frames that are run before each measurement.
+        profile: Minimum length of LoadGen's runs.
+    """
 
     format: str
     path: Path
@@ -55,19 +69,21 @@ class LatencyRequest(Record):
 
 
 class Timing(Record):
-    """What it measured.
+    """Times and memory of one artifact.
 
     Attributes:
-        load_ms: Median of loading the artifact again, its runtime already imported.
-        cold_load_ms: The first load, the import of the runtime included.
-        first_inference_ms: The first frame after the first load.
-        latency_p50_ms: LoadGen's percentiles of single frames after the warm-up; p90 and p99 likewise.
+        load_ms: Median time of loading the artifact again, with its runtime already imported.
+        cold_load_ms: Time of the first load, including the import of the runtime.
+        first_inference_ms: Time of the first frame after the first load.
+        latency_p50_ms: LoadGen's median of single frames after the warm-up; p90 and p99 likewise.
         latency_runs: Frames that LoadGen timed.
-        latency_profile: How long it had to.
+        latency_profile: Minimum length of LoadGen's run.
         latency_valid: LoadGen's verdict on the run.
-        latency_many_p50_ms: The same with ``threads_many`` threads; ``latency_many_valid`` is LoadGen's verdict on it.
-        peak_rss_bytes: Most memory the process had resident before LoadGen was there.
-        baseline_rss_bytes: The same before the runtime was imported.
+        latency_many_p50_ms: The same with ``threads_many`` threads; p90 and ``latency_many_valid`` likewise.
+        threads: Threads of the first measurement.
+        threads_many: Threads of the second one.
+        peak_rss_bytes: Peak resident memory before LoadGen was imported.
+        baseline_rss_bytes: Peak resident memory before the runtime was imported.
     """
 
     load_ms: float
@@ -89,9 +105,9 @@ class Timing(Record):
 
 
 def percentile(timings: Sequence[float], percent: float) -> float:
-    """Nearest-rank percentile: the smallest timing that at least ``percent`` per cent of all do not exceed.
+    """Nearest-rank percentile: the smallest timing that is not exceeded by at least ``percent`` per cent of all.
 
-    It is always one of the timings, never a mean of two. NaN for no timings.
+    Always one of the timings, never a mean of two; NaN without timings.
     """
     if not timings:
         return math.nan
@@ -99,30 +115,28 @@ def percentile(timings: Sequence[float], percent: float) -> float:
     return sorted(timings)[max(rank, 1) - 1]
 
 
-def measure(request: LatencyRequest) -> Timing:
-    """Measure one artifact in a fresh process of its own.
+def time_artifact(request: LatencyRequest) -> Timing:
+    """Measure one artifact in a fresh process.
 
     Raises:
         ModelError: The process could not load or run the artifact, or took longer than ``TIMEOUT_S``.
     """
-    shorten = "params.yaml measure.latency.profile"
-    errand = Errand(
-        "benchmarks.latency.single_artifact", request.path, request.format, request.threads, TIMEOUT_S, shorten
-    )
-    return ask(errand, request, Timing)
+    module, remedy = "benchmarks.latency.single_artifact", "set params.yaml measure.latency.profile: quick"
+    process = ProcessRequest(module, request.path, request.format, request.threads, TIMEOUT_S, remedy)
+    return run_isolated(process, request, Timing)
 
 
-def take(request: LatencyRequest, load: Load, generate: Generator = single_stream) -> Timing:
-    """Load and run an artifact in this process."""
+def time_in_process(request: LatencyRequest, load: Load, run_loadgen: LoadGenerator = run_single_stream) -> Timing:
+    """Load, run and measure an artifact in this process."""
     frames = np.load(request.frames)
     baseline = peak_rss_bytes()
     started = time.perf_counter_ns()
     predict = load(request.path, request.threads)
     cold_load = _ms_since(started)
-    first = _timed(predict, frames[0])
+    first = _time_call(predict, frames[0])
     expected_ns = _warm_up(predict, frames, request.warmup)
-    peak = peak_rss_bytes()  # before LoadGen draws up its queries, and before the artifact is loaded again
-    one = _stream(predict, frames, (request.profile, expected_ns), generate)
+    peak = peak_rss_bytes()  # before LoadGen prepares its queries, and before the artifact is loaded again
+    one = _run_loadgen(predict, frames, (request.profile, expected_ns), run_loadgen)
     del predict
     loads = []
     for _ in range(_RELOADS):
@@ -130,7 +144,8 @@ def take(request: LatencyRequest, load: Load, generate: Generator = single_strea
         load(request.path, request.threads)
         loads.append(_ms_since(started))
     predict = load(request.path, request.threads_many)
-    many = _stream(predict, frames, (request.profile, _warm_up(predict, frames, request.warmup)), generate)
+    expected_ns = _warm_up(predict, frames, request.warmup)
+    many = _run_loadgen(predict, frames, (request.profile, expected_ns), run_loadgen)
     return Timing(
         load_ms=percentile(loads, 50),
         cold_load_ms=cold_load,
@@ -152,7 +167,7 @@ def take(request: LatencyRequest, load: Load, generate: Generator = single_strea
 
 
 def peak_rss_bytes() -> int:
-    """Most memory this process ever had resident, in bytes."""
+    """Peak resident memory of this process, in bytes."""
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():
@@ -163,32 +178,34 @@ def peak_rss_bytes() -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the child process: measure what the request names and write the timing."""
+    """Entry point of the fresh process."""
     from export.formats import open_format
 
-    return serve(arguments, LatencyRequest, lambda request: take(request, open_format(request.format).load))
+    return main_isolated(
+        arguments, LatencyRequest, lambda request: time_in_process(request, open_format(request.format).load)
+    )
 
 
 def _warm_up(predict: Predict, frames: NDArray[np.uint8], count: int) -> int:
-    """Run so many frames, one at least; returns half the shortest time in ns: a latency that LoadGen will not meet."""
-    timings = [_timed(predict, frames[i % len(frames)]) for i in range(max(count, 1))]
+    """Run ``count`` frames, at least one; returns half the shortest time in ns, a lower bound of the latency."""
+    timings = [_time_call(predict, frames[index % len(frames)]) for index in range(max(count, 1))]
     return int(min(timings) * 1e6 / 2)
 
 
-def _stream(
-    predict: Predict, frames: NDArray[np.uint8], length: tuple[ProfileName, int], generate: Generator
-) -> Stream:
+def _run_loadgen(
+    predict: Predict, frames: NDArray[np.uint8], length: tuple[ProfileName, int], run_loadgen: LoadGenerator
+) -> SingleStreamResult:
     profile, expected_ns = length
-    course = Course(len(frames), PROFILES[profile], expected_ns)
+    settings = LoadGenSettings(len(frames), PROFILES[profile], expected_ns)
     with tempfile.TemporaryDirectory() as folder:
-        return generate(lambda at: predict(frames[at]), course, Path(folder))
+        return run_loadgen(lambda index: predict(frames[index]), settings, Path(folder))
 
 
 def _ms_since(started_ns: int) -> float:
     return (time.perf_counter_ns() - started_ns) / 1e6
 
 
-def _timed(predict: Predict, frame: NDArray[np.uint8]) -> float:
+def _time_call(predict: Predict, frame: NDArray[np.uint8]) -> float:
     started = time.perf_counter_ns()
     predict(frame)
     return _ms_since(started)

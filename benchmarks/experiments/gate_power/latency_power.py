@@ -35,7 +35,7 @@ from benchmarks.latency.side_by_side import (
     PairedTiming,
     ProcessTiming,
     Slowdown,
-    gather,
+    combine_processes,
     judge_runs,
     time_process,
 )
@@ -123,7 +123,7 @@ class ProcessCache:
     def run(self, slowdown: float, number: int) -> PairedTiming:
         """Return one run of the gate: ``request.processes`` processes, in order of their numbers."""
         size = self._request.processes
-        return gather([self.process(slowdown, number * size + at) for at in range(size)])
+        return combine_processes([self.process(slowdown, number * size + at) for at in range(size)])
 
     def ratios(self, slowdown: float) -> list[float]:
         """Return the ratios of all measured processes with one slowdown."""
