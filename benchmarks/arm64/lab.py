@@ -5,7 +5,6 @@ Reads the lab's folder; writes results to its cache folder. Setting it up is ``b
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.arm64 import guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses
-from benchmarks.arm64.lab_layout import KEPT, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
+from benchmarks.arm64.lab_layout import CACHE, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
 from benchmarks.arm64.native import NativeLab
-from benchmarks.arm64.result_cache import Kept
+from benchmarks.arm64.result_cache import ResultCache, entry_name, open_results
 from pipeline.data.storage import read_json
 from pipeline.errors import DataError
 
@@ -64,7 +63,7 @@ class CachedLab:
     """A lab with a cache of its results."""
 
     lab: Lab
-    kept: Kept
+    results: ResultCache
 
     @property
     def id(self) -> str:
@@ -83,13 +82,13 @@ class CachedLab:
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
         """The cached count, or a new one."""
-        key = self.kept.key(artifact, frame[None], "instructions", format_name, cpu)
-        return self.kept.number(key, lambda: self.lab.instructions(artifact, format_name, frame, cpu))
+        name = entry_name(artifact, frame[None], "instructions", format_name, cpu)
+        return self.results.count(name, lambda: self.lab.instructions(artifact, format_name, frame, cpu))
 
     def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Cached probabilities, or new ones."""
-        key = self.kept.key(artifact, frames, "answers", format_name, self.cpus[0])
-        return self.kept.rows(key, lambda: self.lab.predict(artifact, format_name, frames))
+        name = entry_name(artifact, frames, "answers", format_name, self.cpus[0])
+        return self.results.probabilities(name, lambda: self.lab.predict(artifact, format_name, frames))
 
 
 def open_lab(folder: Path) -> Lab | str:
@@ -105,9 +104,8 @@ def open_lab(folder: Path) -> Lab | str:
     stale = _stale(record)
     if stale:
         return f"{folder}: an ARM lab with {stale}; run {SETUP} {folder}"
-    script = hashlib.sha256(Path(guest_script.__file__).read_bytes()).hexdigest()
     lab = EmulatedLab(folder.resolve(), record.id(), can_fix_addresses())
-    return CachedLab(lab, Kept(folder / KEPT, f"{lab.id} {script}"))
+    return CachedLab(lab, open_results(folder / CACHE, lab.id))
 
 
 def _stale(record: LabRecord) -> str:

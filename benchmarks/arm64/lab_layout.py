@@ -4,7 +4,7 @@ FOLDER/lab.json          ``LabRecord``; written last
 FOLDER/root/             Python and C libraries of an arm64 Debian, unpacked; the runtimes in opt/wheels
 FOLDER/cortex-a76/, ...  the same root for one processor: links, and its own /proc/cpuinfo
 FOLDER/count.so          the plug-in that counts instructions
-FOLDER/kept/             cached results
+FOLDER/cache/            cached results
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RECORD = "lab.json"
 ROOT = "root"
 WHEELS = "opt/wheels"
 PLUGIN = "count.so"
-KEPT = "kept"
+CACHE = "cache"
 
 
 class LabRecord(Record):

@@ -1,11 +1,11 @@
-"""What a lab found out before, so that nothing is emulated twice: FOLDER/KEY.json or .npy, KEY a hash of all it is of.
+"""Cached results of the ARM lab, so that nothing is emulated twice.
 
-Counts and answers are determined by the artifact's bytes, the frames, the lab and the guest script; each is in the key.
+Counts and probabilities are determined by the artifact's bytes, the frames, the processor, the lab and the code that
+runs there. The last two are the key of the work area (``pipeline.data.work_cache``); the others give an entry its name.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,51 +14,65 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.storage import atomic_write
+from benchmarks.arm64 import emulated, guest_script
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A folder of earlier results; ``lab`` tells labs apart. What cannot be read is measured again."""
+class ResultCache:
+    """Results of one lab. An entry that cannot be read is measured again."""
 
-    folder: Path
-    lab: str
+    work: WorkCache
 
-    def number(self, key: str, find: Callable[[], int]) -> int:
-        """An earlier count, or a new one."""
-        path = self.folder / f"{key}.json"
+    def count(self, name: str, measure: Callable[[], int]) -> int:
+        """Return the cached count, or measure and cache one."""
+        entry = f"{name}.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            cached = json.loads(self.work.path(entry).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            found = None
-        if isinstance(found, int):
-            return found
-        fresh = find()
-        with atomic_write(path) as file:
+            cached = None
+        if isinstance(cached, int):
+            return cached
+        fresh = measure()
+        with self.work.write(entry) as file:
             file.write(json.dumps(fresh).encode())
         return fresh
 
-    def rows(self, key: str, find: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Earlier answers float32 (n, labels), or new ones."""
-        path = self.folder / f"{key}.npy"
+    def probabilities(self, name: str, predict: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return cached probabilities, float32 (n, labels), or compute and cache them."""
+        entry = f"{name}.npy"
         try:
-            return np.asarray(np.load(path), np.float32)
+            return np.asarray(np.load(self.work.path(entry)), np.float32)
         except (OSError, ValueError, EOFError):
-            fresh = find()
-        with atomic_write(path) as file:
+            fresh = predict()
+        with self.work.write(entry) as file:
             np.save(file, fresh)
         return fresh
 
-    def key(self, artifact: Path, frames: NDArray[np.uint8], *how: str) -> str:
-        """Name what is asked: the artifact's bytes, the frames, and ``how`` they are run.
 
-        Raises:
-            ModelError: There is no such artifact.
-        """
-        if not artifact.is_file():
-            raise ModelError(f"{artifact}: missing; expected a model file; run dvc repro")
-        parts = [self.lab, hashlib.sha256(artifact.read_bytes()).hexdigest(), str(frames.shape), *how]
-        digest = hashlib.sha256(json.dumps(parts).encode())
-        digest.update(np.ascontiguousarray(frames).data)
-        return digest.hexdigest()
+def open_results(folder: Path, lab: str) -> ResultCache:
+    """Open the results of a lab.
+
+    Args:
+        folder: The work area.
+        lab: Identity of the lab: another one may count and predict otherwise.
+    """
+    script = Path(guest_script.__file__)  # its bytes, comments included: they can move what is counted
+    return ResultCache(open_work(folder, work_key({"lab": lab, "script": script}, (emulated.__name__,))))
+
+
+def entry_name(artifact: Path, frames: NDArray[np.uint8], *how: str) -> str:
+    """Name a result by what it depends on within a lab.
+
+    Args:
+        artifact: A model file; its bytes count, its place does not.
+        frames: uint8 (n, height, width, 3) RGB.
+        how: Task, format and processor.
+
+    Raises:
+        ModelError: There is no such artifact.
+    """
+    if not artifact.is_file():
+        raise ModelError(f"{artifact}: missing; expected a model file; run dvc repro")
+    return work_key({"artifact": artifact, "frames": frames, "how": how}, ())

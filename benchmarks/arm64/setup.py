@@ -23,9 +23,9 @@ from benchmarks.arm64 import debian_packages, guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses, read_counts
 from benchmarks.arm64.lab import open_lab
 from benchmarks.arm64.lab_layout import (
+    CACHE,
     DEFAULT_FOLDER,
     EMULATOR,
-    KEPT,
     PLUGIN,
     PROCESSORS,
     RECORD,
@@ -216,8 +216,8 @@ def _finish(part: Path, folder: Path, record: LabRecord) -> None:
     for name in ("apt", "wheels"):
         shutil.rmtree(part / name)
     write_json(part / RECORD, record)
-    if (folder / KEPT).is_dir():
-        (folder / KEPT).rename(part / KEPT)
+    if (folder / CACHE).is_dir():
+        (folder / CACHE).rename(part / CACHE)
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)

@@ -11,7 +11,7 @@ from benchmarks.arm64 import lab as labs
 from benchmarks.arm64.lab import CachedLab, open_lab
 from benchmarks.arm64.lab_layout import RECORD, LabRecord
 from benchmarks.arm64.native import NativeLab
-from benchmarks.arm64.result_cache import Kept
+from benchmarks.arm64.result_cache import open_results
 from pipeline.data.storage import write_json
 
 RUNTIMES = {"ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0", "numpy": "2.4.6"}
@@ -105,7 +105,7 @@ def test_cached_results_are_not_computed_again(tmp_path: Path) -> None:
     artifact, frames = tmp_path / "model", np.zeros((3, 2, 2, 3), np.uint8)
     artifact.write_bytes(b"weights")
     for _ in range(2):
-        lab = CachedLab(Counting(), Kept(tmp_path / "kept", "counting"))
+        lab = CachedLab(Counting(), open_results(tmp_path / "cache", "counting"))
         assert [lab.instructions(artifact, "onnx", frames[0], cpu) for cpu in lab.cpus] == [10, 20]
         assert lab.predict(artifact, "onnx", frames).shape == (3, 2)
     assert calls == ["cortex-a76", "cortex-a53", "predict"]

@@ -1,4 +1,4 @@
-"""What a lab remembers, and what it must not take for the same question."""
+"""Cached results of a lab, and what must not share an entry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.arm64.result_cache import Kept
+from benchmarks.arm64 import result_cache
+from benchmarks.arm64.result_cache import entry_name, open_results
 from pipeline.errors import ModelError
 
 FRAMES = np.zeros((2, 4, 3, 3), np.uint8)
@@ -20,51 +21,63 @@ def artifact(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_count_is_made_once(tmp_path: Path) -> None:
-    kept, asked = Kept(tmp_path / "kept", "lab"), []
-    finder = lambda: asked.append(1) or 42  # noqa: E731
-    assert [kept.number("key", finder), kept.number("key", finder)] == [42, 42]
-    assert len(asked) == 1
+def test_a_count_is_measured_once(tmp_path: Path) -> None:
+    results, calls = open_results(tmp_path / "cache", "lab"), []
+    measure = lambda: calls.append(1) or 42  # noqa: E731
+    assert [results.count("name", measure), results.count("name", measure)] == [42, 42]
+    assert len(calls) == 1
 
 
-def test_answers_are_given_once_and_come_back_bit_by_bit(tmp_path: Path) -> None:
-    kept, asked = Kept(tmp_path / "kept", "lab"), []
+def test_probabilities_are_computed_once_and_come_back_bit_by_bit(tmp_path: Path) -> None:
+    results, calls = open_results(tmp_path / "cache", "lab"), []
     rows = np.random.default_rng(1).random((5, 2)).astype(np.float32)
-    finder = lambda: asked.append(1) or rows  # noqa: E731
-    first, second = kept.rows("key", finder), kept.rows("key", finder)
+    predict = lambda: calls.append(1) or rows  # noqa: E731
+    first, second = results.probabilities("name", predict), results.probabilities("name", predict)
     assert first.tobytes() == second.tobytes() == rows.tobytes()
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x93NUMPY", b'"many"'])
-def test_a_damaged_memory_is_measured_again(tmp_path: Path, damage: bytes) -> None:
-    kept = Kept(tmp_path, "lab")
+def test_a_damaged_entry_is_measured_again(tmp_path: Path, damage: bytes) -> None:
+    results = open_results(tmp_path / "cache", "lab")
     for suffix in ("json", "npy"):
-        (tmp_path / f"key.{suffix}").write_bytes(damage)
-    assert kept.number("key", lambda: 7) == 7
-    assert kept.rows("key", lambda: np.ones((1, 2), np.float32)).tolist() == [[1, 1]]
-    assert kept.number("key", lambda: 8) == 7, "and is whole then"
+        results.work.path(f"name.{suffix}").write_bytes(damage)
+    assert results.count("name", lambda: 7) == 7
+    assert results.probabilities("name", lambda: np.ones((1, 2), np.float32)).tolist() == [[1, 1]]
+    assert results.count("name", lambda: 8) == 7, "and is whole then"
 
 
-def test_every_part_of_a_question_is_in_its_key(tmp_path: Path, artifact: Path) -> None:
-    kept = Kept(tmp_path, "lab")
-    same = kept.key(artifact, FRAMES, "answers", "onnx", "cortex-a76")
-    assert kept.key(artifact, FRAMES.copy(), "answers", "onnx", "cortex-a76") == same
+def test_every_part_of_a_request_is_in_the_name_of_its_entry(tmp_path: Path, artifact: Path) -> None:
+    same = entry_name(artifact, FRAMES, "answers", "onnx", "cortex-a76")
+    assert entry_name(artifact, FRAMES.copy(), "answers", "onnx", "cortex-a76") == same
+    moved = tmp_path / "moved"
+    moved.write_bytes(artifact.read_bytes())
+    assert entry_name(moved, FRAMES, "answers", "onnx", "cortex-a76") == same
     other = tmp_path / "other"
     other.write_bytes(b"other weights")
-    brighter = FRAMES + np.uint8(1)
-    keys = {
+    names = {
         same,
-        Kept(tmp_path, "another lab").key(artifact, FRAMES, "answers", "onnx", "cortex-a76"),
-        kept.key(other, FRAMES, "answers", "onnx", "cortex-a76"),
-        kept.key(artifact, brighter, "answers", "onnx", "cortex-a76"),
-        kept.key(artifact, FRAMES.reshape(4, 2, 3, 3), "answers", "onnx", "cortex-a76"),
-        kept.key(artifact, FRAMES, "answers", "onnx", "cortex-a53"),
-        kept.key(artifact, FRAMES, "instructions", "onnx", "cortex-a76"),
+        entry_name(other, FRAMES, "answers", "onnx", "cortex-a76"),
+        entry_name(artifact, FRAMES + np.uint8(1), "answers", "onnx", "cortex-a76"),
+        entry_name(artifact, FRAMES.reshape(4, 2, 3, 3), "answers", "onnx", "cortex-a76"),
+        entry_name(artifact, FRAMES, "answers", "onnx", "cortex-a53"),
+        entry_name(artifact, FRAMES, "instructions", "onnx", "cortex-a76"),
     }
-    assert len(keys) == 7
+    assert len(names) == 6
+
+
+def test_results_of_another_lab_or_another_guest_script_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_results(tmp_path / "cache", "lab").count("name", lambda: 1) == 1
+    assert open_results(tmp_path / "cache", "lab").count("name", lambda: 2) == 1
+    assert open_results(tmp_path / "cache", "another lab").count("name", lambda: 3) == 3
+    script = tmp_path / "guest_script.py"
+    script.write_text("# another", encoding="utf-8")
+    monkeypatch.setattr(result_cache.guest_script, "__file__", str(script))
+    assert open_results(tmp_path / "cache", "another lab").count("name", lambda: 4) == 4
 
 
 def test_a_missing_artifact_is_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="gone: missing"):
-        Kept(tmp_path, "lab").key(tmp_path / "gone", FRAMES)
+        entry_name(tmp_path / "gone", FRAMES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import setup
-from benchmarks.arm64.lab_layout import KEPT, PROCESSORS, RECORD, LabRecord, link_root
+from benchmarks.arm64.lab_layout import CACHE, PROCESSORS, RECORD, LabRecord, link_root
 from pipeline.errors import GossamerError
 
 RECORDED = LabRecord(emulator="7", python="3.11", packages={}, runtimes={}, plugin_sha256="")
@@ -63,16 +63,16 @@ def test_an_error_of_pip_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_new_lab_replaces_the_old_one_and_keeps_its_cache(tmp_path: Path) -> None:
     old, part = tmp_path / "lab", tmp_path / "lab.part"
-    (old / KEPT).mkdir(parents=True)
-    (old / KEPT / "key.json").write_text("5", encoding="utf-8")
+    (old / CACHE).mkdir(parents=True)
+    (old / CACHE / "key.json").write_text("5", encoding="utf-8")
     (old / "root").mkdir()
     for name in ("apt", "wheels", "root"):
         (part / name).mkdir(parents=True)
     (part / "root" / "new").touch()
     setup._finish(part, old, RECORDED)
-    assert sorted(path.name for path in old.iterdir()) == [KEPT, RECORD, "root"]
+    assert sorted(path.name for path in old.iterdir()) == [CACHE, RECORD, "root"]
     assert (old / "root" / "new").exists()
-    assert (old / KEPT / "key.json").read_text(encoding="utf-8") == "5"
+    assert (old / CACHE / "key.json").read_text(encoding="utf-8") == "5"
     assert not part.exists()
 
 
