@@ -7,10 +7,11 @@ plug-ins and benchmarks declare their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.errors import ParamsError
@@ -44,6 +45,25 @@ def _positive(std: Rgb) -> Rgb:
 
 Part = Annotated[tuple[float, float], AfterValidator(_ordered)]  # of a folder of photographs: [low, high]
 Std = Annotated[Rgb, AfterValidator(_positive)]
+
+
+@cache
+def note_renamed(old: str, new: str, key: str) -> str:
+    """Print on stderr, once, that a value of params.yaml has a new name; returns that name."""
+    from rich.console import Console
+
+    note = f"params.yaml {key}: {old!r}; renamed to {new!r}: change it, the next release refuses {old!r}"
+    Console(stderr=True, soft_wrap=True, highlight=False).print(note)
+    return new
+
+
+def accept_renamed(old: str, new: str) -> AfterValidator:
+    """Make a validator that accepts a value's former name for one more release, with a note that gives the new one."""
+
+    def rename(value: str, info: ValidationInfo) -> str:
+        return note_renamed(old, new, str(info.field_name)) if value == old else value
+
+    return AfterValidator(rename)
 
 
 class Section(BaseModel):

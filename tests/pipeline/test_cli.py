@@ -106,7 +106,7 @@ def test_the_error_for_a_missing_input_names_the_command_that_writes_it() -> Non
 def test_a_missing_model_folder_is_refused(home: Path) -> None:
     change(home / "params.yaml", "prompts.count", 4)
     change(home / "params.yaml", "generate.generator", "stable_diffusion")
-    change(home / "params.yaml", "generate.stable_diffusion.presets.embedded.model", "models/absent")
+    change(home / "params.yaml", "generate.stable_diffusion.presets.bundled.model", "models/absent")
     gossamer("prompts")
     refused(gossamer("generate"), "models/absent is no folder here", "generate.generator: rendered")
 

@@ -47,7 +47,7 @@ from pipeline.generate.diffusion.model_source import WEIGHTS
 RESULT = "embedded"
 
 GENERATOR = "stable_diffusion"
-PRESET = "embedded"
+PRESET = "bundled"
 THREAD_SETTINGS = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 IMAGES, METRICS = Path("data/images"), Path("metrics/generate.json")
 

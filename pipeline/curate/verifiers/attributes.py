@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from pipeline.config.fields import Section
+from pipeline.config.fields import Section, accept_renamed
 from pipeline.config.policy import Policy
 from pipeline.curate.verifiers import Seen, Verify, find_telling, no_opinion
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.errors import ModelError
 from pipeline.generate.diffusion.model_source import WEIGHTS
+from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME
 
-EMBEDDED = "embedded"
 SIZE = PreprocessSpec(input_size=(128, 96), fit="crop")
 """The pictures it learned from."""
 BATCH = 50
@@ -27,9 +28,9 @@ BATCH = 50
 
 
 class Params(Section):
-    """``weights``: "embedded", or a file that ``make bundled`` wrote."""
+    """``weights``: "bundled", or a file that ``make bundled`` wrote."""
 
-    weights: str
+    weights: Annotated[str, accept_renamed(FORMER_NAME, BUNDLED)]
 
 
 def create(params: Params, policy: Policy) -> Verify:
@@ -79,10 +80,10 @@ def identify(params: Params, policy: Policy) -> str:
 
 
 def _find(params: Params) -> Path:
-    path = WEIGHTS / "attributes.safetensors" if params.weights == EMBEDDED else Path(params.weights)
+    path = WEIGHTS / "attributes.safetensors" if params.weights == BUNDLED else Path(params.weights)
     if not path.is_file():
         raise ModelError(
-            f"params.yaml curate.attributes.weights: {path} is missing; expected embedded, or a file that make "
-            "embedded wrote"
+            f"params.yaml curate.attributes.weights: {path} is missing; expected bundled, or a file that make "
+            "bundled wrote"
         )
     return path

@@ -17,15 +17,14 @@ import yaml
 
 from pipeline.data.hashing import hash_folder
 from pipeline.errors import ModelError, ParamsError
-from pipeline.generate.diffusion.presets import Preset
+from pipeline.generate.diffusion.presets import BUNDLED, Preset
 
-EMBEDDED = "embedded"
 WEIGHTS = Path(__file__).parents[2] / "bundled_diffusion" / "weights"
 UNKNOWN = "unknown"
 CHECKER = {"safety_checker", "feature_extractor"}
 """The parts of a model that only its safety checker needs."""
 REPAIR = "save it with DiffusionPipeline.save_pretrained, or fetch all of it from where it came"
-REPAIR_EMBEDDED = "bring back pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
+REPAIR_BUNDLED = "bring back pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
 # What the names of licences that bar commercial use have in common: cc-by-nc-4.0, sai-nc-community, ...
 NON_COMMERCIAL = re.compile(r"(^|[^a-z])nc([^a-z]|$)|non-?commercial|research", re.IGNORECASE)
 
@@ -61,7 +60,7 @@ class Source:
 
 def local_folder(model: str) -> Path | None:
     """The folder that ``model`` names, or None: it must be a hub id."""
-    if model == EMBEDDED:
+    if model == BUNDLED:
         return WEIGHTS
     return Path(model) if Path(model).is_dir() else None
 
@@ -76,7 +75,7 @@ def find_source(preset: Preset, place: str) -> Source:
     if folder is None:
         return _ask_hub(preset, place)
     check_folder(folder, preset, place)
-    name = EMBEDDED if preset.model == EMBEDDED else folder.resolve().name
+    name = BUNDLED if preset.model == BUNDLED else folder.resolve().name
     return Source(name, folder, None, folder / "README.md")
 
 
@@ -87,7 +86,7 @@ def check_folder(folder: Path, preset: Preset, place: str) -> None:
         ModelError: It is no diffusers folder, or a part of it is missing.
     """
     lead = f"{place}.model: {preset.model} ({folder.name}/) is not a whole diffusers model"
-    advice = REPAIR_EMBEDDED if preset.model == EMBEDDED else REPAIR
+    advice = REPAIR_BUNDLED if preset.model == BUNDLED else REPAIR
     try:
         index = json.loads((folder / "model_index.json").read_bytes())
     except FileNotFoundError as error:
@@ -153,6 +152,6 @@ def not_to_be_had(preset: Preset, place: str, error: Exception) -> str:
     at = f" at revision {preset.revision}" if preset.revision else ""
     return (
         f"{place}.model: {preset.model} is no folder here, and the hub did not give it{at} ({reason}); expected "
-        "embedded, a local folder in the diffusers layout, or a hub id and a network; or set generate.generator: "
+        "bundled, a local folder in the diffusers layout, or a hub id and a network; or set generate.generator: "
         "rendered"
     )

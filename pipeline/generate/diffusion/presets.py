@@ -9,8 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.config.fields import Section, Side
+from pipeline.config.fields import Section, Side, accept_renamed
 
+BUNDLED, FORMER_NAME = "bundled", "embedded"
+"""Name of the model that comes with Gossamer, as a preset and as a model, and the name it had before."""
 Scheduler = Literal["dpmsolver++", "ddim", "euler", "euler_ancestral", "lcm", "own"]
 
 
@@ -24,7 +26,7 @@ class Preset(Section):
     """One block of ``generate.stable_diffusion.presets``.
 
     Attributes:
-        model: "embedded" (the model that comes with Gossamer), a hub id, or a local folder in the diffusers layout.
+        model: "bundled" (the model that comes with Gossamer), a hub id, or a local folder in the diffusers layout.
         revision: Of a hub id: a branch, tag or commit; null is its main branch.
         scheduler: "own" keeps the model's.
         guidance: Classifier-free guidance; 1 or less is none.
@@ -35,7 +37,7 @@ class Preset(Section):
         licence_acknowledged: The model's licence, where it bars commercial use: written down by who has read it.
     """
 
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1), accept_renamed(FORMER_NAME, BUNDLED)]
     revision: str | None
     width: Side
     height: Side

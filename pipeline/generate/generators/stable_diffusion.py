@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
-from pipeline.config.fields import Section
+from pipeline.config.fields import Section, note_renamed
 from pipeline.data.records import Prompt
 from pipeline.generate.diffusion.batch_size import in_batches
 from pipeline.generate.diffusion.model_source import find_source, read_licence, require_acknowledged
-from pipeline.generate.diffusion.presets import Preset
+from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME, Preset
 from pipeline.generate.diffusion.sampler import is_small, open_sampler
 from pipeline.generate.generators import Description, Draw, Picture
 from pipeline.machine.devices import choose_device
@@ -26,6 +26,15 @@ class Params(Section):
 
     preset: str
     presets: dict[str, Preset]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_name(cls, raw: dict[str, Any]) -> dict[str, Any]:
+        """Accept "embedded", the name that the preset "bundled" had, where there is no block of that name."""
+        presets = raw.get("presets", {})
+        if raw.get("preset") == FORMER_NAME and FORMER_NAME not in presets and BUNDLED in presets:
+            return {**raw, "preset": note_renamed(FORMER_NAME, BUNDLED, "preset")}
+        return raw
 
     @model_validator(mode="after")
     def _preset_is_there(self) -> Self:

@@ -18,7 +18,7 @@ from pipeline.data.records import Prompt
 from pipeline.generate.diffusion.model_source import WEIGHTS
 from pipeline.generate.generators import stable_diffusion
 from pipeline.generate.generators.stable_diffusion import Params
-from pipeline.generate.stage import to_pixels
+from pipeline.generate.shard_job import to_pixels
 from pipeline.prompts.prompt_sampler import draw_prompts
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 @pytest.fixture(scope="module")
 def params(root: Path) -> Params:
-    """The embedded preset as params.yaml has it."""
+    """The bundled preset as params.yaml has it."""
     values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    return Params(**{**values["generate"]["stable_diffusion"], "preset": "embedded"})
+    return Params(**{**values["generate"]["stable_diffusion"], "preset": "bundled"})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def prompts(root: Path) -> list[Prompt]:
 
 def with_batch(params: Params, size: int) -> Params:
     preset = params.chosen.model_copy(update={"batch_size": size})
-    return params.model_copy(update={"presets": {**params.presets, "embedded": preset}})
+    return params.model_copy(update={"presets": {**params.presets, "bundled": preset}})
 
 
 def draw(params: Params, prompts: list[Prompt]) -> np.ndarray:

@@ -23,7 +23,7 @@ from pipeline.renderer import render
 
 @pytest.fixture
 def witness(root: Path) -> Witness:
-    return Witness("attributes", Params(weights="embedded"), load_policy(root / "policies" / "helmet.yaml"))
+    return Witness("attributes", Params(weights="bundled"), load_policy(root / "policies" / "helmet.yaml"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
 from tests.pipeline.tiny_diffusion import build_tokenizer, text_config
 
-EMBEDDED = attributes.Params(weights="embedded")
+BUNDLED = attributes.Params(weights="bundled")
 
 
 @pytest.fixture(params=["helmet", "mask"])
@@ -85,7 +85,7 @@ def test_of_a_policy_it_does_not_know_a_verifier_has_no_opinion_but_features(roo
     pictures = drawn(draw_prompts(policy, 6, 1, seed=1))
     strange = replace(policy, labels={"yes": (), "no": ()})
     for seen in (
-        attributes.create(EMBEDDED, strange)(pictures),
+        attributes.create(BUNDLED, strange)(pictures),
         clip.create(clip_params(tiny_clip), strange)(pictures),
     ):
         np.testing.assert_array_equal(seen.probabilities, np.full((6, 2), 0.5))
@@ -94,7 +94,7 @@ def test_of_a_policy_it_does_not_know_a_verifier_has_no_opinion_but_features(roo
 
 def test_the_network_that_comes_with_gossamer_knows_rendered_portraits(policy: Policy) -> None:
     prompts = draw_prompts(policy, 120, 1, seed=8642)
-    verify = attributes.create(EMBEDDED, policy)
+    verify = attributes.create(BUNDLED, policy)
     seen = verify(drawn(prompts))
     answers = seen.probabilities
     assert len(seen.features) == 120
@@ -107,7 +107,7 @@ def test_the_network_that_comes_with_gossamer_knows_rendered_portraits(policy: P
 def test_pictures_of_another_size_are_fitted(root: Path) -> None:
     policy = load_policy(root / "policies" / "helmet.yaml")
     prompts = draw_prompts(policy, 40, 1, seed=8642)
-    answers = attributes.create(EMBEDDED, policy)(drawn(prompts, (192, 256))).probabilities
+    answers = attributes.create(BUNDLED, policy)(drawn(prompts, (192, 256))).probabilities
     assert np.mean(answers.argmax(1) == targets(policy, prompts)) >= 0.85
 
 
@@ -175,8 +175,8 @@ def test_answers_are_known_again_by_what_they_depend_on(root: Path, tiny_clip: P
     other.mkdir()
     (other / "config.json").write_text("{}", encoding="utf-8")
     told = {
-        attributes.identify(EMBEDDED, helmet),
-        attributes.identify(EMBEDDED, mask),
+        attributes.identify(BUNDLED, helmet),
+        attributes.identify(BUNDLED, mask),
         clip.identify(clip_params(tiny_clip), helmet),
         clip.identify(clip_params(tiny_clip), mask),
         clip.identify(clip_params(other), helmet),
@@ -189,3 +189,7 @@ def test_verifiers_are_found_by_file_name() -> None:
     assert find_verifier("clip") is clip
     with pytest.raises(ParamsError, match=r"'clipp'; expected one of attributes, clip; did you mean 'clip'\?"):
         find_verifier("clipp")
+
+
+def test_the_former_name_of_the_bundled_weights_is_accepted() -> None:
+    assert attributes.Params(weights="embedded") == BUNDLED

@@ -90,17 +90,17 @@ def test_a_part_that_only_the_safety_checker_needs_may_be_missing_without_it(tmp
         find_source(tiny_preset(tmp_path, safety_checker=True), "here")
 
 
-def test_the_embedded_model_is_the_folder_that_comes_with_gossamer(
+def test_the_bundled_model_is_the_folder_that_comes_with_gossamer(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert root / "pipeline" / "bundled_diffusion" / "weights" == model_source.WEIGHTS
     monkeypatch.setattr(model_source, "WEIGHTS", tmp_path)
     with pytest.raises(
-        ModelError, match=r"embedded \(.*\) is not a whole .* bring back pipeline/bundled_diffusion/weights/"
+        ModelError, match=r"bundled \(.*\) is not a whole .* bring back pipeline/bundled_diffusion/weights/"
     ):
-        find_source(tiny_preset("embedded"), "here")
+        find_source(tiny_preset("bundled"), "here")
     (tmp_path / "model_index.json").write_text("{}", encoding="utf-8")
-    assert find_source(tiny_preset("embedded"), "here").name == "embedded"
+    assert find_source(tiny_preset("bundled"), "here").name == "bundled"
 
 
 def hub(folder: Path, files: dict[str, str]) -> Any:
@@ -140,4 +140,4 @@ def test_a_hub_id_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ModelError) as caught:
         find_source(tiny_preset("somebody/model", revision="v2"), "here")
     assert str(caught.value).startswith("here.model: somebody/model is no folder here, and the hub did not give it at")
-    assert "revision v2 (Cannot find the requested files in the disk cache); expected embedded" in str(caught.value)
+    assert "revision v2 (Cannot find the requested files in the disk cache); expected bundled" in str(caught.value)

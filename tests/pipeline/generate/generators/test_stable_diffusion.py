@@ -13,13 +13,13 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from pipeline.config.fields import load_section
+from pipeline.config.fields import load_section, note_renamed
 from pipeline.config.params import load_params
 from pipeline.errors import ModelError, ParamsError, PolicyError
 from pipeline.generate.diffusion import pipeline_loader, sampler
 from pipeline.generate.generators import Draw, Picture, stable_diffusion
 from pipeline.generate.generators.stable_diffusion import Params
-from pipeline.generate.stage import to_pixels
+from pipeline.generate.shard_job import to_pixels
 from tests.pipeline.tiny_diffusion import build_unet, prompt, save_tiny, save_tiny_xl, tiny_preset
 
 # diffusers hands numpy a tensor whose __array__ has no copy keyword yet
@@ -264,22 +264,39 @@ def test_a_licence_that_bars_commercial_use_is_acknowledged_or_stops_the_run(mod
         card.write_text(before, encoding="utf-8")
 
 
-@pytest.mark.parametrize("preset", ["embedded", "sd15", "turbo", "sdxl"])
+@pytest.mark.parametrize("preset", ["bundled", "sd15", "turbo", "sdxl"])
 def test_every_preset_of_params_yaml_is_sound(root: Path, preset: str) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
     chosen = load_section(Params, {**section, "preset": preset}, "generate.stable_diffusion").chosen
     assert chosen.width * 4 == chosen.height * 3
     assert (chosen.width % 8, chosen.height % 8) == (0, 0)
-    assert (chosen.model == "embedded") == (preset == "embedded")
+    assert (chosen.model == "bundled") == (preset == "bundled")
 
 
 def test_params_yaml_has_no_preset_that_is_not_tested(root: Path) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
-    assert list(section["presets"]) == ["embedded", "sd15", "turbo", "sdxl"]
-    assert section["preset"] == "embedded"
+    assert list(section["presets"]) == ["bundled", "sd15", "turbo", "sdxl"]
+    assert section["preset"] == "bundled"
 
 
 def test_an_unknown_preset_names_those_there_are(root: Path) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
-    with pytest.raises(ParamsError, match=r"preset: 'sd2'; expected one of those under presets: embedded, sd15, turbo"):
+    with pytest.raises(ParamsError, match=r"preset: 'sd2'; expected one of those under presets: bundled, sd15, turbo"):
         load_section(Params, {**section, "preset": "sd2"}, "generate.stable_diffusion")
+
+
+def test_the_former_name_of_the_bundled_model_is_accepted_with_a_note(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note_renamed.cache_clear()
+    section = load_params(root / "params.yaml").generate.section("stable_diffusion")
+    former = load_section(Params, {**section, "preset": "embedded"}, "generate.stable_diffusion")
+    assert former == load_section(Params, {**section, "preset": "bundled"}, "generate.stable_diffusion")
+    own = {"embedded": {**section["presets"]["bundled"], "model": "embedded"}}
+    assert load_section(Params, {"preset": "embedded", "presets": own}, "here").chosen == former.chosen
+    notes = capsys.readouterr().err.splitlines()
+    assert [line.partition(";")[0] for line in notes] == [
+        "params.yaml preset: 'embedded'",
+        "params.yaml model: 'embedded'",
+    ]
+    assert all("renamed to 'bundled': change it" in line for line in notes)
