@@ -47,9 +47,9 @@ from pipeline.config.policy import SCENARIO, Policy
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact
 from pipeline.data.shards import load_batch, read_bytes
-from pipeline.data.storage import write_json, write_table
+from pipeline.data.storage import write_json, write_csv
 from pipeline.errors import GossamerError
-from pipeline.train.model import Complexity
+from pipeline.train.complexity import Complexity
 
 TIMES = tuple(name for name in single_artifact.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32
@@ -106,7 +106,7 @@ def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) 
     write_json(metrics, result.metrics)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():
-        write_table(plots / f"{name}.csv", rows)
+        write_csv(plots / f"{name}.csv", rows)
 
 
 def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:

@@ -26,7 +26,7 @@ from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Artifact, Artifacts, Image, Tensor
 from pipeline.data.shards import load_batch
-from pipeline.data.storage import whole_folder, write_json
+from pipeline.data.storage import atomic_folder, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, ModelError
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
@@ -93,7 +93,7 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     artifacts: list[Artifact] = []
     metrics: dict[str, Any] = {}
     machine: dict[str, Figures] = {}
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         for recipe in section.recipes:
             console.print(f"convert {format_name} {recipe}: exporting")
             started = time.perf_counter()

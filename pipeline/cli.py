@@ -145,14 +145,14 @@ def train(
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Image
-    from pipeline.data.storage import read_rows, write_json, write_table
+    from pipeline.data.storage import read_rows, write_json, write_csv
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train import stage
 
     checked, validation = load_policy(policy), read_rows(val, Image)
     rows = stage.TrainRows(read_rows(train, Image), validation, images, average_costs(checked, validation))
     result = stage.run(load_params().train, list(checked.labels), rows, out)
-    write_table(plot, result.curve)
+    write_csv(plot, result.curve)
     write_json(metrics, result.metrics)
     record_machine_figures(metrics.with_name(MACHINE_JSON), "train", result.machine)
 

@@ -27,7 +27,7 @@ from pipeline.data.records import Artifact, Artifacts, Image
 from pipeline.data.shards import load_batch
 from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ModelError
-from pipeline.train.model import Complexity, measure_complexity
+from pipeline.train.complexity import Complexity, measure_complexity
 
 _BATCH = 64
 _SELFIES_ON_DISK = 500

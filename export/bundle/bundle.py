@@ -29,7 +29,7 @@ from pipeline.data.hashing import files_of, sha256_of
 from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
 from pipeline.data.records import Artifact, Artifacts, Record
 from pipeline.data.shards import load_batch, read_index
-from pipeline.data.storage import read_json, read_metrics, whole_folder, write_json
+from pipeline.data.storage import read_json, read_metrics, atomic_folder, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, GossamerError, ModelError
 
@@ -129,7 +129,7 @@ def build(content: BundleContent, release: Path) -> Path:
     if not len(content.frames) or not content.folders:
         raise DataError(f"{content.name}: no golden frames or no artifacts to bundle; run dvc repro")
     out = release / f"{content.name}-{content.version}"
-    with whole_folder(out) as bundle:
+    with atomic_folder(out) as bundle:
         artifacts = tuple(artifact for folder in content.folders for artifact in _copy(folder, bundle))
         contract = Contract(
             name=content.name,

@@ -72,7 +72,7 @@ def write_json(path: Path, value: Record | dict[str, Any]) -> None:
         file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows of the same columns as CSV with a header; no rows make an empty file."""
     text = io.StringIO()
     if rows:
@@ -120,7 +120,7 @@ def _first_problem(error: ValidationError) -> str:
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def atomic_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``out`` that takes its place on success and vanishes on failure."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=_scratch_prefix(out)) as scratch:

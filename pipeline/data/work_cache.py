@@ -31,7 +31,7 @@ from rich.markup import escape
 
 from pipeline.data.hashing import sha256_of
 from pipeline.data.source_closure import hash_code, import_closure
-from pipeline.data.storage import atomic_write, remove_stale_scratch, whole_folder
+from pipeline.data.storage import atomic_write, remove_stale_scratch, atomic_folder
 
 KEY_LENGTH = 32
 
@@ -65,7 +65,7 @@ class WorkCache:
     @contextmanager
     def write_folder(self, name: str) -> Iterator[Path]:
         """Give an empty folder to fill; it becomes an entry when the block ends, in place of an earlier one."""
-        with whole_folder(self.path(name)) as folder:
+        with atomic_folder(self.path(name)) as folder:
             yield folder
 
     def keep_only(self, names: Collection[str]) -> None:

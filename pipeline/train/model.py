@@ -193,22 +193,3 @@ def _load_pretrained(network: nn.Module, path: Path) -> None:
     if strange or unexpected:
         first = (strange or unexpected)[0]
         raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {first} does not match")
-
-
-class Complexity(Record):
-    """Of one network at one input size."""
-
-    parameters: int
-    macs: int
-
-
-def measure_complexity(network: nn.Module, input_size: tuple[int, int]) -> Complexity:
-    """Count a network's parameters, and its multiply-accumulates for one frame of ``input_size`` (height, width)."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, *input_size))
-    return Complexity(
-        parameters=sum(each.numel() for each in network.parameters()), macs=counter.get_total_flops() // 2
-    )

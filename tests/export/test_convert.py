@@ -138,7 +138,7 @@ def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "onnx"
     out.mkdir()
     (out / "stale.onnx").write_bytes(b"old")
-    with stage.whole_folder(out) as folder:
+    with stage.atomic_folder(out) as folder:
         (folder / "new.onnx").write_bytes(b"new")
         assert (out / "stale.onnx").exists()
     assert [file.name for file in out.iterdir()] == ["new.onnx"]

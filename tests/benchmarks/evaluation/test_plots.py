@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from benchmarks.evaluation.accuracy import rate, rate_slice, slice_rows
 from benchmarks.evaluation.plots import plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from pipeline.data.storage import write_table
+from pipeline.data.storage import write_csv
 from tests.benchmarks.small_task import NAMES
 from tests.house import dvc_stages
 
@@ -50,7 +50,7 @@ def write_plots(folder: Path, table: Predictions) -> None:
         for name, values in slice_rows(factors, ()).items()
     }
     for name, rows in {**plot_rows(table, slices, measured(table)), "train": TRAINED}.items():
-        write_table(folder / "plots" / f"{name}.csv", rows)
+        write_csv(folder / "plots" / f"{name}.csv", rows)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_plots_that_dvc_yaml_names_are_outs_of_a_stage_that_dvc_draws_once(defin
 
 
 def test_nothing_timed_leaves_the_other_plots(repository: Path) -> None:
-    write_table(repository / "plots/accuracy_latency.csv", [])
+    write_csv(repository / "plots/accuracy_latency.csv", [])
     specifications = drawn(repository)
     assert specifications["accuracy_latency"] == {}
     assert specifications["roc"]["data"]["values"]

@@ -1,14 +1,15 @@
-"""Parameters and multiply-accumulates against those worked out by hand, and a published count."""
+"""Parameters and multiply-accumulates equal those counted by hand, and those of a published table."""
 
 from __future__ import annotations
 
 import pytest
 from torch import nn
 
-from pipeline.train.model import Complexity, build_network, measure_complexity
+from pipeline.train.complexity import Complexity, measure_complexity
+from pipeline.train.model import build_network
 
 
-def test_a_convolution_and_a_matrix_are_counted_as_by_hand() -> None:
+def test_convolution_and_linear_layers_are_counted_as_by_hand() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),  # 8 x 6 -> 4 x 3: 12 places, 4 outputs, 27 products
         nn.BatchNorm2d(4),
@@ -22,7 +23,7 @@ def test_a_convolution_and_a_matrix_are_counted_as_by_hand() -> None:
     )
 
 
-def test_mobilenet_is_as_large_as_it_is_published_to_be() -> None:
+def test_the_counts_of_mobilenetv3_are_those_of_its_paper() -> None:
     network = build_network("mobilenetv3_small_100", 1000).eval()
     counted = measure_complexity(network, (224, 224))
     assert counted.macs == pytest.approx(56e6, rel=0.02)  # arXiv 1905.02244, table 3: 56 M
