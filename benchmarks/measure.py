@@ -47,7 +47,7 @@ from pipeline.config.policy import SCENARIO, Policy
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact
 from pipeline.data.shards import load_batch, read_bytes
-from pipeline.data.storage import write_json, write_csv
+from pipeline.data.storage import write_csv, write_json
 from pipeline.errors import GossamerError
 from pipeline.train.complexity import Complexity
 

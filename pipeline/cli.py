@@ -145,7 +145,7 @@ def train(
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Image
-    from pipeline.data.storage import read_rows, write_json, write_csv
+    from pipeline.data.storage import read_rows, write_csv, write_json
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train import stage
 

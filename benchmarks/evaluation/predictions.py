@@ -80,7 +80,7 @@ def write_predictions(path: Path, table: Predictions) -> None:
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, len(table.labels))
     facts = {"labels": json.dumps(table.labels), "thresholds": json.dumps(dict(table.thresholds), sort_keys=True)}
     buffer = io.BytesIO()
-    pq.write_csv(pa.table(columns, metadata=facts), buffer, compression="zstd")
+    pq.write_table(pa.table(columns, metadata=facts), buffer, compression="zstd")
     with atomic_write(path) as file:
         file.write(buffer.getvalue())
 

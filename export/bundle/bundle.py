@@ -29,7 +29,7 @@ from pipeline.data.hashing import files_of, sha256_of
 from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
 from pipeline.data.records import Artifact, Artifacts, Record
 from pipeline.data.shards import load_batch, read_index
-from pipeline.data.storage import read_json, read_metrics, atomic_folder, write_json
+from pipeline.data.storage import atomic_folder, read_json, read_metrics, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, GossamerError, ModelError
 

@@ -31,7 +31,7 @@ from rich.markup import escape
 
 from pipeline.data.hashing import sha256_of
 from pipeline.data.source_closure import hash_code, import_closure
-from pipeline.data.storage import atomic_write, remove_stale_scratch, atomic_folder
+from pipeline.data.storage import atomic_folder, atomic_write, remove_stale_scratch
 
 KEY_LENGTH = 32
 

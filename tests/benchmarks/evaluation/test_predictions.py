@@ -104,18 +104,18 @@ def test_a_table_that_is_none_is_refused(table: Table, tmp_path: Path, spoil: st
     if spoil == "bytes":
         path.write_bytes(path.read_bytes()[:-20])
     elif spoil == "metadata":
-        pq.write_csv(whole.replace_schema_metadata({}), path)
+        pq.write_table(whole.replace_schema_metadata({}), path)
     elif spoil == "label":
-        pq.write_csv(whole.replace_schema_metadata({**facts, b"labels": json.dumps(["a", "b"])}), path)
+        pq.write_table(whole.replace_schema_metadata({**facts, b"labels": json.dumps(["a", "b"])}), path)
     elif spoil == "thresholds":
-        pq.write_csv(whole.replace_schema_metadata({**facts, b"thresholds": "{}"}), path)
+        pq.write_table(whole.replace_schema_metadata({**facts, b"thresholds": "{}"}), path)
     elif spoil == "width":
-        pq.write_csv(
+        pq.write_table(
             whole.replace_schema_metadata({**facts, b"labels": json.dumps(["no_helmet", "helmet", "third"])}), path
         )
     elif spoil == "factors":
-        pq.write_csv(whole.append_column("factors", pa.array(["no JSON"] * 6)), path)
+        pq.write_table(whole.append_column("factors", pa.array(["no JSON"] * 6)), path)
     else:
-        pq.write_csv(pa.table({"id": ["a"]}, metadata=facts), path)
+        pq.write_table(pa.table({"id": ["a"]}, metadata=facts), path)
     with pytest.raises(DataError, match="run dvc repro measure"):
         read_predictions(path)
