@@ -1,9 +1,10 @@
-"""Stage: every artifact on the selfies the training never saw, beside the float checkpoint it came from.
+"""Stage: the checkpoint and every artifact on selfies that training never used.
 
-Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/; writes metrics/measure.json, plots/*.csv and
-data/predictions.parquet. Answers come from each format's own runtime (``benchmarks.evaluation.inference``); time and
-memory from a fresh process an artifact (``benchmarks.latency.single_artifact``), and preprocessing apart from both
-(``benchmarks.latency.preprocessing``). What could not be measured is null, and ``unmeasured`` says why.
+Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/. Writes metrics/measure.json (``Measurement``), section
+``measure`` of metrics/machine.json (``MachineFigures``), plots/*.csv and data/predictions.parquet. Predictions come
+from each format's own runtime (``benchmarks.evaluation.inference``), latency and memory from one fresh process per
+artifact (``benchmarks.latency.single_artifact``), preprocessing time apart from both
+(``benchmarks.latency.preprocessing``). What could not be measured is null, and ``unmeasured`` gives the reason.
 """
 
 from __future__ import annotations
@@ -12,23 +13,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.arm64.evaluate import measure_on_arm
+from benchmarks.evaluation import machine_figures
 from benchmarks.evaluation.accuracy import (
-    Figures,
     PolicyFacts,
-    ask_again,
-    compare,
-    confusion_table,
-    equalised_odds,
+    abstention_figures,
+    accuracy_figures,
+    confusion_counts,
     expected_cost,
-    pair_rows,
-    rate,
-    rate_slice,
-    slice_rows,
+    parity_figures,
 )
 from benchmarks.evaluation.inference import (
     EvaluationSet,
@@ -38,28 +34,47 @@ from benchmarks.evaluation.inference import (
     local_runtimes,
     run_inference,
 )
+from benchmarks.evaluation.machine_figures import MachineFigures
+from benchmarks.evaluation.measurement import (
+    Arm64Figures,
+    ArtifactFigures,
+    CameraFigures,
+    CheckpointFigures,
+    ExpectedCost,
+    Measurement,
+    SelfieSet,
+    SliceFigures,
+)
 from benchmarks.evaluation.plots import Row, plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
-from benchmarks.latency import single_artifact
-from benchmarks.robustness import evaluate
+from benchmarks.evaluation.slices import RowsByValue, equalised_odds, rows_by_pair, rows_by_value, slice_figures
+from benchmarks.latency.single_artifact import LatencyRequest, Timing
+from benchmarks.robustness import evaluate as robustness
 from pipeline.config.params import MeasureParams
 from pipeline.config.policy import SCENARIO, Policy
+from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact
 from pipeline.data.shards import load_batch, read_bytes
 from pipeline.data.storage import write_csv, write_json
 from pipeline.errors import GossamerError
-from pipeline.train.complexity import Complexity
 
-TIMES = tuple(name for name in single_artifact.Timing.model_fields if name not in {"threads", "threads_many"})
 _TIMED_FRAMES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureResult:
-    """metrics/measure.json, data/predictions.parquet, and plots/NAME.csv by name."""
+    """What the stage writes.
 
-    metrics: dict[str, Any]
+    Attributes:
+        measurement: metrics/measure.json.
+        machine: Section ``measure`` of metrics/machine.json.
+        predictions: data/predictions.parquet.
+        plots: NAME -> rows of plots/NAME.csv.
+    """
+
+    measurement: Measurement
+    machine: MachineFigures
     predictions: Predictions
     plots: Mapping[str, Sequence[Row]]
 
@@ -68,78 +83,149 @@ def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
     """Measure the checkpoint and every artifact.
 
     Raises:
-        DataError: There are no selfies, or they are of other labels; artifacts are another checkpoint's.
+        DataError: There are no selfies, or they have other labels; artifacts were made from another checkpoint.
     """
     runtimes = runtimes or local_runtimes()
     check_evaluation_set(evaluation_set)
-    table, unanswered = run_inference(evaluation_set, runtimes, params.threads, params.workers)
-    figures: dict[str, Figures] = {}
-    unmeasured: dict[str, str] = {}
-    for path, artifact in evaluation_set.artifacts:
-        name = artifact_name(artifact)
-        why = unanswered.get(name, "")
-        timing = _untimed(why) if why else _time(params, evaluation_set, (path, artifact), runtimes)
-        unmeasured |= {f"artifacts.{name}.accuracy": why} if why else {}
-        unmeasured |= {f"artifacts.{name}.latency": timing.why} if timing.why else {}
-        figures[name] = {
-            **rate(table, name, params.confidence),
-            **compare(table, name, CHECKPOINT),
-            **ask_again(table, name, artifact.retake_band),
-            "sha256": artifact.sha256,
-            "size_bytes": artifact.size_bytes,
-            **timing.figures,
-        }
+    table, failed = run_inference(evaluation_set, runtimes, params.threads, params.workers)
+    machine = _time(params, evaluation_set, runtimes, failed)
     arm = measure_on_arm(params.arm64, evaluation_set, table, params.seed, params.confidence)
-    figures = {name: {**row, **arm.figures[name].model_dump()} for name, row in figures.items()}
-    metrics = _assemble(params, evaluation_set, table, figures)
-    metrics["arm64"] = arm.lab.model_dump() if arm.lab else {}
-    metrics["unmeasured"] |= {**unmeasured, **arm.unmeasured}
-    pictures = [read_bytes(evaluation_set.selfies, row) for row in evaluation_set.rows[:_TIMED_FRAMES]]
-    timed = runtimes.preprocess(pictures, evaluation_set.reference.preprocess)
-    metrics["preprocess"] = {kind: each.model_dump() for kind, each in timed.items()}
-    metrics = evaluate.run(params, evaluation_set, runtimes).add_to(metrics)
-    return MeasureResult(metrics, table, plot_rows(table, metrics["slices"], figures))
+    camera = robustness.run(params, evaluation_set, runtimes)
+    artifacts = [
+        _artifact_figures(artifact, table, params.confidence, camera.artifacts[name], arm.figures[name])
+        for name, artifact in ((artifact_name(artifact), artifact) for _, artifact in evaluation_set.artifacts)
+    ]
+    factors, policy = [row.factors for row in evaluation_set.rows], evaluation_set.policy
+    slices = _slices(params, table, rows_by_value(factors, policy.factors))
+    costs = _costs(table, [row.get(SCENARIO) for row in factors], policy)
+    measurement = Measurement(
+        labels=table.labels,
+        confidence=params.confidence,
+        threads=params.threads,
+        threads_many=params.threads_many,
+        selfies=SelfieSet(
+            count=len(table.ids),
+            dataset_id=table.dataset_id(),
+            labels={name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
+        ),
+        checkpoint=_checkpoint_figures(evaluation_set, table, params.confidence, camera.checkpoint),
+        artifacts={row.name: row for row in artifacts},
+        slices=slices,
+        slice_pairs=_slices(params, table, rows_by_pair(factors, policy.pairs)),
+        equalised_odds=equalised_odds(slices),
+        confusion=confusion_counts(table, CHECKPOINT),
+        cost_per_1000=costs,
+        camera={name: dict(rows) for name, rows in camera.camera.items()},
+        camera_basis=camera.camera_basis,
+        integration_errors=dict(camera.integration_errors),
+        arm64=arm.lab,
+        unmeasured={**_gaps(failed, slices, costs), **arm.unmeasured, **camera.unmeasured},
+    )
+    return MeasureResult(measurement, machine, table, plot_rows(table, measurement))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
-    """Write metrics/measure.json, data/predictions.parquet, and a CSV a plot (``figures.plot_rows``)."""
-    write_json(metrics, result.metrics)
+    """Write metrics/measure.json with its section of machine.json beside it, data/predictions.parquet and the plots."""
+    write_json(metrics, result.measurement)
+    section = result.machine.model_dump(mode="json")
+    record_machine_figures(metrics.with_name(MACHINE_JSON), machine_figures.STAGE, section)
     write_predictions(predictions, result.predictions)
     for name, rows in result.plots.items():
         write_csv(plots / f"{name}.csv", rows)
 
 
 def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:
-    """Take factor names and scenario costs from a policy; pairs of other policies' factors are left out."""
+    """Take factor names and scenario costs from a policy; pairs that name factors of other policies are left out."""
     names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
     scenarios = (SCENARIO,) if policy.scenarios else ()
     own = tuple(pair for pair in pairs if set(pair) <= set(names))
-    return PolicyFacts((*scenarios, *dict.fromkeys(names)), {each.name: each.costs for each in policy.scenarios}, own)
+    costs = {scenario.name: scenario.costs for scenario in policy.scenarios}
+    return PolicyFacts((*scenarios, *dict.fromkeys(names)), costs, own)
 
 
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    figures: Figures
-    why: str = ""
+def _artifact_figures(
+    artifact: Artifact, table: Predictions, confidence: float, camera: CameraFigures, arm64: Arm64Figures
+) -> ArtifactFigures:
+    name = artifact_name(artifact)
+    return ArtifactFigures(
+        format=artifact.format,
+        recipe=artifact.recipe,
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+        **dict(accuracy_figures(table, name, confidence)),
+        **dict(parity_figures(table, name)),
+        **dict(abstention_figures(table, name, artifact.retake_band)),
+        **dict(camera),
+        **dict(arm64),
+    )
 
 
-def _untimed(why: str) -> _Timed:
-    return _Timed(dict.fromkeys(TIMES), why)
+def _checkpoint_figures(
+    evaluation_set: EvaluationSet, table: Predictions, confidence: float, camera: CameraFigures
+) -> CheckpointFigures:
+    complexity = evaluation_set.reference.complexity
+    return CheckpointFigures(
+        id=evaluation_set.reference.id,
+        parameters=complexity.parameters if complexity else None,
+        macs=complexity.macs if complexity else None,
+        **dict(accuracy_figures(table, CHECKPOINT, confidence)),
+        **dict(camera),
+    )
+
+
+def _slices(params: MeasureParams, table: Predictions, rows: RowsByValue) -> dict[str, dict[str, SliceFigures]]:
+    return {
+        name: {value: slice_figures(table, at, params.confidence, params.min_slice) for value, at in values.items()}
+        for name, values in rows.items()
+    }
+
+
+def _costs(table: Predictions, scenarios: Sequence[str | None], policy: PolicyFacts) -> dict[str, ExpectedCost]:
+    costs = {name: expected_cost(table, name, scenarios, policy.costs) for name in table.probabilities}
+    return {name: cost for name, cost in costs.items() if cost is not None}
+
+
+def _gaps(failed: Mapping[str, str], slices: Mapping[str, object], costs: Mapping[str, object]) -> dict[str, str]:
+    """Place -> why the figures there are missing."""
+    gaps = {f"artifacts.{name}.accuracy": reason for name, reason in failed.items()}
+    if not slices:
+        gaps["slices"] = "the selfies carry no factors (photographs do not)"
+    if CHECKPOINT not in costs:
+        gaps["cost_per_1000"] = "no selfie belongs to a scenario with costs"
+    return gaps
 
 
 def _time(
+    params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, failed: Mapping[str, str]
+) -> MachineFigures:
+    """Time every artifact whose answers can be used, and the preprocessing."""
+    timings: dict[str, Timing] = {}
+    unmeasured: dict[str, str] = {}
+    for path, artifact in evaluation_set.artifacts:
+        name = artifact_name(artifact)
+        timing = failed.get(name) or _time_artifact(params, evaluation_set, (path, artifact), runtimes)
+        if isinstance(timing, str):
+            unmeasured[f"artifacts.{name}.latency"] = timing
+        else:
+            timings[name] = timing
+    pictures = [read_bytes(evaluation_set.selfies, row) for row in evaluation_set.rows[:_TIMED_FRAMES]]
+    preprocess = runtimes.preprocess(pictures, evaluation_set.reference.preprocess)
+    return MachineFigures(artifacts=timings, preprocess=preprocess, unmeasured=unmeasured)
+
+
+def _time_artifact(
     params: MeasureParams, evaluation_set: EvaluationSet, artifact: tuple[Path, Artifact], runtimes: Runtimes
-) -> _Timed:
-    """Time one artifact; where that cannot be done every figure is None and the reason is kept."""
+) -> Timing | str:
+    """Time one artifact, or return the reason why that is impossible."""
     path, record = artifact
-    why = runtimes.unmeasured(record.format)
-    if why:
-        return _untimed(why)
+    reason = runtimes.unmeasured(record.format)
+    if reason:
+        return reason
     with tempfile.TemporaryDirectory() as folder:
         frames = Path(folder) / "frames.npy"
         spec = PreprocessSpec.model_validate(record.preprocess)
         np.save(frames, load_batch(evaluation_set.selfies, evaluation_set.rows[:_TIMED_FRAMES], spec))
-        request = single_artifact.LatencyRequest(
+        request = LatencyRequest(
             format=record.format,
             path=path.resolve(),
             frames=frames,
@@ -149,54 +235,6 @@ def _time(
             profile=params.latency.profile,
         )
         try:
-            timing = runtimes.time(request)
+            return runtimes.time(request)
         except GossamerError as error:
-            return _untimed(str(error))
-    return _Timed({name: getattr(timing, name) for name in TIMES})
-
-
-def _assemble(
-    params: MeasureParams, evaluation_set: EvaluationSet, table: Predictions, figures: Mapping[str, Figures]
-) -> dict[str, Any]:
-    factors = [row.factors for row in evaluation_set.rows]
-    scenarios = [row.get(SCENARIO) for row in factors]
-    slices, pairs = (
-        {
-            name: {value: rate_slice(table, at, params.confidence, params.min_slice) for value, at in values.items()}
-            for name, values in rows.items()
-        }
-        for rows in (
-            slice_rows(factors, evaluation_set.policy.factors),
-            pair_rows(factors, evaluation_set.policy.pairs),
-        )
-    )
-    costs = {name: expected_cost(table, name, scenarios, evaluation_set.policy.costs) for name in table.probabilities}
-    unmeasured = {}
-    if not slices:
-        unmeasured["slices"] = "the selfies carry no factors (photographs do not)"
-    if not costs[CHECKPOINT]:
-        unmeasured["cost_per_1000"] = "no selfie belongs to a scenario with costs"
-    complexity = evaluation_set.reference.complexity
-    return {
-        "labels": list(table.labels),
-        "confidence": params.confidence,
-        "threads": params.threads,
-        "threads_many": params.threads_many,
-        "selfies": {
-            "count": len(table.ids),
-            "dataset_id": table.dataset_id(),
-            "labels": {name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
-        },
-        "checkpoint": {
-            "id": evaluation_set.reference.id,
-            **rate(table, CHECKPOINT, params.confidence),
-            **(complexity.model_dump() if complexity else dict.fromkeys(Complexity.model_fields)),
-        },
-        "artifacts": dict(figures),
-        "slices": slices,
-        "slice_pairs": pairs,
-        "equalised_odds": equalised_odds(slices),
-        "confusion": confusion_table(table, CHECKPOINT),
-        "cost_per_1000": {name: cost for name, cost in costs.items() if cost},
-        "unmeasured": unmeasured,
-    }
+            return str(error)

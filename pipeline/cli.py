@@ -242,16 +242,16 @@ def gate(
     fetched: Annotated[Path, reads("folder of the baseline's artifacts, to time")] = Path("data/baseline"),
 ) -> None:
     """Check the measurements against limits and the accepted baseline, and write the verdict."""
+    from benchmarks.evaluation.measurement import read_measurement
     from benchmarks.evaluation.predictions import read_predictions
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
-    from benchmarks.gate.baseline_latency import Places, open_bench
+    from benchmarks.gate.resource_bench import Places, open_bench
     from pipeline.config.params import load_params
-    from pipeline.data.storage import read_metrics, write_json
 
-    params, figures, accepted = load_params().gate, read_metrics(measured), read_baseline(baseline)
-    bench = open_bench(params.latency, figures, accepted, Places(artifacts, selfies, fetched))
-    write_json(out, stage.run(params, figures, read_predictions(predictions), accepted, bench))
+    params, measurement, accepted = load_params().gate, read_measurement(measured), read_baseline(baseline)
+    bench = open_bench(params.latency, measurement, accepted, Places(artifacts, selfies, fetched))
+    stage.write(stage.run(params, measurement, read_predictions(predictions), accepted, bench), out)
 
 
 @app.command()

@@ -57,15 +57,15 @@ def accept_baseline(
     release: Annotated[str, typer.Option(help="tag or commit whose dvc.lock has these artifacts")] = "HEAD",
 ) -> None:
     """Accept the current measurements as the baseline of later candidates; commit the folder afterwards."""
+    from benchmarks.evaluation.measurement import read_measurement
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_artifacts import find_release
-    from benchmarks.gate.baseline_latency import Places, open_bench
+    from benchmarks.gate.resource_bench import Places, open_bench
     from pipeline.config.params import load_params
-    from pipeline.data.storage import read_metrics
 
     params, source = load_params().gate, find_release(Path.cwd(), release)
-    bench = open_bench(params.latency, read_metrics(measured), read_baseline(baseline), Places())
+    bench = open_bench(params.latency, read_measurement(measured), read_baseline(baseline), Places())
     verdict = stage.accept(params, stage.Candidate(measured, predictions, bench, source), baseline)
     print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then run: dvc repro")
 
@@ -97,13 +97,12 @@ def release(
     out: Annotated[Path, writes("parent of the bundle, OUT/NAME-VERSION/")] = Path("release"),
 ) -> None:
     """Build the bundle for the mobile team if the verdict is a pass; else print the reasons and exit with 1."""
+    from benchmarks.gate.machine_figures import read_verdict
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
     from pipeline.config.policy import load_policy
-    from pipeline.data.records import Verdict
-    from pipeline.data.storage import read_json
 
-    refuse_unless_pass(read_json(verdict, Verdict))
+    refuse_unless_pass(read_verdict(verdict))
     content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
     bundle = build(content, out)
     print(f"{bundle}: built; every check passed; to check it, run: gossamer verify {bundle}")
@@ -117,12 +116,11 @@ def show_verdict(
     ] = False,
 ) -> None:
     """Print the verdict of the gate, and exit with 1 unless it is a pass."""
+    from benchmarks.gate.machine_figures import read_verdict
     from benchmarks.gate.stage import refuse_unless_pass
     from benchmarks.report.pr_comment import only_unmeasured, verdict_text
-    from pipeline.data.records import Verdict
-    from pipeline.data.storage import read_json
 
-    record = read_json(verdict, Verdict)
+    record = read_verdict(verdict)
     if not (allow_unmeasured and only_unmeasured(record)):
         refuse_unless_pass(record)
     print(verdict_text(record))

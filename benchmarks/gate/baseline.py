@@ -1,11 +1,11 @@
-"""The accepted baseline: the measurements a new candidate must not fall behind; kept in git, changed by a person only.
+"""The accepted baseline: the measurement that a candidate must not fall behind. In git; only a person changes it.
 
     benchmarks/baseline/measure.json         metrics/measure.json as it was accepted
-    benchmarks/baseline/predictions.parquet  its answers, selfie by selfie, for paired tests
+    benchmarks/baseline/predictions.parquet  its predictions on each selfie, for paired tests
     benchmarks/baseline/accepted.json        SHA-256 of both and of every artifact, and the git revision they come from:
                                              a changed or half-copied baseline is refused
 
-The artifacts themselves stay where DVC has them; ``benchmarks.gate.baseline_artifacts`` fetches them to be timed.
+The artifacts themselves stay in DVC; ``benchmarks.gate.baseline_artifacts`` fetches them for timing.
 
 Each file is written atomically and accepted.json last, so that a crash in between leaves a baseline that is refused.
 """
@@ -15,13 +15,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
+from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from pipeline.data.records import Record
-from pipeline.data.storage import atomic_write, read_json, read_metrics, write_json
+from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import DataError
 
 MEASURED = "measure.json"
@@ -31,7 +31,7 @@ ACCEPTED = "accepted.json"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Where artifacts come from: a name that people know (a tag, say) and the commit it meant; empty: nowhere."""
+    """Where artifacts come from: a name, e.g. a tag, and the commit it stood for; both empty where unknown."""
 
     name: str = ""
     revision: str = ""
@@ -41,11 +41,15 @@ NOWHERE = Release()
 
 
 class Accepted(Record):
-    """What was accepted: checksums of the two files, and the ids behind them.
+    """accepted.json.
 
     Attributes:
-        release: What the revision is called, e.g. v1.2.0.
-        revision: The git commit whose dvc.lock names the artifacts; empty where they cannot be fetched again.
+        measure_sha256: SHA-256 of measure.json.
+        predictions_sha256: SHA-256 of predictions.parquet.
+        selfies_dataset_id: Id of the test set.
+        checkpoint_id: Id of the checkpoint.
+        release: Name of the revision, e.g. v1.2.0.
+        revision: Git commit whose dvc.lock lists the artifacts; empty where they cannot be fetched again.
         artifacts: Artifact -> its SHA-256.
     """
 
@@ -60,14 +64,14 @@ class Accepted(Record):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """An accepted measure.json with its predictions."""
+    """An accepted measurement with its predictions."""
 
-    measured: dict[str, Any]
+    measurement: Measurement
     predictions: Predictions
     accepted: Accepted
 
     def name(self) -> str:
-        """Say which baseline it is, in a few words."""
+        """A short description: release, checkpoint and number of selfies."""
         release = f"{self.accepted.release}: " if self.accepted.release else ""
         return f"{release}checkpoint {self.accepted.checkpoint_id[:12]} on {len(self.predictions.ids)} selfies"
 
@@ -76,7 +80,7 @@ def read_baseline(folder: Path) -> Baseline | None:
     """Read the baseline; None where none was accepted yet.
 
     Raises:
-        DataError: Files of it are missing, damaged, or not the ones that were accepted.
+        DataError: Files of it are missing, damaged, not the accepted ones, or of another version of Gossamer.
     """
     paths = [folder / name for name in (ACCEPTED, MEASURED, PREDICTIONS)]
     if not any(path.exists() for path in paths):
@@ -91,32 +95,32 @@ def read_baseline(folder: Path) -> Baseline | None:
                 f"{path}: not the file that {paths[0]} names; restore {folder} from git, or remove it in a commit of "
                 "its own and run gossamer baseline accept"
             )
-    return Baseline(read_metrics(paths[1]), read_predictions(paths[2]), accepted)
+    remove = f"git rm {' '.join(map(str, paths))}, commit, then gossamer baseline accept"
+    return Baseline(read_measurement(paths[1], remove), read_predictions(paths[2]), accepted)
 
 
 def write_baseline(folder: Path, measured: Path, predictions: Path, release: Release = NOWHERE) -> Baseline:
-    """Copy measurements and predictions into the baseline's folder.
+    """Copy a measurement and its predictions into the baseline's folder.
 
     Raises:
         DataError: One of them is missing or damaged.
     """
-    table, figures = read_predictions(predictions), read_metrics(measured)
-    hashes = {name: each.get("sha256") for name, each in figures.get("artifacts", {}).items()}
+    table, measurement = read_predictions(predictions), read_measurement(measured)
     accepted = Accepted(
         measure_sha256=_sha256(measured),
         predictions_sha256=_sha256(predictions),
         selfies_dataset_id=table.dataset_id(),
-        checkpoint_id=figures.get("checkpoint", {}).get("id", ""),
+        checkpoint_id=measurement.checkpoint.id,
         release=release.name,
         revision=release.revision,
-        artifacts={name: digest for name, digest in hashes.items() if isinstance(digest, str)},
+        artifacts={name: row.sha256 for name, row in measurement.artifacts.items()},
     )
     (folder / ACCEPTED).unlink(missing_ok=True)
     for source, name in ((measured, MEASURED), (predictions, PREDICTIONS)):
         with atomic_write(folder / name) as file:
             file.write(source.read_bytes())
     write_json(folder / ACCEPTED, accepted)
-    return Baseline(figures, table, accepted)
+    return Baseline(measurement, table, accepted)
 
 
 def _sha256(path: Path) -> str:

@@ -1,17 +1,12 @@
-"""Stage: measurements + baseline + limits -> Verdict. It decides on evidence, and says so where the evidence is thin.
+"""Stage: measurement + baseline + limits -> verdict.
 
-Reads metrics/measure.json, data/predictions.parquet and benchmarks/baseline/, and for time artifacts/, data/selfies/
-and data/baseline/; writes metrics/gate.json. Every artifact that was measured is checked; ``gate.required`` names the
-formats that must be among them. The checks themselves stand in ``benchmarks.gate.checks``:
+Reads metrics/measure.json, data/predictions.parquet and benchmarks/baseline/, and for memory and latency artifacts/,
+data/selfies/ and data/baseline/. Writes metrics/gate.json and section ``gate`` of metrics/machine.json. Every artifact
+that was measured is checked; ``gate.required`` names the formats that must be among them. An artifact that the baseline
+does not have is checked against absolute limits only.
 
-    floors       baseline or not: accuracy, its share of the checkpoint's, agreement, size, the camera's distortions
-    pairs        against a baseline of the same task on the same selfies, row by row: accuracy, agreement, false
-                 negatives and false positives
-    slices       every value of every factor, and pairs of factors, so that a mean hides nobody
-    resources    size, memory, ARM instructions, and latency: timed anew on this machine beside the baseline's artifacts
-
-An artifact that is new has floors only. Overall: any fail is fail, else any unmeasured is unmeasured (advice apart,
-``benchmarks.gate.checks.check_results.ADVISORY``), else pass; nothing to check is unmeasured.
+The verdict is fail if any check fails, else unmeasured if any check is (advisory ones apart,
+``benchmarks.gate.checks.check_results.ADVISORY``), else pass. Without any check it is unmeasured.
 """
 
 from __future__ import annotations
@@ -20,80 +15,104 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import NOWHERE, Baseline, Release, read_baseline, write_baseline
-from benchmarks.gate.checks.check_results import COMPARABLE, Measured
-from benchmarks.gate.checks.resource_growth import Bench, no_bench
-from benchmarks.gate.checks.verdict import holding_back, judge
+from benchmarks.gate.checks.check_results import BASELINE_COMPARABLE
+from benchmarks.gate.checks.resource_growth import Bench, closed_bench
+from benchmarks.gate.machine_figures import STAGE, GateMachineFigures, split_machine_figures
+from benchmarks.gate.verdict import decide_verdict, failed_or_missing
 from pipeline.config.params import GateParams
+from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
 from pipeline.data.records import Check, Verdict
-from pipeline.data.storage import read_metrics
+from pipeline.data.storage import write_json
 from pipeline.errors import ReleaseRefusedError
 
-_NO_BENCH = no_bench("nothing was given to time with")
+_CLOSED = closed_bench("no bench was given")
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What the stage writes: metrics/gate.json, and section ``gate`` of metrics/machine.json."""
+
+    verdict: Verdict
+    machine: GateMachineFigures
 
 
 def run(
     params: GateParams,
-    measured: Measured,
+    measurement: Measurement,
     predictions: Predictions,
     baseline: Baseline | None,
-    bench: Bench = _NO_BENCH,
-) -> Verdict:
-    """Judge one set of measurements; see ``benchmarks.gate.checks.verdict.judge``.
+    bench: Bench = _CLOSED,
+) -> GateResult:
+    """Run all checks on one measurement (``decide_verdict``) and set the figures of this machine apart.
 
     Raises:
-        DataError: Measurements and predictions do not belong together.
+        DataError: Measurement and predictions do not belong together.
     """
-    return judge(params, measured, predictions, baseline, bench)
+    verdict = decide_verdict(params, measurement, predictions, baseline, bench)
+    return GateResult(*split_machine_figures(verdict))
+
+
+def write(result: GateResult, out: Path) -> None:
+    """Write metrics/gate.json, with its section of machine.json beside it."""
+    write_json(out, result.verdict)
+    record_machine_figures(out.with_name(MACHINE_JSON), STAGE, result.machine.model_dump(mode="json"))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Files of one run that may become the baseline, where it is timed, and the revision its artifacts come from."""
+    """Files of one run that may become the baseline.
 
-    measured: Path
+    Attributes:
+        measurement: metrics/measure.json.
+        predictions: data/predictions.parquet.
+        bench: Measures its artifacts beside the old baseline's.
+        release: The revision its artifacts come from.
+    """
+
+    measurement: Path
     predictions: Path
-    bench: Bench = _NO_BENCH
+    bench: Bench = _CLOSED
     release: Release = NOWHERE
 
 
 def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:
-    """Make these measurements the baseline, after judging them once more (a stale verdict is not trusted).
+    """Make a measurement the baseline, after all checks have run once more: a stored verdict may be stale.
 
-    A pass is accepted. So is a verdict that is unmeasured only because it cannot be compared with the old baseline
-    (other selfies, another task, an artifact that is gone), for then every floor has passed. To lower the bar on
-    purpose, remove the old baseline in a commit of its own and accept again.
+    A pass is accepted. So is a verdict that is unmeasured only because the old baseline cannot be compared (other
+    selfies, another task, an artifact that is gone): all absolute limits hold then. To lower the bar on purpose, remove
+    the old baseline in a commit of its own and accept again.
 
     Raises:
-        ReleaseRefusedError: Anything failed, or a figure is missing; names the checks.
+        ReleaseRefusedError: A check failed, or a figure is missing; names the checks.
         DataError: Files are missing, damaged or do not belong together.
     """
-    measured, predictions = candidate.measured, candidate.predictions
-    found = read_metrics(measured), read_predictions(predictions), read_baseline(folder)
-    verdict = run(params, *found, candidate.bench)
-    against = [each for each in holding_back(verdict.checks) if each.name != COMPARABLE]
+    measurement, predictions = read_measurement(candidate.measurement), read_predictions(candidate.predictions)
+    verdict = decide_verdict(params, measurement, predictions, read_baseline(folder), candidate.bench)
+    against = [check for check in failed_or_missing(verdict.checks) if check.name != BASELINE_COMPARABLE]
     if against:
         raise ReleaseRefusedError(
-            f"{measured}: not accepted as the baseline:\n{_lines(against)}\n"
+            f"{candidate.measurement}: not accepted as the baseline:\n{_lines(against)}\n"
             f"To lower the bar on purpose: git rm {folder}/accepted.json {folder}/measure.json "
             f"{folder}/predictions.parquet, commit, and accept again"
         )
-    write_baseline(folder, measured, predictions, candidate.release)
+    write_baseline(folder, candidate.measurement, candidate.predictions, candidate.release)
     return verdict
 
 
 def refuse_unless_pass(verdict: Verdict) -> None:
-    """Let a release go on only where every check passed; a verdict without checks, or at odds with them, is no pass.
+    """Let a release go on only where every check passed; a verdict that its checks do not support is refused too.
 
     Raises:
         ReleaseRefusedError: Names every check that did not pass.
     """
-    against = holding_back(verdict.checks)
-    if verdict.verdict != "pass" or against or not any(each.verdict == "pass" for each in verdict.checks):
-        reasons = _lines(against) or "  no check stands behind it"
+    against = failed_or_missing(verdict.checks)
+    if verdict.verdict != "pass" or against or not any(check.verdict == "pass" for check in verdict.checks):
+        reasons = _lines(against) or "  no check supports it"
         raise ReleaseRefusedError(f"refused: the verdict is {verdict.verdict}\n{reasons}\nSee report/index.html")
 
 
 def _lines(checks: Iterable[Check]) -> str:
-    return "\n".join(f"  {each.artifact} {each.name}: {each.verdict}: {each.reason}" for each in checks)
+    return "\n".join(f"  {check.artifact} {check.name}: {check.verdict}: {check.reason}" for check in checks)

@@ -74,7 +74,7 @@ def deltas(
 ) -> Deltas:
     """Compare a run with the accepted baseline, as far as they can be compared."""
     artifacts = measured.get("artifacts", {})
-    old = baseline.measured.get("artifacts", {}) if baseline else {}
+    old = baseline.measurement.model_dump(mode="json")["artifacts"] if baseline else {}
     why = _incomparable(table, baseline)
     pairs = _Pairs.of(table, baseline.predictions) if table and baseline and not why else None
     confidence = float(measured.get("confidence", 0.95))

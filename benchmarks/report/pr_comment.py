@@ -84,7 +84,7 @@ def comment(found: ReportInput, gaps: Mapping[str, str], worst: tuple[str, str] 
     if len(rows) > _ROWS:
         rows.sort(key=lambda row: "fail" not in row[1])
     against, told_gaps = grouped(checks), _by_reason(gaps)
-    before = found.baseline.measured.get("slices", {}) if found.baseline and not changes.why else {}
+    before = found.baseline.measurement.model_dump(mode="json")["slices"] if found.baseline and not changes.why else {}
     return Comment(
         changes=changes,
         rows=rows[:_ROWS],
@@ -190,7 +190,7 @@ def _cost(found: ReportInput) -> Cost | None:
     ours = costs.pop("checkpoint", None)
     if ours is None:
         return None
-    before = _overall(found.baseline.measured).get("checkpoint") if found.baseline else None
+    before = _overall(found.baseline.measurement.model_dump(mode="json")).get("checkpoint") if found.baseline else None
     artifacts = [(cost, name) for name, cost in costs.items()]
     return Cost(ours, before, min(artifacts, default=None), max(artifacts, default=None))
 

@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,24 +66,6 @@ class RobustnessResult:
     checkpoint: CheckpointCameraFigures
     artifacts: Mapping[str, CameraFigures]
     unmeasured: Mapping[str, str] = field(default_factory=dict)
-
-    def add_to(self, measured: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the contents of measure.json with these figures added."""
-        own = {name: figures.model_dump() for name, figures in self.artifacts.items()}
-        camera = {
-            name: {str(severity): row.model_dump() for severity, row in rows.items()}
-            for name, rows in self.camera.items()
-        }
-        errors = {name: row.model_dump() for name, row in self.integration_errors.items()}
-        return {
-            **measured,
-            "checkpoint": {**measured["checkpoint"], **self.checkpoint.model_dump()},
-            "artifacts": {name: {**row, **own.get(name, {})} for name, row in measured["artifacts"].items()},
-            "camera": camera,
-            "camera_basis": self.camera_basis.model_dump() if self.camera_basis else {},
-            "integration_errors": errors,
-            "unmeasured": {**measured["unmeasured"], **self.unmeasured},
-        }
 
 
 def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes) -> RobustnessResult:

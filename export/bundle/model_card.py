@@ -19,8 +19,8 @@ _COLUMNS = {
     "fnr": "missed",
     "fpr": "false alarms",
     "agreement": "agrees with checkpoint",
-    "retake_rate": "asks again",
-    "accuracy_outside_band": "accuracy of the rest",
+    "abstention_rate": "abstains",
+    "selective_accuracy": "accuracy when it decides",
     "latency_p50_ms": "p50 ms",
     "latency_p90_ms": "p90 ms",
 }

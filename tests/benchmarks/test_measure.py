@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from benchmarks import measure
-from benchmarks.evaluation.accuracy import PolicyFacts, ask_again, compare, equalised_odds, expected_cost, rate
+from benchmarks.evaluation.accuracy import (
+    PolicyFacts,
+    abstention_figures,
+    accuracy_figures,
+    expected_cost,
+    parity_figures,
+)
 from benchmarks.evaluation.inference import (
     EvaluationSet,
     Runtimes,
@@ -21,6 +27,8 @@ from benchmarks.evaluation.inference import (
     read_artifacts,
     read_reference,
 )
+from benchmarks.evaluation.machine_figures import read_measured_machine
+from benchmarks.evaluation.measurement import ModelFile, SliceFigures, read_measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import MeasureParams
@@ -31,6 +39,13 @@ from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
 from tests.benchmarks.small_task import NAMES, artifact, brightness
 
+
+def value_of(result: measure.MeasureResult, artifact_name: str) -> float | None:
+    """Accuracy of one artifact without its interval."""
+    accuracy = result.measurement.artifacts[artifact_name].accuracy
+    return accuracy.value if accuracy else None
+
+
 COSTS = PolicyFacts(
     ("scenario", "light"),
     {"street": {"helmet": 10.0, "no_helmet": 1.0}, "indoors": {"helmet": 4.0, "no_helmet": 1.0}},
@@ -40,57 +55,75 @@ COSTS = PolicyFacts(
 def test_every_artifact_has_every_figure(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, evaluation_set, runtimes).metrics
-    assert list(figures["artifacts"]) == list(NAMES)
-    row = figures["artifacts"]["tflite-float32"]
-    assert row["accuracy"] == 36 / 40
-    assert 0.76 < row["accuracy_low"] < 0.9 < row["accuracy_high"] < 0.97
-    assert (row["fnr"], row["fpr"]) == (2 / 20, 2 / 20)
-    assert 0.8 < row["auc"] < 1
-    assert 0 <= row["ece"] < 0.2
-    assert (row["agreement"], row["max_abs_probability_diff"]) == (1.0, 0.0)
-    assert (row["size_bytes"], row["latency_p90_ms"], row["load_ms"]) == (1234, 1.5, 2.0)
-    assert (row["latency_valid"], row["latency_profile"], row["latency_many_p50_ms"]) == (True, "quick", 0.6)
-    assert (figures["threads"], figures["threads_many"]) == (1, 2)
-    assert figures["preprocess"]["camera"]["preprocess_p50_ms"] == 7.0
-    assert row["sha256"] == "0" * 64
-    assert figures["checkpoint"]["accuracy"] == 36 / 40
-    assert (figures["checkpoint"]["macs"], figures["checkpoint"]["parameters"]) == (None, None)
-    assert figures["selfies"]["count"] == 40
-    assert figures["selfies"]["labels"] == {"no_helmet": 20, "helmet": 20}
-    assert figures["confusion"] == {
+    result = measure.run(measure_params, evaluation_set, runtimes)
+    measurement, machine = result.measurement, result.machine
+    assert list(measurement.artifacts) == list(NAMES)
+    row = measurement.artifacts["tflite-float32"]
+    assert (row.format, row.recipe, row.name) == ("tflite", "float32", "tflite-float32")
+    assert row.accuracy is not None
+    assert row.accuracy.value == 36 / 40
+    assert 0.76 < row.accuracy.low < 0.9 < row.accuracy.high < 0.97
+    assert (row.fnr, row.fpr) == (2 / 20, 2 / 20)
+    assert row.auc is not None
+    assert 0.8 < row.auc < 1
+    assert row.ece is not None
+    assert 0 <= row.ece < 0.2
+    assert (row.agreement, row.max_abs_probability_diff) == (1.0, 0.0)
+    assert (row.size_bytes, row.sha256) == (1234, "0" * 64)
+    assert (measurement.threads, measurement.threads_many) == (1, 2)
+    timing = machine.artifacts["tflite-float32"]
+    assert (timing.latency_p90_ms, timing.load_ms, timing.latency_many_p50_ms) == (1.5, 2.0, 0.6)
+    assert machine.preprocess["camera"].preprocess_p50_ms == 7.0
+    assert measurement.checkpoint.accuracy == row.accuracy
+    assert (measurement.checkpoint.macs, measurement.checkpoint.parameters) == (None, None)
+    assert measurement.selfies.count == 40
+    assert measurement.selfies.labels == {"no_helmet": 20, "helmet": 20}
+    assert measurement.confusion == {
         "no_helmet": {"no_helmet": 18, "helmet": 2},
         "helmet": {"no_helmet": 2, "helmet": 18},
     }
 
 
-def test_an_artifact_with_a_retake_band_says_how_often_it_asks_and_how_well_it_does_on_the_rest(
+def test_a_retake_band_gives_an_abstention_rate_and_the_accuracy_on_the_other_selfies(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     (path, record), *others = evaluation_set.artifacts
     unsure = (path, record.model_copy(update={"retake_band": (0.5, 0.99999)}))
     result = measure.run(measure_params, replace(evaluation_set, artifacts=[unsure, *others]), runtimes)
     probability = result.predictions.probabilities[NAMES[0]][:, 1]
-    asked = (probability > 0.5) & (probability < 0.99999)
-    right = (probability >= 0.5) == (result.predictions.targets == 1)
-    assert 0 < asked.sum() < len(asked)
-    row, never = (result.metrics["artifacts"][name] for name in NAMES[:2])
-    assert (row["retake_rate"], row["accuracy_outside_band"]) == (asked.mean(), right[~asked].mean())
-    assert (never["retake_rate"], never["accuracy_outside_band"]) == (0, never["accuracy"])
+    abstained = (probability > 0.5) & (probability < 0.99999)
+    correct = (probability >= 0.5) == (result.predictions.targets == 1)
+    assert 0 < abstained.sum() < len(abstained)
+    row, without_band = (result.measurement.artifacts[name] for name in NAMES[:2])
+    assert (row.abstention_rate, row.selective_accuracy) == (abstained.mean(), correct[~abstained].mean())
+    assert without_band.accuracy is not None
+    assert (without_band.abstention_rate, without_band.selective_accuracy) == (0, without_band.accuracy.value)
 
 
-def test_what_cannot_be_timed_is_null_and_never_zero(
+def test_an_artifact_that_cannot_be_timed_here_has_a_reason_and_its_other_figures(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, evaluation_set, runtimes).metrics
-    row = figures["artifacts"]["coreml-float16"]
-    assert row["accuracy"] == 36 / 40
-    assert {row[name] for name in measure.TIMES} == {None}
-    assert figures["unmeasured"]["artifacts.coreml-float16.latency"] == "Core ML needs a Mac"
-    assert "artifacts.onnx-float32.latency" not in figures["unmeasured"]
+    result = measure.run(measure_params, evaluation_set, runtimes)
+    assert value_of(result, "coreml-float16") == 36 / 40
+    assert set(result.machine.artifacts) == set(NAMES) - {"coreml-float16"}
+    assert result.machine.unmeasured == {"artifacts.coreml-float16.latency": "Core ML needs a Mac"}
+    assert not [place for place in result.measurement.unmeasured if place.endswith("latency")]
 
 
-def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_go_on(
+def test_two_machines_write_the_same_measurement(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
+) -> None:
+    def time_slowly(request: LatencyRequest) -> Timing:
+        return runtimes.time(request).model_copy(update={"latency_p50_ms": 70.0, "peak_rss_bytes": 10**9})
+
+    first = measure.run(measure_params, evaluation_set, runtimes)
+    second = measure.run(measure_params, evaluation_set, replace(runtimes, time=time_slowly, unmeasured=lambda _: ""))
+    assert first.machine != second.machine
+    assert first.measurement.model_dump_json() == second.measurement.model_dump_json()
+    assert first.plots == second.plots
+
+
+def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_are_measured(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def open_some(path: Path, record: Artifact, _threads: int) -> object:
@@ -99,15 +132,16 @@ def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_go_on(
         return brightness
 
     result = measure.run(measure_params, evaluation_set, replace(runtimes, open=open_some))  # type: ignore[arg-type]
-    row = result.metrics["artifacts"]["onnx-float32"]
+    row = result.measurement.artifacts["onnx-float32"].model_dump()
     assert row["size_bytes"] == 1234
-    assert {value for name, value in row.items() if name not in {"size_bytes", "sha256"}} == {None}
-    assert "torn" in result.metrics["unmeasured"]["artifacts.onnx-float32.accuracy"]
+    assert {value for name, value in row.items() if name not in ModelFile.model_fields} == {None}
+    assert "torn" in result.measurement.unmeasured["artifacts.onnx-float32.accuracy"]
+    assert "torn" in result.machine.unmeasured["artifacts.onnx-float32.latency"]
     assert "onnx-float32" not in result.predictions.probabilities
-    assert result.metrics["artifacts"]["tflite-float32"]["accuracy"] == 36 / 40
+    assert value_of(result, "tflite-float32") == 36 / 40
 
 
-def test_answers_that_are_no_numbers_are_unmeasured(
+def test_an_artifact_with_an_answer_that_is_not_finite_is_unmeasured(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def sometimes(frame: np.ndarray) -> np.ndarray:
@@ -116,11 +150,11 @@ def test_answers_that_are_no_numbers_are_unmeasured(
     broken = replace(
         runtimes, open=lambda _path, record, _threads: sometimes if record.format == "onnx" else brightness
     )
-    figures = measure.run(measure_params, evaluation_set, broken).metrics
-    assert figures["artifacts"]["onnx-float32"]["accuracy"] is None
-    assert figures["artifacts"]["onnx-float32"]["agreement"] is None
-    assert figures["unmeasured"]["artifacts.onnx-float32.accuracy"] == "20 of 40 answers are not numbers"
-    json.dumps(figures, allow_nan=False)
+    measurement = measure.run(measure_params, evaluation_set, broken).measurement
+    row = measurement.artifacts["onnx-float32"]
+    assert (row.accuracy, row.agreement) == (None, None)
+    assert measurement.unmeasured["artifacts.onnx-float32.accuracy"] == "20 of 40 answers are not numbers"
+    json.dumps(measurement.model_dump(mode="json"), allow_nan=False)
 
 
 def brightness_by_name(_path: Path, _record: Artifact, _threads: int) -> object:
@@ -128,7 +162,7 @@ def brightness_by_name(_path: Path, _record: Artifact, _threads: int) -> object:
     return brightness
 
 
-def test_processes_of_their_own_find_what_this_one_finds(
+def test_worker_processes_measure_what_this_process_measures(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     here = measure.run(measure_params, evaluation_set, runtimes)
@@ -137,79 +171,66 @@ def test_processes_of_their_own_find_what_this_one_finds(
         evaluation_set,
         replace(runtimes, open=brightness_by_name),  # type: ignore[arg-type]
     )
-    assert apart.metrics == here.metrics
+    assert apart.measurement == here.measurement
+    assert apart.machine == here.machine
 
 
-def test_a_harness_that_fails_leaves_accuracy_alone(
+def test_a_latency_harness_that_fails_leaves_accuracy_alone(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def give_up(_request: LatencyRequest) -> Timing:
         raise ModelError("no memory")
 
-    figures = measure.run(measure_params, evaluation_set, replace(runtimes, time=give_up)).metrics
-    row = figures["artifacts"]["tflite-float32"]
-    assert (row["accuracy"], row["latency_p50_ms"], row["peak_rss_bytes"]) == (36 / 40, None, None)
-    assert figures["unmeasured"]["artifacts.tflite-float32.latency"] == "no memory"
+    result = measure.run(measure_params, evaluation_set, replace(runtimes, time=give_up))
+    assert value_of(result, "tflite-float32") == 36 / 40
+    assert result.machine.artifacts == {}
+    assert result.machine.unmeasured["artifacts.tflite-float32.latency"] == "no memory"
 
 
-def test_slices_count_and_rate_their_own_rows(
+def test_slices_are_counted_and_measured_on_their_own_rows(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).metrics
-    assert list(figures["slices"]) == ["scenario", "light"]
-    night, day = figures["slices"]["light"]["night"], figures["slices"]["light"]["day"]
-    assert (night["count"], night["accuracy"], day["count"], day["accuracy"]) == (10, 1.0, 30, 26 / 30)
-    assert (night["fnr"], day["fpr"]) == (0.0, 2 / 15)
-    assert day["artifacts"] == dict.fromkeys(NAMES, 26 / 30)
-    assert day["accuracy_low"] < 26 / 30 < day["accuracy_high"]
+    slices = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).measurement.slices
+    assert list(slices) == ["scenario", "light"]
+    night, day = slices["light"]["night"], slices["light"]["day"]
+    assert night.accuracy is not None
+    assert day.accuracy is not None
+    assert (night.count, night.accuracy.value, day.count, day.accuracy.value) == (10, 1.0, 30, 26 / 30)
+    assert (night.fnr, day.fpr) == (0.0, 2 / 15)
+    assert day.artifacts == dict.fromkeys(NAMES, 26 / 30)
+    assert day.accuracy.low < 26 / 30 < day.accuracy.high
 
 
 def test_pairs_of_factors_are_slices_of_their_own(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     paired = replace(evaluation_set, policy=replace(COSTS, pairs=(("light", "scenario"),)))
-    pairs = measure.run(measure_params, paired, runtimes).metrics["slice_pairs"]["light x scenario"]
-    assert {name: figures["count"] for name, figures in pairs.items()} == {
+    pairs = measure.run(measure_params, paired, runtimes).measurement.slice_pairs["light x scenario"]
+    assert {name: figures.count for name, figures in pairs.items()} == {
         "day x indoors": 16,
         "day x street": 14,
         "night x indoors": 4,
         "night x street": 6,
     }
-    assert pairs["day x indoors"]["accuracy"] == 14 / 16
+    assert pairs["day x indoors"].accuracy is not None
+    assert pairs["day x indoors"].accuracy.value == 14 / 16
 
 
-def test_equalised_odds_are_the_widest_gaps_between_values_of_a_factor() -> None:
-    slices = {
-        "skin_tone": {
-            "monk_01": {"fnr": 0.02, "fpr": 0.05},
-            "monk_05": {"fnr": 0.10, "fpr": 0.01},
-            "monk_10": {"fnr": 0.06, "fpr": 0.04},
-            "rare": {"count": 2, "accuracy": None},
-        },
-        "headwear": {"cap": {"fnr": None, "fpr": 0.1}, "road_helmet": {"fnr": 0.1, "fpr": None}},
-        "glasses": {"none": {"fnr": 0.1, "fpr": 0.1}},
-    }
-    found = equalised_odds(slices)
-    assert list(found) == ["skin_tone"]
-    odds = found["skin_tone"]
-    assert (odds["fnr_worst"], odds["fpr_worst"]) == ("monk_05", "monk_01")
-    assert [odds[name] for name in ("gap", "fnr_gap", "fpr_gap")] == pytest.approx([0.08, 0.08, 0.04])
-
-
-def test_a_small_slice_is_counted_but_not_rated(
+def test_a_slice_below_the_minimum_is_counted_and_has_no_figures(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     strict = measure_params.model_copy(update={"min_slice": 11})
-    night = measure.run(strict, evaluation_set, runtimes).metrics["slices"]["light"]["night"]
-    assert night == {"count": 10, "accuracy": None}
+    night = measure.run(strict, evaluation_set, runtimes).measurement.slices["light"]["night"]
+    assert night == SliceFigures(count=10)
 
 
 def test_costs_are_the_policys_per_thousand_checks(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     # the four mistakes are selfies 36 to 39: two on the street and two indoors, one of each kind
-    costs = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).metrics["cost_per_1000"]
-    assert costs["checkpoint"] == pytest.approx({"overall": 400.0, "street": 550.0, "indoors": 250.0})
+    costs = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).measurement.cost_per_1000
+    assert costs["checkpoint"].overall == pytest.approx(400.0)
+    assert costs["checkpoint"].by_scenario == pytest.approx({"street": 550.0, "indoors": 250.0})
     assert costs["tflite-static_wi8_ai8"] == costs["checkpoint"]
 
 
@@ -217,20 +238,21 @@ def test_without_factors_slices_and_costs_say_why_they_are_missing(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     bare = replace(evaluation_set, rows=[row.model_copy(update={"factors": {}}) for row in evaluation_set.rows])
-    figures = measure.run(measure_params, bare, runtimes).metrics
-    assert (figures["slices"], figures["cost_per_1000"]) == ({}, {})
-    assert {"slices", "cost_per_1000"} <= set(figures["unmeasured"])
+    measurement = measure.run(measure_params, bare, runtimes).measurement
+    assert (measurement.slices, measurement.cost_per_1000) == ({}, {})
+    assert {"slices", "cost_per_1000"} <= set(measurement.unmeasured)
 
 
-def test_the_three_kinds_of_file_are_written(
+def test_results_machine_figures_predictions_and_plots_are_written(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
 ) -> None:
     result = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes)
     measure.write(result, tmp_path / "measure.json", tmp_path / "predictions.parquet", tmp_path / "plots")
-    assert json.loads((tmp_path / "measure.json").read_text()) == result.metrics
+    assert read_measurement(tmp_path / "measure.json") == result.measurement
+    assert read_measured_machine(tmp_path / "machine.json") == result.machine
     assert read_predictions(tmp_path / "predictions.parquet").ids == tuple(row.id for row in evaluation_set.rows)
     tables = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in (tmp_path / "plots").iterdir()}
-    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_latency"}
+    assert set(tables) == {"confusion", "roc", "calibration", "coverage", "slices", "accuracy_size"}
     assert len(tables["confusion"]) == 40
     assert {row["artifact"] for row in tables["roc"]} == {CHECKPOINT, *NAMES}
     assert {row["slice"] for row in tables["slices"]} >= {"light=night", "scenario=street"}
@@ -287,10 +309,10 @@ def test_figures_of_no_selfies_are_null(
         targets=table.targets[:0],
         probabilities={CHECKPOINT: table.probabilities[CHECKPOINT][:0]},
     )
-    assert set(rate(empty, CHECKPOINT, 0.95).values()) == {None}
-    assert set(compare(empty, CHECKPOINT, CHECKPOINT).values()) == {None}
-    assert set(ask_again(empty, CHECKPOINT, (0.1, 0.9)).values()) == {None}
-    assert expected_cost(empty, CHECKPOINT, [], COSTS.costs) == {}
+    assert set(accuracy_figures(empty, CHECKPOINT, 0.95).model_dump().values()) == {None}
+    assert set(parity_figures(empty, CHECKPOINT).model_dump().values()) == {None}
+    assert set(abstention_figures(empty, CHECKPOINT, (0.1, 0.9)).model_dump().values()) == {None}
+    assert expected_cost(empty, CHECKPOINT, [], COSTS.costs) is None
 
 
 @pytest.mark.slow
@@ -333,14 +355,17 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     real = replace(
         evaluation_set, reference=read_reference(tmp_path / "checkpoint"), artifacts=[(tmp_path / "model.onnx", record)]
     )
-    figures = measure.run(measure_params, real, local_runtimes()).metrics
-    row = figures["artifacts"]["onnx-float32"]
-    assert row["agreement"] == 1.0
-    assert row["max_abs_probability_diff"] < 1e-4
-    assert row["accuracy"] == figures["checkpoint"]["accuracy"]
-    assert row["latency_p50_ms"] > 0
-    assert figures["checkpoint"]["parameters"] == sum(each.numel() for each in network.parameters())
-    assert figures["checkpoint"]["macs"] > 10**6
-    assert figures["preprocess"]["selfie"]["width"] == 6
-    assert row["peak_rss_bytes"] > row["baseline_rss_bytes"]
+    result = measure.run(measure_params, real, local_runtimes())
+    checkpoint, row = result.measurement.checkpoint, result.measurement.artifacts["onnx-float32"]
+    assert row.agreement == 1.0
+    assert row.max_abs_probability_diff is not None
+    assert row.max_abs_probability_diff < 1e-4
+    assert row.accuracy == checkpoint.accuracy
+    assert checkpoint.parameters == sum(each.numel() for each in network.parameters())
+    assert checkpoint.macs is not None
+    assert checkpoint.macs > 10**6
+    timing = result.machine.artifacts["onnx-float32"]
+    assert timing.latency_p50_ms > 0
+    assert timing.peak_rss_bytes > timing.baseline_rss_bytes
+    assert result.machine.preprocess["selfie"].width == 6
     assert not math.isnan(row["load_ms"])

@@ -24,6 +24,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
@@ -37,11 +38,12 @@ from benchmarks.experiments.gate_power.damaged_models import (
     Ground,
     Strengths,
 )
-from benchmarks.experiments.gate_power.simulated_pairs import ARTIFACT, DAMAGES, QUIET, draw_world
+from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, FORMAT, QUIET, draw_world
 from benchmarks.experiments.gate_power.verdict_rates import as_case, count, draw_parts, judge_case, judge_simulated
 from benchmarks.gate.checks.paired_accuracy import Change
-from benchmarks.gate.checks.resource_growth import Bench, no_bench
+from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
 from benchmarks.gate.checks.slices import find_slices
+from benchmarks.latency.peak_memory import MemoryRequest, measure_peak_memory
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, compare_latency, judge_runs
 from pipeline.config.fields import Natural, Positive, Section, Seed, Share, Threads
 from pipeline.config.params import GateParams, load_params
@@ -97,9 +99,11 @@ class Params(Section):
 
 
 class Runs(Record):
-    """Runs of the latency gate on one pair: one, or two where the first asked for another."""
+    """What the gate measures of one pair: one timing, or two where the first one needs another, and peak memory."""
 
     timings: tuple[PairedTiming, ...]
+    candidate_peak_rss_bytes: int
+    baseline_peak_rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ def figures(course: Course) -> dict[str, Any]:
 
 def _simulate(course: Course, selfies: int, folder: Path) -> None:
     world = draw_world(load_policy(Path(course.policy)), selfies, course.params.seed)
-    limits = course.gate.model_copy(update={"required": (ARTIFACT.partition("-")[0],)})
+    limits = course.gate.model_copy(update={"required": (FORMAT,)})
     effects = {name: (effect, course.params.quiet_pairs) for name, effect in QUIET.items()}
     effects |= {name: (effect, course.params.damaged_pairs) for name, effect in DAMAGES.items()}
     found = judge_simulated(limits, world, effects, course.params.accuracy, course.params.workers)
@@ -228,16 +232,16 @@ def _split(data: Path) -> None:
 def _real(course: Course, name: str) -> dict[str, Any]:
     """Verdicts on one real pair, and how far apart the two are on the whole pool."""
     new, old = (read_predictions(course.work / each / PREDICTIONS) for each in (name, PAIRS[name]))
-    stored = tuple(read_metrics(course.work / each / FIGURES) for each in (name, PAIRS[name]))
-    bench, slower = no_bench("not timed here"), None
+    candidate, baseline = (read_json(course.work / each / FIGURES, ModelFile) for each in (name, PAIRS[name]))
+    bench, slower = closed_bench("not timed", lambda _format: "this benchmark does not time it"), None
     if name == SLOWER:
-        runs = read_json(course.work / SLOWER / "timings.json", Runs).timings
-        bench, slower = Bench(lambda _, run: runs[run]), min(each.median_ratio for each in runs) - 1
-        for each, time in zip(stored, (runs[0].candidate_p50_ms, runs[0].baseline_p50_ms), strict=True):
-            each["latency_p50_ms"] = time
+        runs = read_json(course.work / SLOWER / "timings.json", Runs)
+        memory = PairedMemory(runs.candidate_peak_rss_bytes, runs.baseline_peak_rss_bytes)
+        bench = Bench(lambda _, run: runs.timings[run], lambda _: memory)
+        slower = min(timing.median_ratio for timing in runs.timings) - 1
     limits = course.gate.model_copy(update={"required": ("onnx",), "min_accuracy": 0.0})
     parts = draw_parts(new, old, course.params.selfies[0], course.params.draws, course.params.seed)
-    verdicts = [judge_case(limits, as_case(part, (stored[0], stored[1]), bench)) for part in parts]
+    verdicts = [judge_case(limits, as_case(part, (candidate, baseline), bench)) for part in parts]
     told = {"baseline": PAIRS[name], "worse": name not in HARMLESS, "slower": slower}
     return {**told, **count(verdicts), **_apart(limits, new, old)}
 
@@ -286,7 +290,19 @@ def _time_slower(course: Course) -> None:
         return timings[-1]
 
     judge_runs(measure, course.gate.latency.warn, course.gate.latency.fail)
-    write_json(folder / "timings.json", Runs(timings=tuple(timings)))
+    request = _request(course, folder, SLOWER)
+    candidate, baseline = (
+        measure_peak_memory(
+            MemoryRequest(format=request.format, path=path, frames=request.frames, threads=request.threads)
+        )
+        for path in (request.candidate, request.baseline)
+    )
+    runs = Runs(
+        timings=tuple(timings),
+        candidate_peak_rss_bytes=candidate.peak_rss_bytes,
+        baseline_peak_rss_bytes=baseline.peak_rss_bytes,
+    )
+    write_json(folder / "timings.json", runs)
 
 
 def _slowdowns(course: Course, curve: latency_power.Curve, folder: Path, tell: Tell) -> None:

@@ -23,13 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.evaluation.inference import EvaluationSet, local_runtimes, read_artifacts, read_reference, run_inference
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.planted_errors import choose, relabel
 from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
 from benchmarks.experiment_harness.workspace import Step, gossamer
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Image, Record
+from pipeline.data.records import Image
 from pipeline.data.shards import load_batch, read_index
 from pipeline.data.storage import read_rows, write_json, write_rows
 from pipeline.data.stratified_subset import choose_rows
@@ -68,13 +69,6 @@ class Strengths(Section):
     idle: Positive = 16
     calibration: Positive = 128
     seed: Seed = 77
-
-
-class Figures(Record):
-    """What stands in metrics beside answers."""
-
-    sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,4 +228,6 @@ def _answer(ground: Ground, name: str) -> None:
     table, _ = run_inference(evaluation_set, local_runtimes(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
     path = ground.model(name)
-    write_json(folder / FIGURES, Figures(sha256=sha256_of(path), size_bytes=size_of(path)))
+    write_json(
+        folder / FIGURES, ModelFile(format="onnx", recipe="float32", sha256=sha256_of(path), size_bytes=size_of(path))
+    )

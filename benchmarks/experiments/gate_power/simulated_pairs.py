@@ -9,23 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.accuracy import compare, rate
+from benchmarks.evaluation.accuracy import abstention_figures, accuracy_figures, parity_figures
+from benchmarks.evaluation.measurement import (
+    Arm64Figures,
+    ArtifactFigures,
+    CameraFigures,
+    CheckpointFigures,
+    Estimate,
+    Measurement,
+    ModelFile,
+    SelfieSet,
+)
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
-from benchmarks.gate.checks.resource_growth import Bench
-from benchmarks.gate.checks.robustness import NAMES
+from benchmarks.gate.checks.resource_growth import Bench, PairedMemory
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.config.policy import Policy
 from pipeline.prompts.prompt_sampler import draw_prompts
 
-ARTIFACT = "tflite-float32"
+FORMAT, RECIPE = "tflite", "float32"
+ARTIFACT = f"{FORMAT}-{RECIPE}"
 CONFIDENCE = 0.95
 _PROCESSES = 9
+_MEMORY_BYTES = 90_000_000
 _MEMORY_NOISE, _PROCESS_BIAS = 0.01, 0.019
 """Standard deviations: of memory from run to run, and of a process's ratio between identical artifacts."""
 _CAMERA_HALF = 0.06
@@ -103,7 +113,7 @@ DAMAGES: Mapping[str, Effect] = {
 class Case:
     """What the gate is given."""
 
-    measured: dict[str, Any]
+    measurement: Measurement
     predictions: Predictions
     baseline: Baseline
     bench: Bench
@@ -133,22 +143,32 @@ def simulate(world: World, effect: Effect, accuracy: float, random: np.random.Ge
         artifact = right ^ flips
         artifact &= ~(random.random(len(right)) < fall / accuracy)
         tables.append(_table(world, {CHECKPOINT: right, ARTIFACT: artifact}))
-    before, after = (measure(table) for table in tables)
-    memory = 1 + random.normal(0, _MEMORY_NOISE, 2)
-    _figures(before, Effect(), float(memory[0]))
-    _figures(after, effect, float(memory[1]))
+    noise = 1 + random.normal(0, _MEMORY_NOISE, 2)
+    memory = PairedMemory(round(_MEMORY_BYTES * noise[1] * (1 + effect.memory)), round(_MEMORY_BYTES * noise[0]))
+    before, after = _measurement(tables[0], Effect(), "baseline"), _measurement(tables[1], effect, "candidate")
     accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="simulated")
-    return Case(after, tables[1], Baseline(before, tables[0], accepted), _bench(effect.time, random))
+    return Case(after, tables[1], Baseline(before, tables[0], accepted), _bench(effect.time, memory, random))
 
 
-def measure(table: Predictions) -> dict[str, Any]:
-    """What metrics/measure.json would say of a table's artifacts."""
-    artifacts = {
-        name: {**rate(table, name, CONFIDENCE), **compare(table, name, CHECKPOINT)}
-        for name in table.probabilities
-        if name != CHECKPOINT
-    }
-    return {"confidence": CONFIDENCE, "artifacts": artifacts}
+def measure(
+    table: Predictions, file: ModelFile, camera: CameraFigures | None = None, arm64: Arm64Figures | None = None
+) -> Measurement:
+    """The measurement of one artifact that made these predictions."""
+    row = ArtifactFigures(
+        **dict(file),
+        **dict(accuracy_figures(table, file.name, CONFIDENCE)),
+        **dict(parity_figures(table, file.name)),
+        **dict(abstention_figures(table, file.name, None)),
+        **dict(camera or CameraFigures()),
+        **dict(arm64 or Arm64Figures()),
+    )
+    return Measurement(
+        labels=table.labels,
+        confidence=CONFIDENCE,
+        selfies=SelfieSet(count=len(table.ids), dataset_id=table.dataset_id(), labels={}),
+        checkpoint=CheckpointFigures(id="simulated", **dict(accuracy_figures(table, CHECKPOINT, CONFIDENCE))),
+        artifacts={row.name: row},
+    )
 
 
 def _change(world: World, effect: Effect, old: Rows, random: np.random.Generator) -> Rows:
@@ -169,23 +189,22 @@ def _change(world: World, effect: Effect, old: Rows, random: np.random.Generator
     return np.where(old, drawn >= lose, drawn < gain)
 
 
-def _figures(measured: dict[str, Any], effect: Effect, memory: float) -> None:
+def _measurement(table: Predictions, effect: Effect, sha256: str) -> Measurement:
     camera = 0.85 - effect.camera_fall
-    measured["artifacts"][ARTIFACT] |= {
-        "size_bytes": round(3_000_000 * (1 + effect.size)),
-        "peak_rss_bytes": 90e6 * memory * (1 + effect.memory),
-        "arm64_instructions": 27_070_000 * (1 + effect.instructions),
-        **dict(zip(NAMES, (camera, camera - _CAMERA_HALF, camera + _CAMERA_HALF), strict=True)),
-        "latency_p50_ms": 1.0,
-    }
+    return measure(
+        table,
+        ModelFile(format=FORMAT, recipe=RECIPE, sha256=sha256, size_bytes=round(3_000_000 * (1 + effect.size))),
+        CameraFigures(camera_accuracy=Estimate(value=camera, low=camera - _CAMERA_HALF, high=camera + _CAMERA_HALF)),
+        Arm64Figures(arm64_instructions=round(27_070_000 * (1 + effect.instructions))),
+    )
 
 
-def _bench(slower: float, random: np.random.Generator) -> Bench:
+def _bench(slower: float, memory: PairedMemory, random: np.random.Generator) -> Bench:
     def time(_: str, __: int) -> PairedTiming:
         ratios = (1 + slower) * np.exp(random.normal(0, _PROCESS_BIAS, _PROCESSES))
         return PairedTiming(ratios=tuple(ratios.tolist()), candidate_p50_ms=1 + slower, baseline_p50_ms=1.0)
 
-    return Bench(time)
+    return Bench(time, lambda _: memory)
 
 
 def _table(world: World, right: Mapping[str, Rows]) -> Predictions:

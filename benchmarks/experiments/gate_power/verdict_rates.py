@@ -14,24 +14,24 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, World, measure, simulate
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.gate.checks.resource_growth import Bench
-from benchmarks.gate.checks.verdict import holding_back, judge
+from benchmarks.gate.verdict import decide_verdict, failed_or_missing
 from pipeline.config.params import GateParams
 from pipeline.data.records import Outcome, Verdict
 from pipeline.machine.process_pool import open_pool
 from pipeline.metrics.statistics import wilson_interval
 
-Named = Mapping[str, Any]
 _CHUNK = 25
 _TOLD = 3
 
 
 def judge_case(params: GateParams, case: Case) -> Verdict:
     """What the gate says."""
-    return judge(params, case.measured, case.predictions, case.baseline, case.bench)
+    return decide_verdict(params, case.measurement, case.predictions, case.baseline, case.bench)
 
 
 def judge_simulated(
@@ -81,16 +81,11 @@ def take(table: Predictions, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Predi
     )
 
 
-def as_case(pair: tuple[Predictions, Predictions], figures: tuple[Named, Named], bench: Bench) -> Case:
-    """Put (candidate, baseline) together; ``figures`` are what their artifacts have beside answers."""
-    measured = []
-    for table, more in zip(pair, figures, strict=True):
-        found = measure(table)
-        for artifact in found["artifacts"].values():
-            artifact.update(more)
-        measured.append(found)
+def as_case(pair: tuple[Predictions, Predictions], files: tuple[ModelFile, ModelFile], bench: Bench) -> Case:
+    """Put the predictions and the model file of a candidate and of its baseline together."""
+    new, old = (measure(table, file) for table, file in zip(pair, files, strict=True))
     accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="real")
-    return Case(measured[0], pair[0], Baseline(measured[1], pair[1], accepted), bench)
+    return Case(new, pair[0], Baseline(old, pair[1], accepted), bench)
 
 
 def count(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -117,7 +112,7 @@ def _names(verdicts: Sequence[Verdict], outcome: Outcome) -> dict[str, float]:
     names = Counter(
         name
         for verdict in verdicts
-        for name in {each.name for each in holding_back(verdict.checks) if each.verdict == outcome}
+        for name in {each.name for each in failed_or_missing(verdict.checks) if each.verdict == outcome}
     )
     ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:_TOLD]
     return {name: seen / len(verdicts) for name, seen in ordered}

@@ -1,5 +1,5 @@
-"""Families of the gate's checks: pure functions from figures and paired answers to ``Check`` rows.
+"""Families of the gate's checks: pure functions from figures and paired predictions to ``Check`` rows.
 
-``judge`` puts them together. Three answers are possible, and each is argued for: a pass needs evidence that the limit
-is kept, a fail that it is broken, and what the selfies at hand cannot tell is unmeasured, with how many more would.
+``benchmarks.gate.verdict`` runs them. A pass needs evidence that the limit is kept, a fail evidence that it is broken;
+what the selfies at hand cannot decide is unmeasured, with the number of selfies that would.
 """

@@ -1,4 +1,4 @@
-"""Floors that hold with a baseline and without: required formats, accuracy, agreement, size, the camera's worst."""
+"""Checks that need no baseline: required formats, accuracy, share of the checkpoint's, agreement, size, camera."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from benchmarks.gate.checks.check_results import (
-    Interval,
-    Measured,
-    artifacts_of,
-    figure,
-    finite,
-    limited,
-    needs,
-    unmeasured,
-)
-from benchmarks.gate.checks.robustness import camera_floor
+from benchmarks.gate.checks.check_results import Interval, compare_with_limit, more_selfies, unmeasured
+from benchmarks.gate.checks.robustness import check_camera_floor
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
 from pipeline.metrics.statistics import (
@@ -28,10 +20,10 @@ from pipeline.metrics.statistics import (
 )
 
 
-def required(params: GateParams, measured: Measured) -> Iterator[Check]:
-    """Is there an artifact of every format that must be there?"""
+def check_required_formats(params: GateParams, measurement: Measurement) -> Iterator[Check]:
+    """At least one artifact of each required format was measured."""
     for name in params.required:
-        count = sum(each.startswith(f"{name}-") for each in artifacts_of(measured))
+        count = sum(row.format == name for row in measurement.artifacts.values())
         yield Check(
             name="required",
             artifact=name,
@@ -42,45 +34,47 @@ def required(params: GateParams, measured: Measured) -> Iterator[Check]:
         )
 
 
-def floors(params: GateParams, measured: Measured, predictions: Predictions, name: str) -> Iterator[Check]:
-    """Everything an artifact is asked by itself."""
-    yield _accuracy(params, measured, len(predictions.ids), name)
-    yield _of_checkpoint(params, predictions, name)
-    yield limited("agreement", name, figure(measured, name, "agreement"), params.min_agreement, at_least=True)
-    yield limited("size_bytes", name, figure(measured, name, "size_bytes"), params.max_size_bytes, at_least=False)
-    yield from camera_floor(params, measured, name)
+def check_absolute_limits(
+    params: GateParams, measurement: Measurement, predictions: Predictions, row: ArtifactFigures
+) -> Iterator[Check]:
+    """All checks on one artifact alone."""
+    yield _accuracy(params, measurement, row)
+    yield _share_of_checkpoint(params, predictions, row.name)
+    yield compare_with_limit("agreement", row.name, row.agreement, params.min_agreement, at_least=True)
+    yield compare_with_limit("size_bytes", row.name, row.size_bytes, params.max_size_bytes, at_least=False)
+    yield from check_camera_floor(params, row)
 
 
-def _accuracy(params: GateParams, measured: Measured, selfies: int, name: str) -> Check:
-    floor = params.min_accuracy
-    value, low, high = (figure(measured, name, f"accuracy{end}") for end in ("", "_low", "_high"))
-    if value is None or low is None or high is None:
-        return limited("accuracy", name, None, floor, at_least=True)
-    found = Interval(value, low, high, worse=False)
-    verdict = found.against(floor, at_least=True)
-    where = {"pass": "above the floor", "fail": "below the floor", "unmeasured": "around the floor"}[verdict]
-    reason = f"{found.told()}, {where}"
+def _accuracy(params: GateParams, measurement: Measurement, row: ArtifactFigures) -> Check:
+    floor, accuracy = params.min_accuracy, row.accuracy
+    if accuracy is None:
+        return unmeasured("accuracy", row.name, "no figure", floor)
+    interval = Interval(accuracy.value, accuracy.low, accuracy.high, worse=False)
+    verdict = interval.against(floor, at_least=True)
+    place = {"pass": "above the floor", "fail": "below the floor", "unmeasured": "around the floor"}[verdict]
+    reason = f"{interval.describe()}, {place}"
     if verdict == "unmeasured":
-        one_sided = (1 - (finite(measured.get("confidence")) or 0.95)) / 2
-        reason += f"; {needs(proportion_sample_size(value, floor, one_sided, params.power), selfies)}"
-    return Check(name="accuracy", artifact=name, value=value, limit=floor, verdict=verdict, reason=reason)
+        total = proportion_sample_size(accuracy.value, floor, (1 - measurement.confidence) / 2, params.power)
+        reason += f"; {more_selfies(total, measurement.selfies.count)}"
+    return Check(name="accuracy", artifact=row.name, value=accuracy.value, limit=floor, verdict=verdict, reason=reason)
 
 
-def _of_checkpoint(params: GateParams, predictions: Predictions, name: str) -> Check:
-    """MLPerf's rule for quantised models: so much of the float model's accuracy, here on the very same selfies."""
+def _share_of_checkpoint(params: GateParams, predictions: Predictions, name: str) -> Check:
+    """MLPerf's rule for quantised models: a share of the float model's accuracy, here on the very same selfies."""
     check, limit = "share_of_checkpoint", params.min_share_of_checkpoint
     if not all(predictions.is_whole(column) for column in (name, CHECKPOINT)):
-        return limited(check, name, None, limit, at_least=True)
-    ours, theirs = (predictions.decisions(column) == predictions.targets for column in (name, CHECKPOINT))
-    if not theirs.any():
-        return unmeasured(check, name, "the checkpoint is right nowhere", limit)
-    lost, gained = int(np.sum(theirs & ~ours)), int(np.sum(~theirs & ours))
-    ratio = float(ours.sum() / theirs.sum())
-    interval = paired_ratio_interval(theirs, ours, 1 - 2 * params.alpha)
-    found = Interval(ratio, *interval, worse=lost > gained and mcnemar_mid_p(lost, gained) / 2 < params.fail_alpha)
-    verdict = found.against(limit, at_least=True)
-    reason = f"right {ours.sum()} times, the checkpoint {theirs.sum()}: {ratio:.4f} of it; {found.told()}"
+        return unmeasured(check, name, "no figure", limit)
+    own, checkpoint = (predictions.decisions(column) == predictions.targets for column in (name, CHECKPOINT))
+    if not checkpoint.any():
+        return unmeasured(check, name, "the checkpoint is never correct", limit)
+    lost, gained = int(np.sum(checkpoint & ~own)), int(np.sum(~checkpoint & own))
+    ratio = float(own.sum() / checkpoint.sum())
+    low, high = paired_ratio_interval(checkpoint, own, 1 - 2 * params.alpha)
+    worse = lost > gained and mcnemar_mid_p(lost, gained) / 2 < params.fail_alpha
+    interval = Interval(ratio, low, high, worse)
+    verdict = interval.against(limit, at_least=True)
+    reason = f"{own.sum()} correct, the checkpoint {checkpoint.sum()}: {ratio:.4f} of it; {interval.describe()}"
     if verdict == "unmeasured":
-        factor = paired_ratio_sample_factor(theirs, ours, limit, params.alpha, params.power)
-        reason += f"; {needs(factor and factor * len(ours), len(ours))}"
+        factor = paired_ratio_sample_factor(checkpoint, own, limit, params.alpha, params.power)
+        reason += f"; {more_selfies(factor and factor * len(own), len(own))}"
     return Check(name=check, artifact=name, value=ratio, limit=limit, verdict=verdict, reason=reason)

@@ -1,93 +1,126 @@
-"""What an artifact costs a phone, beside what its accepted forerunner cost: bytes, memory, instructions, time.
+"""Growth of what an artifact costs a phone since the baseline: size, ARM instructions, memory and latency.
 
-Time is never compared as stored: candidate and baseline are timed again, side by side on this machine (``Bench``).
+Size and instructions are compared as measured. Memory and latency belong to a machine, so the gate measures candidate
+and baseline again, side by side on this machine (``Bench``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
 
-from benchmarks.gate.checks.check_results import EVERYTHING, UNTIMED, Measured, figure, limited, same_file, unmeasured
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
+from benchmarks.gate.checks.check_results import (
+    ALL_ARTIFACTS,
+    LATENCY,
+    LATENCY_NOT_TIMEABLE,
+    MEMORY,
+    compare_with_limit,
+    growth,
+    identical,
+    unmeasured,
+)
 from benchmarks.latency.side_by_side import PairedTiming, judge_runs
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
 from pipeline.errors import GossamerError, ModelError
 
-Timer = Callable[[str, int], PairedTiming]
-"""Times an artifact beside its baseline: its name, and which run this is (0, then 1) -> the paired ratios."""
-LATENCY = "latency_vs_baseline"
+
+def _always_timeable(_format: str) -> str:
+    return ""
+
+
+class PairedMemory(NamedTuple):
+    """Peak memory of an artifact and of the baseline's, each in a fresh process, in bytes."""
+
+    candidate_bytes: int
+    baseline_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where artifacts are timed in pairs; ``why`` says why nothing can be, and is empty where it can."""
+    """Measures artifacts beside the baseline's on this machine.
 
-    time: Timer
-    why: str = ""
+    Attributes:
+        time: (artifact, number of the run: 0, then 1) -> paired ratios of latency.
+        memory: Artifact -> peak memory of both.
+        why_closed: Why nothing can be measured here; empty where it can.
+        why_not_timeable: Format -> why its runtime on this machine does not stand for a phone's; empty where it does.
+    """
+
+    time: Callable[[str, int], PairedTiming]
+    memory: Callable[[str], PairedMemory]
+    why_closed: str = ""
+    why_not_timeable: Callable[[str], str] = _always_timeable
 
 
-def no_bench(why: str) -> Bench:
-    """A bench that times nothing."""
+def closed_bench(why: str, why_not_timeable: Callable[[str], str] = _always_timeable) -> Bench:
+    """A bench that measures nothing, with the reason."""
 
-    def refuse(_: str, __: int) -> PairedTiming:
+    def refuse(*_: object) -> NoReturn:
         raise ModelError(why)
 
-    return Bench(refuse, why)
+    return Bench(refuse, refuse, why, why_not_timeable)
 
 
-def compare_costs(params: GateParams, new: Measured, old: Measured, name: str) -> Iterator[Check]:
-    """Growth of size, memory and instructions."""
-    size = _growth(figure(new, name, "size_bytes"), figure(old, name, "size_bytes"))
-    yield limited("size_growth", name, size, params.max_size_growth, at_least=False)
-    limits = {"peak_rss_bytes": ("memory_growth", params.max_memory_growth)}
-    instructions = params.max_instruction_growth.get(name.partition("-")[0])
-    if instructions is not None:
-        limits["arm64_instructions"] = ("instruction_growth", instructions)
-        limits["arm64_instructions_a53"] = ("instruction_growth_a53", instructions)
-    for key, (check, limit) in limits.items():
-        if figure(old, name, key) is not None:  # what the baseline never had is no question
-            growth = _growth(figure(new, name, key), figure(old, name, key))
-            yield limited(check, name, growth, limit, at_least=False)
+def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old: ArtifactFigures) -> Iterator[Check]:
+    """Growth of size, and of instructions where the baseline has them."""
+    limit = params.max_size_growth
+    yield compare_with_limit("size_growth", new.name, growth(new.size_bytes, old.size_bytes), limit, at_least=False)
+    limits = params.max_instruction_growth
+    if new.format not in limits:
+        return
+    counts = {
+        "instruction_growth": (new.arm64_instructions, old.arm64_instructions),
+        "instruction_growth_a53": (new.arm64_instructions_a53, old.arm64_instructions_a53),
+    }
+    for check, (now, before) in counts.items():
+        if before is not None:
+            yield compare_with_limit(check, new.name, growth(now, before), limits[new.format], at_least=False)
 
 
-def compare_latency(
-    params: GateParams, new: Measured, old: Measured, names: Sequence[str], bench: Bench
+def compare_memory_and_latency(
+    params: GateParams, new: Measurement, old: Measurement, names: Sequence[str], bench: Bench
 ) -> Iterator[Check]:
-    """A line an artifact that the baseline had a latency of; one for all that cannot be timed off their device."""
-    untimed = []
+    """Two checks per artifact that can be timed here, and one for all artifacts that cannot."""
+    not_timeable = []
     for name in names:
-        if figure(old, name, "latency_p50_ms") is None and figure(new, name, "latency_p50_ms") is None:
-            untimed.append(name)
+        reason = bench.why_not_timeable(new.artifacts[name].format)
+        if reason:
+            not_timeable.append((name, reason))
+        elif new.artifacts[name].sha256 == old.artifacts[name].sha256:
+            yield identical(MEMORY, name, params.max_memory_growth)
+            yield identical(LATENCY, name, params.latency.fail)
         else:
-            yield _latency(params, new, old, name, bench)
-    if untimed:
-        why = _why_untimed(new, untimed[0]) or "neither run could time them"
-        yield unmeasured(UNTIMED, EVERYTHING, f"{', '.join(untimed)}: {why}")
+            yield _compare_memory(params, name, bench)
+            yield _compare_latency(params, name, bench)
+    if not_timeable:
+        listed = ", ".join(name for name, _ in not_timeable)
+        yield unmeasured(LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS, f"{listed}: {not_timeable[0][1]}")
 
 
-def _latency(params: GateParams, new: Measured, old: Measured, name: str, bench: Bench) -> Check:
-    """Growth of the latency (``benchmarks.latency.side_by_side``): a slowdown fails when it shows in two runs."""
+def _compare_memory(params: GateParams, name: str, bench: Bench) -> Check:
+    limit = params.max_memory_growth
+    if bench.why_closed:
+        return unmeasured(MEMORY, name, bench.why_closed, limit)
+    try:
+        found = bench.memory(name)
+    except GossamerError as error:
+        return unmeasured(MEMORY, name, str(error), limit)
+    check = compare_with_limit(MEMORY, name, growth(*found), limit, at_least=False)
+    reason = f"{found.candidate_bytes:,} bytes, the baseline's {found.baseline_bytes:,}: {check.reason}"
+    return check.model_copy(update={"reason": reason})
+
+
+def _compare_latency(params: GateParams, name: str, bench: Bench) -> Check:
+    """A slowdown fails where it shows in two runs (``benchmarks.latency.side_by_side``)."""
     limit = params.latency.fail
-    if same_file(new, old, name):
-        return Check(name=LATENCY, artifact=name, value=0.0, limit=limit, verdict="pass", reason="the very same file")
-    if figure(new, name, "latency_p50_ms") is None:
-        return unmeasured(LATENCY, name, _why_untimed(new, name) or "the baseline was timed, this was not", limit)
-    if bench.why:
-        return unmeasured(LATENCY, name, bench.why, limit)
+    if bench.why_closed:
+        return unmeasured(LATENCY, name, bench.why_closed, limit)
     try:
         found = judge_runs(lambda run: bench.time(name, run), params.latency.warn, params.latency.fail)
     except GossamerError as error:
         return unmeasured(LATENCY, name, str(error), limit)
     slower = None if found.value is None else found.value - 1
     return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=found.verdict, reason=found.reason)
-
-
-def _why_untimed(measured: Measured, name: str) -> str:
-    reasons = measured.get("unmeasured")
-    why = reasons.get(f"artifacts.{name}.latency") if isinstance(reasons, Mapping) else None
-    return str(why) if why else ""
-
-
-def _growth(new: float | None, old: float | None) -> float | None:
-    return new / old - 1 if new is not None and old else None

@@ -122,10 +122,10 @@ def test_without_a_lab_the_reason_names_the_setup_command(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
 ) -> None:
     params = measure_params.model_copy(update={"arm64": Arm64Params(folder=tmp_path / "lab")})
-    figures = measure.run(params, evaluation_set, runtimes).metrics
-    assert f"run python -m benchmarks.arm64.setup {tmp_path}/lab" in figures["unmeasured"]["arm64"]
-    assert figures["arm64"] == {}
-    assert {figures["artifacts"]["tflite-float32"][name] for name in Arm64Figures().model_dump()} == {None}
+    measurement = measure.run(params, evaluation_set, runtimes).measurement
+    assert f"run python -m benchmarks.arm64.setup {tmp_path}/lab" in measurement.unmeasured["arm64"]
+    assert measurement.arm64 is None
+    assert {getattr(measurement.artifacts["tflite-float32"], name) for name in Arm64Figures.model_fields} == {None}
 
 
 def test_a_missing_lab_is_an_error_where_it_is_required(
@@ -142,15 +142,17 @@ def test_measure_reports_the_labs_figures_beside_its_own(
     lab = FakeLab(shift=0.125)
     monkeypatch.setattr(evaluate, "open_lab", lambda _folder: lab)
     params = measure_params.model_copy(update={"arm64": Arm64Params(selfies=10)})
-    figures = measure.run(params, evaluation_set, runtimes).metrics
-    row = figures["artifacts"]["tflite-static_wi8_ai8"]
-    assert row["accuracy"] == 36 / 40
-    assert (row["arm64_instructions"], row["arm64_instructions_a53"]) == (1000, 1600)
-    assert row["arm64_max_abs_probability_diff"] == pytest.approx(0.125)
-    assert figures["arm64"]["selfies"] == 10
+    measurement = measure.run(params, evaluation_set, runtimes).measurement
+    row = measurement.artifacts["tflite-static_wi8_ai8"]
+    assert row.accuracy is not None
+    assert row.accuracy.value == 36 / 40
+    assert (row.arm64_instructions, row.arm64_instructions_a53) == (1000, 1600)
+    assert row.arm64_max_abs_probability_diff == pytest.approx(0.125)
+    assert measurement.arm64 is not None
+    assert measurement.arm64.selfies == 10
     assert "tflite (10, 8, 6, 3)" in lab.calls
-    assert figures["artifacts"]["coreml-float16"]["arm64_accuracy"] is None
-    assert "artifacts.coreml-float16.arm64" in figures["unmeasured"]
+    assert measurement.artifacts["coreml-float16"].arm64_accuracy is None
+    assert "artifacts.coreml-float16.arm64" in measurement.unmeasured
 
 
 def test_the_lab_can_be_switched_off(
@@ -158,4 +160,4 @@ def test_the_lab_can_be_switched_off(
 ) -> None:
     monkeypatch.setattr(evaluate, "open_lab", lambda _folder: pytest.fail("opened"))
     never = measure_params.model_copy(update={"arm64": Arm64Params(use="never")})
-    assert measure.run(never, evaluation_set, runtimes).metrics["unmeasured"]["arm64"].endswith("use: never")
+    assert measure.run(never, evaluation_set, runtimes).measurement.unmeasured["arm64"].endswith("use: never")

@@ -1,7 +1,15 @@
-"""A small measurement in which every part is filled in."""
+"""A small measurement with every part filled in, and measurements of predictions made to order."""
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+from benchmarks.evaluation.accuracy import (
+    abstention_figures,
+    accuracy_figures,
+    confusion_counts,
+    parity_figures,
+)
 from benchmarks.evaluation.measurement import (
     ArmLab,
     ArtifactFigures,
@@ -15,7 +23,10 @@ from benchmarks.evaluation.measurement import (
     SelfieSet,
     SliceFigures,
 )
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.evaluation.slices import equalised_odds, rows_by_value, slice_figures
 
+CONFIDENCE = 0.95
 NINETY = Estimate(value=0.9, low=0.85, high=0.94)
 
 
@@ -71,3 +82,46 @@ def full_measurement() -> Measurement:
         arm64=ArmLab(id="a" * 64, emulated=True, cpus=("cortex-a76",), selfies=10),
         unmeasured={"artifacts.onnx-float32.arm64_agreement": "no answers to compare with"},
     )
+
+
+def measurement_of(table: Predictions, size_bytes: int = 1_000_000, min_slice: int = 30) -> Measurement:
+    """What ``measure`` finds on predictions whose columns are named FORMAT-RECIPE."""
+    slices = {
+        name: {value: slice_figures(table, rows, CONFIDENCE, min_slice) for value, rows in values.items()}
+        for name, values in rows_by_value(table.factors, ()).items()
+    }
+    return Measurement(
+        labels=table.labels,
+        confidence=CONFIDENCE,
+        selfies=SelfieSet(count=len(table.ids), dataset_id=table.dataset_id(), labels={}),
+        checkpoint=CheckpointFigures(id="abc", **dict(accuracy_figures(table, CHECKPOINT, CONFIDENCE))),
+        artifacts={name: figures_of(table, name, size_bytes) for name in table.probabilities if name != CHECKPOINT},
+        slices=slices,
+        equalised_odds=equalised_odds(slices),
+        confusion=confusion_counts(table, CHECKPOINT),
+    )
+
+
+def figures_of(table: Predictions, name: str, size_bytes: int = 1_000_000) -> ArtifactFigures:
+    format_name, recipe = name.split("-", 1)
+    return ArtifactFigures(
+        format=format_name,
+        recipe=recipe,
+        sha256=sha256(table.probabilities[name].tobytes()).hexdigest(),
+        size_bytes=size_bytes,
+        **dict(accuracy_figures(table, name, CONFIDENCE)),
+        **dict(parity_figures(table, name)),
+        **dict(abstention_figures(table, name, None)),
+    )
+
+
+def changed(measurement: Measurement, artifact: str, **figures: object) -> Measurement:
+    """The same measurement with other figures of one artifact."""
+    row = measurement.artifacts[artifact].model_copy(update=figures)
+    return measurement.model_copy(update={"artifacts": {**measurement.artifacts, artifact: row}})
+
+
+def without(measurement: Measurement, artifact: str) -> Measurement:
+    """The same measurement without one artifact."""
+    rows = {name: row for name, row in measurement.artifacts.items() if name != artifact}
+    return measurement.model_copy(update={"artifacts": rows})

@@ -1,4 +1,4 @@
-"""``dvc plots show`` and ``dvc plots diff``: what dvc.yaml promises to draw is drawn from what measuring writes."""
+"""``dvc plots show`` and ``dvc plots diff`` draw every plot of dvc.yaml from the tables that ``measure`` writes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import yaml
 from dvc.render.match import match_defs_renderers
 from dvc.repo import Repo
 
-from benchmarks.evaluation.accuracy import rate, rate_slice, slice_rows
 from benchmarks.evaluation.plots import plot_rows
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from pipeline.data.storage import write_csv
+from tests.benchmarks.evaluation.measurements import measurement_of
 from tests.benchmarks.small_task import NAMES
 from tests.house import dvc_stages
 
@@ -28,7 +29,7 @@ TRAINED = [{"epoch": i, "train_loss": 1 / i, "val_loss": 2 / i, "val_accuracy": 
 
 
 def graded(table: Predictions) -> Predictions:
-    """The same decisions, each as sure as its row is late; the first are wrong, so sureness is worth something."""
+    """The same decisions with margins that grow from row to row; the first rows are wrong, so a margin helps."""
     for values in table.probabilities.values():
         sure = 0.5 + 0.49 * np.arange(1, len(values) + 1) / len(values)
         positive = np.where(values[:, 1] > 0.5, sure, 1 - sure)
@@ -36,20 +37,11 @@ def graded(table: Predictions) -> Predictions:
     return table
 
 
-def measured(table: Predictions) -> dict[str, dict[str, Any]]:
-    """Figures of each artifact; Core ML was not timed."""
-    times = {name: None if name.startswith("coreml") else 0.5 + i for i, name in enumerate(NAMES)}
-    return {name: {**rate(table, name, 0.95), "size_bytes": 10**6, "latency_p50_ms": times[name]} for name in NAMES}
-
-
 def write_plots(folder: Path, table: Predictions) -> None:
-    """Write all that dvc.yaml draws, of some answers."""
+    """Write everything that dvc.yaml draws."""
     factors = [{"light": "night" if i % 10 == 0 else "day", "place": f"place {i % 97}"} for i in range(len(table.ids))]
-    slices = {
-        name: {value: rate_slice(table, rows, 0.95, 30) for value, rows in values.items()}
-        for name, values in slice_rows(factors, ()).items()
-    }
-    for name, rows in {**plot_rows(table, slices, measured(table)), "train": TRAINED}.items():
+    table = replace(table, factors=factors)
+    for name, rows in {**plot_rows(table, measurement_of(table)), "train": TRAINED}.items():
         write_csv(folder / "plots" / f"{name}.csv", rows)
 
 
@@ -86,7 +78,7 @@ def drawn(repository: Path, *revisions: str) -> dict[str, dict[str, Any]]:
         return {each.renderer.name: each.renderer.get_filled_template() for each in found}
 
 
-def test_every_plot_of_dvc_yaml_is_drawn_and_none_beside(repository: Path, definitions: list[dict[str, Any]]) -> None:
+def test_exactly_the_plots_of_dvc_yaml_are_drawn(repository: Path, definitions: list[dict[str, Any]]) -> None:
     specifications = drawn(repository)
     assert list(specifications) == [name for each in definitions for name in each]
     for name, specification in specifications.items():
@@ -117,8 +109,8 @@ def made(specification: dict[str, Any]) -> set[str]:
     return {each["as"] for each in specification.get("transform", [])}
 
 
-@pytest.mark.parametrize("name", ["roc", "calibration", "coverage", "slices", "accuracy_latency"])
-def test_a_template_reads_columns_that_are_there(repository: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["roc", "calibration", "coverage", "slices", "accuracy_size"])
+def test_a_template_reads_existing_columns(repository: Path, name: str) -> None:
     specification = drawn(repository)[name]
     rows = specification["data"]["values"]
     assert fields({**specification, "data": {}}) - made(specification) <= set(rows[0])
@@ -140,15 +132,19 @@ def test_plots_that_dvc_yaml_names_are_outs_of_a_stage_that_dvc_draws_once(defin
     assert {path for path in outs if path.startswith("plots/")} == named
 
 
-def test_nothing_timed_leaves_the_other_plots(repository: Path) -> None:
-    write_csv(repository / "plots/accuracy_latency.csv", [])
+def test_a_plot_without_rows_leaves_the_other_plots(repository: Path) -> None:
+    write_csv(repository / "plots/accuracy_size.csv", [])
     specifications = drawn(repository)
-    assert specifications["accuracy_latency"] == {}
+    assert specifications["accuracy_size"] == {}
     assert specifications["roc"]["data"]["values"]
 
 
+def coverage_rows(table: Predictions) -> list[dict[str, Any]]:
+    return [dict(row) for row in plot_rows(table, measurement_of(table))["coverage"]]
+
+
 def test_coverage_falls_from_all_to_few_while_accuracy_rises(table: Table) -> None:
-    rows = plot_rows(graded(table(2000, {CHECKPOINT: 300})), {})["coverage"]
+    rows = coverage_rows(graded(table(2000, {CHECKPOINT: 300})))
     mine = [row for row in rows if row["artifact"] == CHECKPOINT]
     assert {row["artifact"] for row in rows} == {CHECKPOINT, *NAMES}
     assert len(mine) == 100
@@ -160,26 +156,27 @@ def test_coverage_falls_from_all_to_few_while_accuracy_rises(table: Table) -> No
     assert mine[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6)}
 
 
-def test_few_selfies_give_as_many_points_and_broken_answers_none(table: Table) -> None:
+def test_few_selfies_give_one_point_each_and_unusable_answers_none(table: Table) -> None:
     broken = graded(table(7))
     broken.probabilities["onnx-float32"][3] = np.nan
-    rows = plot_rows(broken, {})["coverage"]
+    rows = coverage_rows(broken)
     assert sum(row["artifact"] == CHECKPOINT for row in rows) == 7
     assert all(row["artifact"] != "onnx-float32" for row in rows)
-    assert plot_rows(table(0), {})["coverage"] == []
+    assert coverage_rows(table(0)) == []
 
 
-def test_an_artifact_that_was_not_timed_has_no_point(table: Table, tmp_path: Path) -> None:
-    write_plots(tmp_path, table(200))
-    with (tmp_path / "plots/accuracy_latency.csv").open(encoding="utf-8", newline="") as file:
+def test_an_artifact_without_usable_answers_has_no_point(table: Table, tmp_path: Path) -> None:
+    broken = table(200)
+    broken.probabilities["coreml-float16"][3] = np.nan
+    write_plots(tmp_path, broken)
+    with (tmp_path / "plots/accuracy_size.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["artifact"]: row for row in csv.DictReader(file)}
     assert set(rows) == set(NAMES) - {"coreml-float16"}
-    assert float(rows["tflite-float32"]["latency_p50_ms"]) == 2.5
     assert float(rows["tflite-float32"]["accuracy"]) == 0.98
     assert int(rows["tflite-float32"]["size_bytes"]) == 10**6
 
 
-def test_slices_too_small_to_rate_are_not_drawn(table: Table, tmp_path: Path) -> None:
+def test_slices_below_the_minimum_are_not_drawn(table: Table, tmp_path: Path) -> None:
     write_plots(tmp_path, table(400))
     text = (tmp_path / "plots/slices.csv").read_text(encoding="utf-8")
     assert "light=night,40," in text

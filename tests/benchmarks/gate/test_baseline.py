@@ -17,7 +17,8 @@ from pipeline.cli import app
 from pipeline.config.params import GateParams
 from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ReleaseRefusedError
-from tests.benchmarks.gate.verdicts import INT8, measured, saved
+from tests.benchmarks.evaluation.measurements import changed, measurement_of
+from tests.benchmarks.gate.verdicts import INT8, judge, saved
 
 Table = Callable[..., Predictions]
 
@@ -29,7 +30,7 @@ def test_the_first_baseline_is_accepted_and_read_back(gate_params: GateParams, t
     baseline = read_baseline(folder)
     assert baseline is not None
     assert baseline.accepted.selfies_dataset_id == table().dataset_id()
-    assert gate.run(gate_params, measured(table()), table(), baseline).verdict == "pass"
+    assert judge(gate_params, measurement_of(table()), table(), baseline).verdict == "pass"
 
 
 def test_a_failing_candidate_is_not_accepted(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
@@ -88,18 +89,18 @@ def test_a_damaged_predictions_table_is_refused(table: Table, tmp_path: Path) ->
 def test_a_baseline_remembers_the_release_and_every_artifact(
     gate_params: GateParams, table: Table, tmp_path: Path
 ) -> None:
-    figures = measured(table())
-    for number, each in enumerate(figures["artifacts"].values()):
-        each["sha256"] = f"{number:064x}"
+    measurement = measurement_of(table())
+    for number, name in enumerate(measurement.artifacts):
+        measurement = changed(measurement, name, sha256=f"{number:064x}")
     write_predictions(tmp_path / "predictions.parquet", table())
-    write_json(tmp_path / "measure.json", figures)
+    write_json(tmp_path / "measure.json", measurement)
     release = Release("v1.2.0", "c" * 40)
     candidate = Candidate(tmp_path / "measure.json", tmp_path / "predictions.parquet", release=release)
     gate.accept(gate_params, candidate, tmp_path / "baseline")
     baseline = read_baseline(tmp_path / "baseline")
     assert baseline is not None
     assert (baseline.accepted.release, baseline.accepted.revision) == ("v1.2.0", "c" * 40)
-    assert baseline.accepted.artifacts == {name: each["sha256"] for name, each in figures["artifacts"].items()}
+    assert baseline.accepted.artifacts == {name: row.sha256 for name, row in measurement.artifacts.items()}
     assert baseline.name().startswith("v1.2.0: checkpoint abc on 2000 selfies")
 
 
@@ -119,6 +120,6 @@ def test_commands_of_the_baseline_name_what_is_missing(
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["baseline", "fetch"])
-    assert (result.exit_code, "no baseline was accepted yet" in result.stderr) == (2, True)
+    assert (result.exit_code, "no accepted baseline" in result.stderr) == (2, True)
     result = CliRunner().invoke(app, ["baseline", "accept", *map(str, saved(tmp_path, table()))])
     assert (result.exit_code, "no revision of" in result.stderr) == (2, True)

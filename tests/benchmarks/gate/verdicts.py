@@ -1,33 +1,54 @@
-"""Measurements and baselines made from answers made to order, and what was decided about them."""
+"""Baselines made from predictions made to order, and the verdicts on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmarks.evaluation.accuracy import compare, rate
-from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
+from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.predictions import Predictions, write_predictions
 from benchmarks.gate.baseline import Accepted, Baseline
+from benchmarks.gate.checks.resource_growth import Bench, PairedMemory
+from benchmarks.gate.verdict import decide_verdict
+from benchmarks.latency.side_by_side import PairedTiming
+from pipeline.config.params import GateParams
 from pipeline.data.records import Check, Verdict
 from pipeline.data.storage import write_json
+from tests.benchmarks.evaluation.measurements import measurement_of
 
 INT8 = "tflite-static_wi8_ai8"
 
 
-def measured(table: Predictions, size_bytes: int = 1_000_000) -> dict[str, Any]:
-    artifacts = {
-        name: {**rate(table, name, 0.95), **compare(table, name, CHECKPOINT), "size_bytes": size_bytes}
-        for name in table.probabilities
-        if name != CHECKPOINT
-    }
-    return {"confidence": 0.95, "checkpoint": {"id": "abc"}, "artifacts": artifacts}
+def bench_of(*ratios: float, memory_growth: float = 0.0) -> Bench:
+    """A bench on which run ``i`` of every artifact takes ``ratios[i]`` times the baseline's time."""
+
+    def time(_: str, run: int) -> PairedTiming:
+        return PairedTiming(ratios=(ratios[run],) * 9, candidate_p50_ms=ratios[run], baseline_p50_ms=1.0)
+
+    return Bench(time, lambda _: PairedMemory(round(10**8 * (1 + memory_growth)), 10**8))
+
+
+EQUAL_RESOURCES = bench_of(1.0)
+
+
+def judge(
+    params: GateParams,
+    measurement: Measurement,
+    predictions: Predictions,
+    baseline: Baseline | None,
+    bench: Bench = EQUAL_RESOURCES,
+) -> Verdict:
+    return decide_verdict(params, measurement, predictions, baseline, bench)
 
 
 def as_baseline(table: Predictions, size_bytes: int = 1_000_000) -> Baseline:
+    return baseline_of(measurement_of(table, size_bytes), table)
+
+
+def baseline_of(measurement: Measurement, table: Predictions) -> Baseline:
     accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="abc")
-    return Baseline(measured(table, size_bytes), table, accepted)
+    return Baseline(measurement, table, accepted)
 
 
 def check(verdict: Verdict, name: str, artifact: str = INT8) -> Check:
@@ -35,13 +56,14 @@ def check(verdict: Verdict, name: str, artifact: str = INT8) -> Check:
 
 
 def saved(folder: Path, table: Predictions, size_bytes: int = 1_000_000) -> tuple[Path, Path]:
-    write_json(folder / "measure.json", measured(table, size_bytes))
+    """Paths of the measurement and of the predictions, written into a folder."""
+    write_json(folder / "measure.json", measurement_of(table, size_bytes))
     write_predictions(folder / "predictions.parquet", table)
     return folder / "measure.json", folder / "predictions.parquet"
 
 
 def missing(table: Predictions, rows: range | list[int], column: str = INT8) -> Predictions:
-    """The same answers, but those of a column wrong on these rows, whatever they were."""
+    """The same predictions, except that a column is wrong on these rows."""
     probabilities = {name: values.copy() for name, values in table.probabilities.items()}
     for row in rows:
         positive = 0.2 if table.targets[row] == 1 else 0.9
@@ -50,6 +72,6 @@ def missing(table: Predictions, rows: range | list[int], column: str = INT8) -> 
 
 
 def factored(table: Predictions, **factors: Callable[[int], str]) -> Predictions:
-    """The same answers on selfies with factors, each a function of the row's number."""
+    """The same predictions on selfies with factors, each a function of the row's number."""
     rows = tuple({name: value(row) for name, value in factors.items()} for row in range(len(table.ids)))
     return replace(table, factors=rows)

@@ -21,7 +21,7 @@ from pipeline.data.records import Artifact
 from pipeline.data.shards import read_pixels
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import ModelError, ParamsError
-from tests.benchmarks.small_task import NAMES, SPEC, brightness
+from tests.benchmarks.small_task import SPEC, brightness
 
 
 @pytest.fixture
@@ -38,19 +38,22 @@ def with_camera(params: MeasureParams, **update: int) -> MeasureParams:
 def test_every_distortion_severity_and_integration_error_is_measured(
     camera_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(camera_params, evaluation_set, runtimes).metrics
-    assert {name: len(rows) for name, rows in figures["camera"].items()} == {
+    measurement = measure.run(camera_params, evaluation_set, runtimes).measurement
+    assert {name: len(rows) for name, rows in measurement.camera.items()} == {
         name: len(kind.levels) for name, kind in DISTORTIONS.items()
     }
-    assert set(figures["integration_errors"]) == set(INTEGRATION_ERRORS)
-    assert figures["camera"]["jpeg"]["3"]["count"] == 12
-    assert figures["camera_basis"]["artifact_selfies"] == 6
-    for name in NAMES:
-        assert figures["artifacts"][name]["camera_agreement"] == 1.0
-        assert 0 < figures["artifacts"][name]["camera_accuracy"] < 1
-        assert figures["artifacts"][name]["accuracy"] == 36 / 40
-    assert figures["checkpoint"]["camera_accuracy"] == figures["artifacts"]["onnx-float32"]["camera_accuracy"]
-    json.dumps(figures, allow_nan=False)
+    assert set(measurement.integration_errors) == set(INTEGRATION_ERRORS)
+    assert measurement.camera["jpeg"][3].count == 12
+    assert measurement.camera_basis is not None
+    assert measurement.camera_basis.artifact_selfies == 6
+    for row in measurement.artifacts.values():
+        assert row.camera_agreement == 1.0
+        assert row.camera_accuracy is not None
+        assert 0 < row.camera_accuracy.value < 1
+        assert row.accuracy is not None
+        assert row.accuracy.value == 36 / 40
+    assert measurement.checkpoint.camera_accuracy == measurement.artifacts["onnx-float32"].camera_accuracy
+    json.dumps(measurement.model_dump(mode="json"), allow_nan=False)
 
 
 def test_accuracies_equal_those_of_the_distorted_pictures(
@@ -141,11 +144,11 @@ def test_an_artifact_that_differs_from_the_checkpoint_has_a_lower_agreement(
 def test_switched_off_everything_is_unmeasured_with_the_reason(
     camera_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    figures = measure.run(with_camera(camera_params, selfies=0), evaluation_set, runtimes).metrics
-    assert (figures["camera"], figures["integration_errors"]) == ({}, {})
-    assert figures["unmeasured"]["camera"] == "switched off: measure.camera.selfies is 0"
-    assert {figures["artifacts"][name][key] for name in NAMES for key in CameraFigures.model_fields} == {None}
-    assert figures["checkpoint"]["camera_accuracy"] is None
+    measurement = measure.run(with_camera(camera_params, selfies=0), evaluation_set, runtimes).measurement
+    assert (measurement.camera, measurement.integration_errors, measurement.camera_basis) == ({}, {}, None)
+    assert measurement.unmeasured["camera"] == "switched off: measure.camera.selfies is 0"
+    for row in (measurement.checkpoint, *measurement.artifacts.values()):
+        assert {getattr(row, key) for key in CameraFigures.model_fields} == {None}
 
 
 def test_without_selfies_for_artifacts_only_the_checkpoint_is_measured(

@@ -192,7 +192,9 @@ def test_a_denoiser_without_the_autoencoder_it_knows_is_refused(values: dict[str
 
 def test_a_guided_start_beside_what_it_is_made_of_is_refused(values: dict[str, object], tmp_path: Path) -> None:
     values["start"] = {"folder": str(tmp_path), "parts": ["guided", "autoencoder"]}
-    with pytest.raises(ParamsError, match=r"start\.parts: guided beside autoencoder or denoiser; expected one or the other"):
+    with pytest.raises(
+        ParamsError, match=r"start\.parts: guided beside autoencoder or denoiser; expected one or the other"
+    ):
         load_recipe(write(values, tmp_path))
 
 

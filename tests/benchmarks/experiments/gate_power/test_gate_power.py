@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import CHECKPOINT, write_predictions
 from benchmarks.experiments.gate_power import REAL_ARTIFACT, SLOWER, Course, Params, Runs, _simulate, figures, plan
-from benchmarks.experiments.gate_power.damaged_models import FIGURES, PAIRS, PREDICTIONS, QUANTISED, SOUND, Figures
+from benchmarks.experiments.gate_power.damaged_models import FIGURES, PAIRS, PREDICTIONS, QUANTISED, SOUND
 from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, QUIET
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.data.storage import write_json
@@ -49,9 +50,12 @@ def test_every_figure_of_the_contract_is_there(course: Course, table: Table) -> 
         columns = {column: answered.probabilities[column] for column in (CHECKPOINT, REAL_ARTIFACT)}
         folder = course.open(name)
         write_predictions(folder / PREDICTIONS, type(sound)(*_without(answered, columns)))
-        write_json(folder / FIGURES, Figures(sha256=name, size_bytes=1000))
+        write_json(folder / FIGURES, ModelFile(format="onnx", recipe="float32", sha256=name, size_bytes=1000))
     slow = PairedTiming(ratios=(1.2,), candidate_p50_ms=1.2, baseline_p50_ms=1.0)
-    write_json(course.work / SLOWER / "timings.json", Runs(timings=(slow, slow)))
+    write_json(
+        course.work / SLOWER / "timings.json",
+        Runs(timings=(slow, slow), candidate_peak_rss_bytes=10**8, baseline_peak_rss_bytes=10**8),
+    )
     found = figures(course)
     assert found["identical_pass_rate"] in (0.0, 1.0)
     assert set(found["false_alarm_rate"]) == set(QUIET)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiments.gate_power.simulated_pairs import Effect, draw_world
 from benchmarks.experiments.gate_power.verdict_rates import as_case, count, draw_parts, judge_case, judge_simulated
-from benchmarks.gate.checks.resource_growth import no_bench
+from benchmarks.gate.checks.resource_growth import closed_bench
 from pipeline.config.params import GateParams
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Check, Outcome, Verdict
@@ -52,8 +53,11 @@ def test_parts_of_a_pool_are_the_same_selfies_in_both_tables(table: Table) -> No
 
 
 def test_a_real_pair_is_judged_with_its_own_sizes(gate_params: GateParams, table: Table) -> None:
-    figures = {"size_bytes": 1000, "sha256": "a"}, {"size_bytes": 900, "sha256": "b"}
-    found = judge_case(gate_params, as_case((table(), table()), figures, no_bench("not timed")))
+    new, old = (
+        ModelFile(format="tflite", recipe="static_wi8_ai8", sha256=sha256, size_bytes=size)
+        for sha256, size in (("a", 1000), ("b", 900))
+    )
+    found = judge_case(gate_params, as_case((table(), table()), (new, old), closed_bench("not timed")))
     assert {each.name for each in found.checks if each.verdict == "fail"} == {"size_growth"}
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from benchmarks.gate import stage as gate
 from pipeline.config.params import GateParams
-from tests.benchmarks.gate.verdicts import INT8, check, measured, missing
+from tests.benchmarks.evaluation.measurements import measurement_of
+from tests.benchmarks.gate.verdicts import INT8, check, judge, missing
 
 Table = Callable[..., Predictions]
 
@@ -18,7 +18,7 @@ def test_an_artifact_far_below_its_checkpoint_fails_though_it_is_above_the_floor
     gate_params: GateParams, table: Table
 ) -> None:
     worse = table(wrong={CHECKPOINT: 20, INT8: 80})
-    verdict = gate.run(gate_params, measured(worse), worse, None)
+    verdict = judge(gate_params, measurement_of(worse), worse, None)
     found = check(verdict, "share_of_checkpoint")
     assert (found.verdict, found.value) == ("fail", pytest.approx(1920 / 1980))
     assert check(verdict, "accuracy").verdict == "pass"
@@ -27,7 +27,7 @@ def test_an_artifact_far_below_its_checkpoint_fails_though_it_is_above_the_floor
 
 def test_a_share_above_the_limit_by_chance_alone_is_not_decided(gate_params: GateParams, table: Table) -> None:
     few = table(300, wrong={CHECKPOINT: 6, INT8: 11})
-    found = check(gate.run(gate_params, measured(few), few, None), "share_of_checkpoint")
+    found = check(judge(gate_params, measurement_of(few), few, None), "share_of_checkpoint")
     assert found.value == pytest.approx(289 / 294)
     assert found.value > gate_params.min_share_of_checkpoint
     assert found.verdict == "unmeasured"
@@ -36,13 +36,13 @@ def test_a_share_above_the_limit_by_chance_alone_is_not_decided(gate_params: Gat
 
 def test_an_artifact_better_than_its_checkpoint_passes(gate_params: GateParams, table: Table) -> None:
     better = table(wrong={CHECKPOINT: 60, INT8: 20})
-    found = check(gate.run(gate_params, measured(better), better, None), "share_of_checkpoint")
+    found = check(judge(gate_params, measurement_of(better), better, None), "share_of_checkpoint")
     assert found.verdict == "pass"
     assert found.value is not None
     assert found.value > 1
 
 
-def test_a_checkpoint_that_is_right_nowhere_is_no_measure(gate_params: GateParams, table: Table) -> None:
+def test_a_checkpoint_that_is_never_correct_leaves_its_share_unmeasured(gate_params: GateParams, table: Table) -> None:
     hopeless = missing(table(), range(2000), CHECKPOINT)
-    found = check(gate.run(gate_params, measured(hopeless), hopeless, None), "share_of_checkpoint")
+    found = check(judge(gate_params, measurement_of(hopeless), hopeless, None), "share_of_checkpoint")
     assert (found.verdict, found.value) == ("unmeasured", None)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.gate import stage as gate
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
-from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured, missing
+from tests.benchmarks.evaluation.measurements import measurement_of
+from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, judge, missing
 
 Table = Callable[..., Predictions]
 POSITIVES, NEGATIVES = range(1, 4000, 2), range(0, 4000, 2)
 
 
 def judged(params: GateParams, new: Predictions, old: Predictions, name: str) -> Check:
-    return check(gate.run(params, measured(new), new, as_baseline(old)), name)
+    return check(judge(params, measurement_of(new), new, as_baseline(old)), name)
 
 
 def test_more_false_negatives_fail_though_accuracy_holds(gate_params: GateParams, table: Table) -> None:

@@ -1,79 +1,62 @@
-"""What an artifact costs, beside its accepted forerunner: growth, and time taken side by side."""
+"""Growth of size, instructions, memory and latency beside the baseline's artifact."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.gate import stage as gate
-from benchmarks.gate.checks.check_results import EVERYTHING, UNTIMED
-from benchmarks.gate.checks.resource_growth import Bench, no_bench
+from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, LATENCY, LATENCY_NOT_TIMEABLE, MEMORY
+from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.config.params import GateParams
 from pipeline.data.records import Verdict
 from pipeline.errors import ModelError
-from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured
+from tests.benchmarks.evaluation.measurements import changed, measurement_of
+from tests.benchmarks.gate.verdicts import EQUAL_RESOURCES, INT8, baseline_of, bench_of, check, judge
 
 Table = Callable[..., Predictions]
+Counts = dict[str, int | None]
 
 
-def ratios(*runs: float) -> Bench:
-    """A bench on which runs have these ratios, for every artifact."""
-
-    def time(_: str, run: int) -> PairedTiming:
-        return PairedTiming(ratios=(runs[run],) * 9, candidate_p50_ms=runs[run], baseline_p50_ms=1.0)
-
-    return Bench(time)
-
-
-def judged(params: GateParams, table: Table, new: dict[str, Any], old: dict[str, Any], bench: Bench) -> Verdict:
-    """Judge equal answers with these figures of one artifact."""
-    figures, baseline = measured(table()), as_baseline(table())
-    figures["artifacts"][INT8].update(new)
-    baseline.measured["artifacts"][INT8].update(old)
-    return gate.run(params, figures, table(), baseline, bench)
+def judged(
+    params: GateParams, table: Table, bench: Bench, new: Counts | None = None, old: Counts | None = None
+) -> Verdict:
+    """Judge equal predictions of another file, with these figures of one artifact."""
+    before = changed(measurement_of(table()), INT8, sha256="old", **(old or {}))
+    now = changed(measurement_of(table()), INT8, sha256="new", **(new or {}))
+    return judge(params, now, table(), baseline_of(before, table()), bench)
 
 
 @pytest.mark.parametrize(
-    ("figure", "name", "grown", "within"),
-    [
-        ("peak_rss_bytes", "memory_growth", 1.12, 1.08),
-        ("arm64_instructions", "instruction_growth", 1.012, 1.008),
-        ("arm64_instructions_a53", "instruction_growth_a53", 1.012, 1.008),
-    ],
+    ("figure", "name"),
+    [("arm64_instructions", "instruction_growth"), ("arm64_instructions_a53", "instruction_growth_a53")],
 )
-def test_a_figure_that_grew_beyond_its_limit_fails(
-    gate_params: GateParams, table: Table, figure: str, name: str, grown: float, within: float
+def test_instructions_that_grew_beyond_the_limit_fail(
+    gate_params: GateParams, table: Table, figure: str, name: str
 ) -> None:
-    for value, verdict in ((grown, "fail"), (within, "pass"), (None, "unmeasured"), (float("nan"), "unmeasured")):
-        found = check(judged(gate_params, table, {figure: value}, {figure: 1.0}, ratios(1.0)), name)
+    for value, verdict in ((1012, "fail"), (1008, "pass"), (None, "unmeasured")):
+        found = check(judged(gate_params, table, EQUAL_RESOURCES, {figure: value}, {figure: 1000}), name)
         assert found.verdict == verdict, value
 
 
-@pytest.mark.parametrize("figure", ["peak_rss_bytes", "arm64_instructions"])
-def test_what_the_baseline_never_had_is_no_question(gate_params: GateParams, table: Table, figure: str) -> None:
-    verdict = judged(gate_params, table, {figure: 1.0}, {}, ratios(1.0))
+def test_a_figure_that_the_baseline_never_had_is_not_checked(gate_params: GateParams, table: Table) -> None:
+    verdict = judged(gate_params, table, EQUAL_RESOURCES, {"arm64_instructions": 1000}, {})
     assert verdict.verdict == "pass"
-    assert not {"memory_growth", "instruction_growth"} & {each.name for each in verdict.checks}
+    assert "instruction_growth" not in {each.name for each in verdict.checks}
 
 
 def test_instructions_of_each_format_have_their_own_limit(gate_params: GateParams, table: Table) -> None:
-    figures, baseline = measured(table()), as_baseline(table())
+    before = now = measurement_of(table())
     for name in (INT8, "onnx-float32", "coreml-float16"):
-        figures["artifacts"][name]["arm64_instructions"] = 1.015
-        baseline.measured["artifacts"][name]["arm64_instructions"] = 1.0
-    verdict = gate.run(gate_params, figures, table(), baseline)
+        before, now = (changed(each, name, arm64_instructions=n) for each, n in ((before, 1000), (now, 1015)))
+    verdict = judge(gate_params, now, table(), baseline_of(before, table()))
     assert check(verdict, "instruction_growth").verdict == "fail"
     assert check(verdict, "instruction_growth", "onnx-float32").verdict == "pass"
-    assert not [
-        each for each in verdict.checks if (each.name, each.artifact) == ("instruction_growth", "coreml-float16")
-    ]
-
-
-TIMED = {"latency_p50_ms": 1.0}
+    growths = [(each.name, each.artifact) for each in verdict.checks if each.name == "instruction_growth"]
+    assert ("instruction_growth", "coreml-float16") not in growths
 
 
 @pytest.mark.parametrize(
@@ -86,53 +69,58 @@ TIMED = {"latency_p50_ms": 1.0}
         ((0.9,), "pass", "10.0% faster"),
     ],
 )
-def test_a_slowdown_must_show_twice(
+def test_a_slowdown_must_show_in_two_runs(
     gate_params: GateParams, table: Table, runs: tuple[float, ...], verdict: str, words: str
 ) -> None:
-    found = check(judged(gate_params, table, TIMED, TIMED, ratios(*runs)), "latency_vs_baseline")
+    found = check(judged(gate_params, table, bench_of(*runs)), LATENCY)
     assert (found.verdict, found.value, found.limit) == (verdict, pytest.approx(min(runs) - 1), 0.04)
     assert words in found.reason
 
 
-def test_the_same_file_needs_no_clock(gate_params: GateParams, table: Table) -> None:
-    same = {**TIMED, "sha256": "a" * 64}
-    found = check(judged(gate_params, table, same, same, no_bench("broken")), "latency_vs_baseline")
-    assert (found.verdict, found.value) == ("pass", 0.0)
+@pytest.mark.parametrize(("growth", "verdict"), [(0.12, "fail"), (0.08, "pass"), (-0.2, "pass")])
+def test_memory_that_grew_beyond_the_limit_fails(
+    gate_params: GateParams, table: Table, growth: float, verdict: str
+) -> None:
+    found = check(judged(gate_params, table, bench_of(1.0, memory_growth=growth)), MEMORY)
+    assert (found.verdict, found.value) == (verdict, pytest.approx(growth))
+    assert "the baseline's 100,000,000" in found.reason
 
 
-def test_without_the_baseline_s_artifacts_time_is_unmeasured_and_the_command_is_named(
+def test_an_identical_file_is_not_measured_again(gate_params: GateParams, table: Table) -> None:
+    same = changed(measurement_of(table()), INT8, sha256="same")
+    verdict = judge(gate_params, same, table(), baseline_of(same, table()), closed_bench("broken"))
+    for name in (LATENCY, MEMORY):
+        found = check(verdict, name)
+        assert (found.verdict, found.value, found.reason) == ("pass", 0.0, "identical file")
+
+
+def test_without_the_baseline_s_artifacts_latency_and_memory_are_unmeasured_and_the_command_is_named(
     gate_params: GateParams, table: Table
 ) -> None:
-    bench = no_bench("run gossamer baseline fetch")
-    verdict = judged(gate_params, table, TIMED, TIMED, bench)
+    verdict = judged(gate_params, table, closed_bench("run gossamer baseline fetch"))
     assert verdict.verdict == "unmeasured"
-    assert check(verdict, "latency_vs_baseline").reason == "run gossamer baseline fetch"
+    for name in (LATENCY, MEMORY):
+        assert check(verdict, name).reason == "run gossamer baseline fetch"
 
 
-def test_an_artifact_that_cannot_be_timed_or_gives_no_number_is_unmeasured(
-    gate_params: GateParams, table: Table
-) -> None:
-    def broken(_: str, __: int) -> PairedTiming:
+def test_an_artifact_that_cannot_be_measured_is_unmeasured(gate_params: GateParams, table: Table) -> None:
+    def broken_time(_: str, __: int) -> PairedTiming:
         raise ModelError("it fell over")
 
-    found = check(judged(gate_params, table, TIMED, TIMED, Bench(broken)), "latency_vs_baseline")
-    assert (found.verdict, found.reason) == ("unmeasured", "it fell over")
-    found = check(judged(gate_params, table, TIMED, TIMED, ratios(float("nan"))), "latency_vs_baseline")
+    def broken_memory(_: str) -> PairedMemory:
+        raise ModelError("out of memory")
+
+    verdict = judged(gate_params, table, Bench(broken_time, broken_memory))
+    assert (check(verdict, LATENCY).verdict, check(verdict, LATENCY).reason) == ("unmeasured", "it fell over")
+    assert (check(verdict, MEMORY).verdict, check(verdict, MEMORY).reason) == ("unmeasured", "out of memory")
+    found = check(judged(gate_params, table, bench_of(float("nan"))), LATENCY)
     assert (found.verdict, found.value) == ("unmeasured", None)
 
 
-def test_a_latency_that_only_the_baseline_has_is_unmeasured(gate_params: GateParams, table: Table) -> None:
-    verdict = judged(gate_params, table, {"latency_p50_ms": None}, TIMED, ratios(1.0))
-    assert check(verdict, "latency_vs_baseline").verdict == "unmeasured"
-    assert verdict.verdict == "unmeasured"
-
-
-def test_what_no_run_here_can_time_is_told_once_and_stops_nothing(gate_params: GateParams, table: Table) -> None:
-    figures, baseline = measured(table()), as_baseline(table())
-    figures["unmeasured"] = {"artifacts.coreml-float16.latency": "Core ML needs a Mac"}
-    verdict = gate.run(gate_params, figures, table(), baseline)
+def test_artifacts_that_cannot_be_timed_here_are_one_advisory_check(gate_params: GateParams, table: Table) -> None:
+    bench = replace(EQUAL_RESOURCES, why_not_timeable=lambda name: "Core ML needs a Mac" if name == "coreml" else "")
+    verdict = judged(gate_params, table, bench)
     assert verdict.verdict == "pass"
-    found = check(verdict, UNTIMED, EVERYTHING)
-    assert found.verdict == "unmeasured"
-    assert found.reason.startswith("coreml-float16, ")
-    assert found.reason.endswith("Core ML needs a Mac")
+    found = check(verdict, LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS)
+    assert (found.verdict, found.reason) == ("unmeasured", "coreml-float16: Core ML needs a Mac")
+    assert not [each for each in verdict.checks if each.artifact == "coreml-float16" and each.name == LATENCY]

@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from benchmarks.evaluation.measurement import Estimate
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.gate import stage as gate
-from benchmarks.gate.checks.check_results import CAMERA
-from benchmarks.gate.checks.robustness import NAMES
+from benchmarks.gate.checks.check_results import CAMERA, CAMERA_ACCURACY
 from pipeline.config.params import GateParams
 from pipeline.data.records import Verdict
-from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, measured
+from tests.benchmarks.evaluation.measurements import changed, measurement_of
+from tests.benchmarks.gate.verdicts import INT8, baseline_of, check, judge
 
 Table = Callable[..., Predictions]
 
 
-def camera(accuracy: float, half: float | None = 0.05) -> dict[str, float | None]:
-    ends = (None, None) if half is None else (accuracy - half, accuracy + half)
-    return dict(zip(NAMES, (accuracy, *ends), strict=True))
+def camera(accuracy: float, half: float = 0.05) -> Estimate:
+    return Estimate(value=accuracy, low=accuracy - half, high=accuracy + half)
 
 
-def judged(params: GateParams, table: Table, new: dict[str, Any], old: dict[str, Any]) -> Verdict:
-    figures, baseline = measured(table()), as_baseline(table())
-    figures["artifacts"][INT8].update(new)
-    baseline.measured["artifacts"][INT8].update(old)
-    return gate.run(params, figures, table(), baseline)
+def judged(
+    params: GateParams, table: Table, new: Estimate | None, old: Estimate | None, sha256: tuple[str, str] = ("a", "b")
+) -> Verdict:
+    """Judge equal predictions with these figures of one artifact."""
+    before, now = (
+        changed(measurement_of(table()), INT8, camera_accuracy=accuracy, sha256=digest)
+        for accuracy, digest in zip((old, new), sha256, strict=True)
+    )
+    return judge(params, now, table(), baseline_of(before, table()))
 
 
 @pytest.mark.parametrize(
     ("accuracy", "half", "verdict"),
-    [(0.90, 0.05, "pass"), (0.82, 0.05, "unmeasured"), (0.70, 0.05, "fail"), (0.90, None, "unmeasured")],
+    [(0.90, 0.05, "pass"), (0.82, 0.05, "unmeasured"), (0.70, 0.05, "fail"), (None, 0.05, "unmeasured")],
 )
 def test_the_floor_holds_where_there_is_one(
-    gate_params: GateParams, table: Table, accuracy: float, half: float | None, verdict: str
+    gate_params: GateParams, table: Table, accuracy: float | None, half: float, verdict: str
 ) -> None:
-    figures = measured(table())
-    figures["artifacts"][INT8].update(camera(accuracy, half))
+    estimate = None if accuracy is None else camera(accuracy, half)
+    measurement = changed(measurement_of(table()), INT8, camera_accuracy=estimate)
     floor = gate_params.model_copy(update={"min_camera_accuracy": 0.8})
-    found = gate.run(floor, figures, table(), None)
+    found = judge(floor, measurement, table(), None)
     assert check(found, "camera_accuracy").verdict == verdict
     assert found.verdict == ("fail" if verdict == "fail" else "unmeasured"), "the others have no figure"
-    assert "camera_accuracy" not in {each.name for each in gate.run(gate_params, figures, table(), None).checks}
+    assert "camera_accuracy" not in {each.name for each in judge(gate_params, measurement, table(), None).checks}
 
 
 def test_a_fall_that_chance_cannot_explain_fails(gate_params: GateParams, table: Table) -> None:
@@ -55,7 +57,7 @@ def test_a_fall_within_the_noise_is_told_and_stops_nothing(gate_params: GatePara
     verdict = judged(gate_params, table, camera(0.85), camera(0.88))
     found = check(verdict, CAMERA)
     assert (verdict.verdict, found.verdict, found.value) == ("pass", "unmeasured", pytest.approx(-0.03))
-    assert "measure.camera.artifact_selfies times" in found.reason
+    assert "times measure.camera.artifact_selfies would decide" in found.reason
 
 
 def test_many_selfies_clear_what_few_cannot(gate_params: GateParams, table: Table) -> None:
@@ -64,9 +66,8 @@ def test_many_selfies_clear_what_few_cannot(gate_params: GateParams, table: Tabl
 
 
 def test_the_same_file_has_not_fallen_and_a_missing_figure_is_no_pass(gate_params: GateParams, table: Table) -> None:
-    same = {**camera(0.88), "sha256": "a" * 64}
-    assert check(judged(gate_params, table, same, same), CAMERA).verdict == "pass"
-    for new in ({}, camera(0.88, None), {NAMES[0]: float("nan")}):
-        verdict = judged(gate_params, table, new, camera(0.88))
-        assert (verdict.verdict, check(verdict, NAMES[0]).verdict) == ("unmeasured", "unmeasured")
-    assert CAMERA not in {each.name for each in judged(gate_params, table, camera(0.88), {}).checks}
+    same = judged(gate_params, table, camera(0.88), camera(0.88), ("a", "a"))
+    assert check(same, CAMERA).verdict == "pass"
+    verdict = judged(gate_params, table, None, camera(0.88))
+    assert (verdict.verdict, check(verdict, CAMERA_ACCURACY).verdict) == ("unmeasured", "unmeasured")
+    assert CAMERA not in {each.name for each in judged(gate_params, table, camera(0.88), None).checks}

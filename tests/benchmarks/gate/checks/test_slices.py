@@ -9,12 +9,13 @@ import pytest
 
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
-from benchmarks.gate.checks.check_results import EVERYTHING, NO_SLICES, SMALL_SLICES
+from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, NO_SLICES, UNDERSIZED_SLICES
 from benchmarks.gate.checks.slices import find_slices
 from pipeline.config.params import GateParams
 from pipeline.data.records import Verdict
 from pipeline.errors import ReleaseRefusedError
-from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, factored, measured, missing
+from tests.benchmarks.evaluation.measurements import measurement_of
+from tests.benchmarks.gate.verdicts import INT8, as_baseline, check, factored, judge, missing
 
 Table = Callable[..., Predictions]
 NIGHT = range(600)  # of 2,000
@@ -31,7 +32,7 @@ def old(table: Table) -> Predictions:
 
 
 def judged(params: GateParams, new: Predictions, old: Predictions) -> Verdict:
-    return gate.run(params, measured(new), new, as_baseline(old))
+    return judge(params, measurement_of(new), new, as_baseline(old))
 
 
 def test_a_large_slice_that_fell_fails_by_name(gate_params: GateParams, old: Predictions) -> None:
@@ -61,7 +62,7 @@ def test_a_slice_that_may_have_fallen_too_far_is_not_decided(gate_params: GatePa
 
 def test_a_small_slice_is_convicted_of_a_disaster(gate_params: GateParams, old: Predictions) -> None:
     verdict = judged(gate_params, missing(old, RARE[:20]), old)
-    found = check(verdict, SMALL_SLICES)
+    found = check(verdict, UNDERSIZED_SLICES)
     assert (verdict.verdict, found.verdict, found.value) == ("fail", "fail", pytest.approx(-20 / 120))
     assert "light=dusk" in found.reason
 
@@ -71,22 +72,22 @@ def test_a_small_slice_that_is_merely_small_is_told_once_and_stops_no_release(
 ) -> None:
     verdict = judged(gate_params, old, old)
     assert verdict.verdict == "pass"
-    found = [each for each in verdict.checks if each.name == SMALL_SLICES]
-    assert [(each.artifact, each.verdict) for each in found] == [(EVERYTHING, "unmeasured")]
+    found = [each for each in verdict.checks if each.name == UNDERSIZED_SLICES]
+    assert [(each.artifact, each.verdict) for each in found] == [(ALL_ARTIFACTS, "unmeasured")]
     assert "1 slices of fewer than 500 selfies" in found[0].reason
     assert "needs about 6,334 more selfies" in found[0].reason  # 2,000 x 500 / 120, less those there are
     gate.refuse_unless_pass(verdict)
 
 
 def test_a_small_slice_that_failed_refuses_a_release(gate_params: GateParams, old: Predictions) -> None:
-    with pytest.raises(ReleaseRefusedError, match=f"{SMALL_SLICES}: fail: light=dusk"):
+    with pytest.raises(ReleaseRefusedError, match=f"{UNDERSIZED_SLICES}: fail: light=dusk"):
         gate.refuse_unless_pass(judged(gate_params, missing(old, RARE[:20]), old))
 
 
 def test_photographs_without_factors_can_pass_and_the_gap_is_told(gate_params: GateParams, table: Table) -> None:
-    verdict = gate.run(gate_params, measured(table()), table(), as_baseline(table()))
+    verdict = judge(gate_params, measurement_of(table()), table(), as_baseline(table()))
     assert verdict.verdict == "pass"
-    assert check(verdict, NO_SLICES, EVERYTHING).verdict == "unmeasured"
+    assert check(verdict, NO_SLICES, ALL_ARTIFACTS).verdict == "unmeasured"
 
 
 def test_answers_that_are_no_numbers_leave_their_slices_unmeasured(gate_params: GateParams, old: Predictions) -> None:

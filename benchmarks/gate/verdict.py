@@ -1,0 +1,116 @@
+"""Runs every check on one measurement and draws the verdict from them.
+
+Pure, apart from the bench that is passed in:
+
+    absolute limits  with a baseline or without: accuracy, its share of the checkpoint's, agreement, size, camera
+    pairs            against a baseline of the same task on the same selfies, row by row: accuracy, agreement, false
+                     negatives and false positives
+    slices           every value of every factor, and pairs of factors, because a mean can hide a slice
+    resources        size, ARM instructions, memory and latency
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.predictions import Predictions
+from benchmarks.gate.baseline import Baseline
+from benchmarks.gate.checks.absolute_limits import check_absolute_limits, check_required_formats
+from benchmarks.gate.checks.check_results import ADVISORY, ALL_ARTIFACTS, BASELINE_COMPARABLE, unmeasured
+from benchmarks.gate.checks.paired_accuracy import compare_accuracy
+from benchmarks.gate.checks.resource_growth import Bench, compare_memory_and_latency, compare_size_and_instructions
+from benchmarks.gate.checks.robustness import compare_camera
+from benchmarks.gate.checks.slices import compare_slices
+from benchmarks.gate.paired_predictions import pair_predictions, why_not_comparable
+from pipeline.config.params import GateParams
+from pipeline.data.records import Check, Outcome, Verdict
+from pipeline.errors import DataError
+
+_TOLERANCE = 1e-9
+
+
+def decide_verdict(
+    params: GateParams, measurement: Measurement, predictions: Predictions, baseline: Baseline | None, bench: Bench
+) -> Verdict:
+    """Run all checks on one measurement.
+
+    Args:
+        params: Limits, margins and required formats.
+        measurement: metrics/measure.json.
+        predictions: The predictions it was computed from.
+        baseline: The accepted baseline; None: only the absolute limits are checked.
+        bench: Measures artifacts beside the baseline's.
+
+    Raises:
+        DataError: Measurement and predictions do not belong together.
+    """
+    _check_consistent(measurement, predictions)
+    checks = [*check_required_formats(params, measurement)]
+    for row in measurement.artifacts.values():
+        checks += check_absolute_limits(params, measurement, predictions, row)
+    if baseline is not None:
+        checks += _compare(params, measurement, predictions, baseline, bench)
+    if not checks:
+        checks = [unmeasured("artifacts", ALL_ARTIFACTS, "none")]
+    return Verdict(verdict=_overall(checks), baseline=_describe(measurement, baseline), checks=tuple(checks))
+
+
+def failed_or_missing(checks: Iterable[Check]) -> list[Check]:
+    """Checks that refuse a release: all that did not pass, except advisory ones that are unmeasured."""
+    return [
+        check
+        for check in checks
+        if check.verdict != "pass" and not (check.verdict == "unmeasured" and check.name in ADVISORY)
+    ]
+
+
+def _overall(checks: Iterable[Check]) -> Outcome:
+    """Fail if any check failed, else unmeasured if any is missing or none passed, else pass."""
+    checks = list(checks)
+    against = {check.verdict for check in failed_or_missing(checks)}
+    if "fail" in against:
+        return "fail"
+    return "unmeasured" if against or not any(check.verdict == "pass" for check in checks) else "pass"
+
+
+def _describe(measurement: Measurement, baseline: Baseline | None) -> str:
+    if baseline is None:
+        return "none accepted yet: absolute limits only"
+    new = sorted(set(measurement.artifacts) - set(baseline.measurement.artifacts))
+    return baseline.name() + (f"; new, so absolute limits only: {', '.join(new)}" if new else "")
+
+
+def _check_consistent(measurement: Measurement, predictions: Predictions) -> None:
+    for name, row in measurement.artifacts.items():
+        if row.accuracy is None or not predictions.is_whole(name):
+            continue
+        computed = float(np.mean(predictions.decisions(name) == predictions.targets))
+        if abs(computed - row.accuracy.value) > _TOLERANCE:
+            raise DataError(
+                f"measure.json artifacts.{name}.accuracy: {row.accuracy.value:.6f}, but the predictions give "
+                f"{computed:.6f}; expected files of one run; run dvc repro measure"
+            )
+
+
+def _compare(
+    params: GateParams, new: Measurement, predictions: Predictions, baseline: Baseline, bench: Bench
+) -> Iterator[Check]:
+    """All checks against the baseline."""
+    problem, old = why_not_comparable(predictions, baseline.predictions), baseline.measurement
+    if problem:
+        yield unmeasured(BASELINE_COMPARABLE, ALL_ARTIFACTS, problem)
+        return
+    pairs = pair_predictions(predictions, baseline.predictions)
+    names = [name for name in old.artifacts if name in new.artifacts]
+    for name in old.artifacts:
+        if name not in new.artifacts:
+            yield unmeasured(BASELINE_COMPARABLE, name, "the baseline has this artifact and this run has not")
+            continue
+        yield from compare_accuracy(params, pairs, name)
+        yield from compare_size_and_instructions(params, new.artifacts[name], old.artifacts[name])
+        yield from compare_camera(params, new, old, name)
+    yield from compare_slices(params, pairs, names)
+    yield from compare_memory_and_latency(params, new, old, names, bench)
