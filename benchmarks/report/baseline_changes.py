@@ -1,177 +1,173 @@
-"""Pure: measurements + baseline -> what changed, artifact by artifact, and whether it is more than noise.
+"""Changes since the accepted baseline, artifact by artifact, and whether each is more than noise.
 
-Shares are compared decision by decision on the same selfies, with an interval of the change; sizes as they are; time
-as the gate took it side by side with the baseline's artifact, never as milliseconds that were stored.
+Shares are compared decision by decision on the same selfies, with an interval of the change. Sizes are compared
+exactly. Latency changes as the gate measured it, side by side with the baseline's artifact on this machine; latencies
+of different runs are not compared.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.evaluation.machine_figures import MachineFigures
+from benchmarks.evaluation.measurement import ArtifactFigures, CheckpointFigures, Estimate, Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Baseline
+from benchmarks.gate.checks.check_results import LATENCY
+from benchmarks.gate.paired_predictions import PairedPredictions, PairedRows, pair_predictions, why_not_comparable
+from benchmarks.latency.side_by_side import WARN
+from benchmarks.latency.single_artifact import Timing
 from pipeline.data.records import Check
 from pipeline.metrics.statistics import paired_difference_interval
 
-Tone = Literal["", "same", "noise", "better", "worse"]
-Bools = NDArray[np.bool_]
-LATENCY = "latency_vs_baseline"
-SHARES = ("accuracy", "fnr", "fpr")
-_LATENCY_NOISE = 0.02  # identical files differ by so much, paired and in fresh processes
+Assessment = Literal["", "same", "noise", "better", "worse"]
 _SAME_SIZE = 0.0005
+"""A smaller relative change of a size counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """A figure now, and what became of it since the baseline.
+class Change:
+    """A figure, and its change since the baseline.
 
     Attributes:
-        value: Now; None where it was not measured.
-        change: Since the baseline, in the figure's unit (sizes and times: as a share of the baseline's), or None.
-        tone: Whether that is good, bad or nothing to go by; empty without a change.
+        value: The figure of this run; None where it is unmeasured.
+        difference: Change since the baseline: of a share absolute, of a size or latency relative; None without one.
+        assessment: Whether the change is good, bad or noise; "" without one.
     """
 
     value: float | None
-    change: float | None = None
-    tone: Tone = ""
+    difference: float | None = None
+    assessment: Assessment = ""
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaRow:
-    """An artifact, or the checkpoint, beside its forerunner; ``low`` and ``high`` are its accuracy's interval."""
+class ArtifactChanges:
+    """One column of the predictions table: the checkpoint or an artifact.
 
-    name: str
-    low: float | None
-    high: float | None
-    accuracy: Delta
-    fnr: Delta
-    fpr: Delta
-    size: Delta
-    latency: Delta
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Deltas:
-    """Rows, the checkpoint's first; ``gone`` names artifacts that only the baseline has.
-
-    ``why`` says why shares are shown without a change: no baseline, other labels, other selfies.
+    Attributes:
+        name: Name of the column.
+        interval: Accuracy with its interval.
+        accuracy: Change of the accuracy; ``fnr``, ``fpr``, ``size`` and ``latency`` likewise.
+        is_new: Whether the baseline lacks this artifact.
     """
 
-    rows: tuple[DeltaRow, ...]
-    gone: tuple[str, ...]
-    why: str
-
-
-def deltas(
-    measured: Mapping[str, Any], table: Predictions | None, baseline: Baseline | None, checks: Iterable[Check] = ()
-) -> Deltas:
-    """Compare a run with the accepted baseline, as far as they can be compared."""
-    artifacts = measured.get("artifacts", {})
-    old = baseline.measurement.model_dump(mode="json")["artifacts"] if baseline else {}
-    why = _incomparable(table, baseline)
-    pairs = _Pairs.of(table, baseline.predictions) if table and baseline and not why else None
-    confidence = float(measured.get("confidence", 0.95))
-    slower = {each.artifact: each for each in checks if each.name == LATENCY}
-    figures = {CHECKPOINT: measured.get("checkpoint", {}), **artifacts}
-    rows = []
-    for name, row in figures.items():
-        accuracy, fnr, fpr = (
-            _share(row.get(kind), kind, pairs.change(name, kind) if pairs else None, confidence) for kind in SHARES
-        )
-        rows.append(
-            DeltaRow(
-                name=name,
-                low=_number(row.get("accuracy_low")),
-                high=_number(row.get("accuracy_high")),
-                accuracy=accuracy,
-                fnr=fnr,
-                fpr=fpr,
-                size=_grown(row.get("size_bytes"), old.get(name, {}).get("size_bytes")),
-                latency=_timed(row.get("latency_p50_ms"), slower.get(name)),
-                is_new=baseline is not None and name != CHECKPOINT and name not in old,
-            )
-        )
-    return Deltas(tuple(rows), tuple(name for name in old if name not in artifacts), why)
+    name: str
+    interval: Estimate | None
+    accuracy: Change
+    fnr: Change
+    fpr: Change
+    size: Change = Change(None)
+    latency: Change = Change(None)
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Two tables of the same selfies; ``order`` brings the old rows into the new ones' order."""
+class BaselineChanges:
+    """All changes.
 
-    new: Predictions
-    old: Predictions
-    order: NDArray[np.int64]
+    Attributes:
+        rows: One per column, the checkpoint's first.
+        removed: Artifacts of the baseline that this run lacks.
+        incomparable: Why shares have no change: no baseline, other labels, other selfies; "" where they have.
+    """
 
-    @classmethod
-    def of(cls, new: Predictions, old: Predictions) -> _Pairs:
-        rows = {key: row for row, key in enumerate(old.ids)}
-        return cls(new, old, np.array([rows[key] for key in new.ids], np.int64))
-
-    def change(self, name: str, kind: str) -> tuple[Bools, Bools] | None:
-        """(old, new) rows that count for a share, among those that can; None where there are none to compare."""
-        if not (self.new.is_whole(name) and self.old.is_whole(name)):
-            return None
-        last = len(self.new.labels) - 1
-        targets, old, new = self.new.targets, self.old.decisions(name)[self.order], self.new.decisions(name)
-        if kind == "fnr":
-            old, new = (each[targets == last] != last for each in (old, new))
-        elif kind == "fpr":
-            old, new = (each[targets != last] == last for each in (old, new))
-        else:
-            old, new = old == targets, new == targets
-        return (old, new) if len(new) else None
+    rows: tuple[ArtifactChanges, ...] = ()
+    removed: tuple[str, ...] = ()
+    incomparable: str = ""
 
 
-def _share(value: object, kind: str, pair: tuple[Bools, Bools] | None, confidence: float) -> Delta:
-    found = _number(value)
-    if found is None or pair is None:
-        return Delta(found)
-    change = float(np.mean(pair[1])) - float(np.mean(pair[0]))
-    low, high = paired_difference_interval(*pair, confidence)
-    if np.array_equal(*pair):
-        return Delta(found, 0.0, "same")
+def compare_with_baseline(
+    measurement: Measurement | None,
+    timings: MachineFigures,
+    predictions: Predictions | None,
+    baseline: Baseline | None,
+    checks: Iterable[Check],
+) -> BaselineChanges:
+    """Compare a run with the accepted baseline.
+
+    Args:
+        measurement: Figures of this run.
+        timings: Latencies of this run.
+        predictions: Probabilities of this run.
+        baseline: The accepted baseline.
+        checks: Checks of the gate, which timed artifacts side by side with the baseline's.
+    """
+    reason = _incomparable(predictions, baseline)
+    if measurement is None:
+        return BaselineChanges(incomparable=reason)
+    timed = {check.artifact: check for check in checks if check.name == LATENCY}
+    old = baseline.measurement.artifacts if baseline else {}
+    pairs = pair_predictions(predictions, baseline.predictions) if predictions and baseline and not reason else None
+    checkpoint = _changes(CHECKPOINT, measurement.checkpoint, pairs, measurement.confidence)
+    artifacts = [
+        replace(
+            _changes(name, figures, pairs, measurement.confidence),
+            size=_change_of_size(figures, old.get(name)),
+            latency=_change_of_latency(timings.artifacts.get(name), timed.get(name)),
+            is_new=baseline is not None and name not in old,
+        )
+        for name, figures in measurement.artifacts.items()
+    ]
+    removed = tuple(name for name in old if name not in measurement.artifacts)
+    return BaselineChanges((checkpoint, *artifacts), removed, reason)
+
+
+def _changes(
+    name: str, figures: CheckpointFigures | ArtifactFigures, pairs: PairedPredictions | None, confidence: float
+) -> ArtifactChanges:
+    """Changes of the shares of one column."""
+    accuracy = figures.accuracy.value if figures.accuracy else None
+    correct = pairs.correct(name) if pairs else None
+    return ArtifactChanges(
+        name=name,
+        interval=figures.accuracy,
+        accuracy=_change_of_share(accuracy, correct, confidence, more_is_better=True),
+        fnr=_change_of_share(figures.fnr, pairs.false_negatives(name) if pairs else None, confidence),
+        fpr=_change_of_share(figures.fpr, pairs.false_positives(name) if pairs else None, confidence),
+    )
+
+
+def _change_of_share(
+    value: float | None, rows: PairedRows | None, confidence: float, *, more_is_better: bool = False
+) -> Change:
+    """Change of a share of rows, with the paired interval of the change; none where the rows cannot be paired."""
+    if value is None or rows is None or not len(rows.candidate):
+        return Change(value)
+    difference = float(np.mean(rows.candidate)) - float(np.mean(rows.baseline))
+    if np.array_equal(rows.baseline, rows.candidate):
+        return Change(value, 0.0, "same")
+    low, high = paired_difference_interval(rows.baseline, rows.candidate, confidence)
     if low <= 0 <= high:
-        return Delta(found, change, "noise")
-    return Delta(found, change, "better" if (change > 0) == (kind == "accuracy") else "worse")
+        return Change(value, difference, "noise")
+    return Change(value, difference, "better" if (difference > 0) == more_is_better else "worse")
 
 
-def _grown(value: object, old: object) -> Delta:
-    new, before = _number(value), _number(old)
-    if new is None or not before:
-        return Delta(new)
-    change = new / before - 1
-    return Delta(new, change, "same" if abs(change) < _SAME_SIZE else "better" if change < 0 else "worse")
+def _change_of_size(figures: ArtifactFigures, before: ArtifactFigures | None) -> Change:
+    if before is None or not before.size_bytes:
+        return Change(figures.size_bytes)
+    difference = figures.size_bytes / before.size_bytes - 1
+    if abs(difference) < _SAME_SIZE:
+        return Change(figures.size_bytes, difference, "same")
+    return Change(figures.size_bytes, difference, "better" if difference < 0 else "worse")
 
 
-def _timed(value: object, check: Check | None) -> Delta:
-    found = _number(value)
-    if found is None or check is None or check.value is None:
-        return Delta(found)
-    if check.verdict != "fail" and abs(check.value) <= _LATENCY_NOISE:
-        return Delta(found, check.value, "noise" if check.value else "same")
-    return Delta(found, check.value, "better" if check.value < 0 else "worse")
+def _change_of_latency(timing: Timing | None, check: Check | None) -> Change:
+    """Change that the gate measured; one that is too small for a warning of the gate is noise."""
+    latency = timing.latency_p50_ms if timing else None
+    if latency is None or check is None or check.value is None:
+        return Change(latency)
+    if check.verdict != "fail" and abs(check.value) <= WARN:
+        return Change(latency, check.value, "noise" if check.value else "same")
+    return Change(latency, check.value, "better" if check.value < 0 else "worse")
 
 
-def _incomparable(table: Predictions | None, baseline: Baseline | None) -> str:
+def _incomparable(predictions: Predictions | None, baseline: Baseline | None) -> str:
     if baseline is None:
         return "no baseline was accepted yet"
-    if table is None:
+    if predictions is None:
         return "there are no predictions to compare with the baseline's"
-    if table.labels != baseline.predictions.labels:
-        return f"the baseline decides between {', '.join(baseline.predictions.labels)}"
-    if table.dataset_id() != baseline.predictions.dataset_id():
-        return "the baseline was measured on other selfies"
-    return ""
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return why_not_comparable(predictions, baseline.predictions)

@@ -1,80 +1,67 @@
-"""On whom errors fall, for the report: gaps between the values of a factor, and two factors looked at together.
-
-Pure: metrics/measure.json in, rows of tables out. A slice too small to rate is None and reads "too few".
-"""
+"""Report section: how unequally errors fall on the values of a factor, and accuracy by pairs of factors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from benchmarks.report.result_fields import Bounded, bounded, section
+from benchmarks.evaluation.measurement import EqualisedOdds, Estimate, Measurement, SliceFigures
 from benchmarks.report.robustness import heat
 
 _JOIN = " x "
+"""Between the two names, or the two values, of a pair in ``Measurement.slice_pairs``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """How far the rates of one factor's values lie apart, and the values on which most errors fall."""
+class PairCell:
+    """The selfies that share a pair of values; ``heat`` in [0, 1]: how far they lie below the overall accuracy."""
 
-    factor: str
-    fnr_gap: float
-    fnr_worst: str
-    fpr_gap: float
-    fpr_worst: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One pair of values: accuracy with its interval, selfies, and how far it lies below the whole, 0..1."""
-
-    accuracy: Bounded
+    accuracy: Estimate
     count: int
     heat: float
 
 
 @dataclass(frozen=True, slots=True)
 class PairTable:
-    """Two factors: the second one's values above the columns, the first one's before the rows."""
+    """Accuracy by two factors: values of the second are columns, values of the first are rows; None: too few."""
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+    rows: Sequence[tuple[str, Sequence[PairCell | None]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """What the report shows; empty where selfies carry no factors."""
+    """The section; empty where the selfies have no factors.
 
-    gaps: Sequence[Gap]
-    pairs: Sequence[PairTable]
+    Attributes:
+        odds: (factor, its gaps), the widest gap first.
+        pairs: One table per pair of factors.
+    """
 
-
-def fairness(measured: Mapping[str, Any]) -> Fairness:
-    """Gather both from metrics/measure.json, the widest gap first."""
-    odds = section(measured, "equalised_odds")
-    gaps = [
-        Gap(name, each["fnr_gap"], each["fnr_worst"], each["fpr_gap"], each["fpr_worst"])
-        for name, each in sorted(odds.items(), key=lambda item: -item[1]["gap"])
-    ]
-    whole = section(measured, "checkpoint").get("accuracy")
-    tables = [_table(title, values, whole) for title, values in section(measured, "slice_pairs").items()]
-    return Fairness(gaps, tables)
+    odds: Sequence[tuple[str, EqualisedOdds]] = ()
+    pairs: Sequence[PairTable] = ()
 
 
-def _table(title: str, values: Mapping[str, Mapping[str, Any]], whole: float | None) -> PairTable:
+def fairness(measurement: Measurement | None) -> Fairness:
+    """Build the section."""
+    if measurement is None:
+        return Fairness()
+    overall = measurement.checkpoint.accuracy
+    return Fairness(
+        odds=sorted(measurement.equalised_odds.items(), key=lambda item: -item[1].gap),
+        pairs=[_table(title, values, overall) for title, values in measurement.slice_pairs.items()],
+    )
+
+
+def _table(title: str, values: Mapping[str, SliceFigures], overall: Estimate | None) -> PairTable:
     names = [tuple(value.split(_JOIN, 1)) for value in values]
-    firsts, seconds = (list(dict.fromkeys(name[at] for name in names)) for at in (0, 1))
-    rows = [
-        (first, [_cell(values.get(f"{first}{_JOIN}{second}"), whole) for second in sorted(seconds)]) for first in firsts
-    ]
-    return PairTable(title, sorted(seconds), rows)
+    firsts, seconds = dict.fromkeys(name[0] for name in names), sorted({name[1] for name in names})
+    rows = [(first, [_cell(values.get(f"{first}{_JOIN}{second}"), overall) for second in seconds]) for first in firsts]
+    return PairTable(title, seconds, rows)
 
 
-def _cell(figures: Mapping[str, Any] | None, whole: float | None) -> Cell | None:
-    """None where no selfie is such, or too few are."""
-    if figures is None or figures.get("accuracy") is None:
+def _cell(figures: SliceFigures | None, overall: Estimate | None) -> PairCell | None:
+    if figures is None or figures.accuracy is None:
         return None
-    return Cell(bounded(figures, "accuracy"), figures["count"], heat(figures["accuracy"], whole))
+    return PairCell(figures.accuracy, figures.count, heat(figures.accuracy, overall))

@@ -1,8 +1,8 @@
-"""What the report is made of, and how it is read from a chain's outputs; whatever is missing is left empty, and said.
+"""Everything the report shows, read from the outputs of the chain.
 
 Reads metrics/*.json, plots/train.csv, the rows and images of data/, data/predictions.parquet, the contact sheets of
-report/curation/, benchmarks/baseline/ and benchmarks/results/*.json. Writes nothing. A missing file is a gap in the
-report; a damaged one is an error.
+report/curation/, benchmarks/baseline/ and benchmarks/results/*.json. Writes nothing. A missing file leaves a gap that
+the report names; a damaged one is an error.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_machine
+from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import Baseline, read_baseline
+from benchmarks.gate.machine_figures import join_machine_figures, read_gate_machine_figures
+from benchmarks.report.experiments.results import ExperimentResults, read_experiment_results
+from benchmarks.report.stage_metrics import StageMetrics, read_stage_metrics
+from pipeline.data.machine_figures import MACHINE_JSON
 from pipeline.data.records import Image, Rejection, Verdict
 from pipeline.data.shards import INDEX
-from pipeline.data.storage import read_json, read_metrics, read_rows
+from pipeline.data.storage import read_json, read_rows
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -32,78 +37,106 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class ReportInput:
-    """Everything the report may show.
+    """Everything the report shows; None or empty where a stage has not run.
 
     Attributes:
-        policy: The policy's name.
-        question: The question it asks of a picture.
-        metrics: File stem (``measure``, ``curate``, ``convert-onnx``, ...) -> contents.
-        verdict: The gate's, or None where it has not run.
-        curve: Rows of plots/train.csv, values as text.
-        training: Images that were kept for training.
-        selfies: The selfies that were measured on.
-        predictions: The answers on them.
-        rejections: What curation put aside.
-        sheets: Contact sheets of curation.
-        unread: Photographs among the selfies that could not be read.
-        baseline: What was accepted before, or None.
-        results: Name of a benchmark of Gossamer itself -> what it found.
+        policy: Name of the policy.
+        question: The question it asks about an image.
+        measurement: metrics/measure.json.
+        timings: Times and memory on this machine, from metrics/machine.json; not where another machine ran ``measure``.
+        stages: Metrics of the stages up to ``convert``.
+        verdict: metrics/gate.json, with the values that the gate measured on this machine.
+        training_curve: Rows of plots/train.csv: column -> value as text.
+        training: Images kept for training.
+        selfies: The test set.
+        predictions: Probabilities on the test set.
+        rejections: Images that curation rejected.
+        contact_sheets: Image files of report/curation/.
+        unreadable: Photographs of the test set that could not be decoded.
+        baseline: The accepted baseline.
+        experiments: Results of benchmarks/results/.
     """
 
     policy: str
     question: str
-    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    measurement: Measurement | None = None
+    timings: MachineFigures = field(default_factory=MachineFigures)
+    stages: StageMetrics = field(default_factory=StageMetrics)
     verdict: Verdict | None = None
-    curve: Sequence[Mapping[str, str]] = ()
+    training_curve: Sequence[Mapping[str, str]] = ()
     training: Gallery = Gallery(Path())
     selfies: Gallery = Gallery(Path())
     predictions: Predictions | None = None
     rejections: Sequence[Rejection] = ()
-    sheets: Sequence[Path] = ()
-    unread: Sequence[Rejection] = ()
+    contact_sheets: Sequence[Path] = ()
+    unreadable: Sequence[Rejection] = ()
     baseline: Baseline | None = None
-    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    experiments: ExperimentResults = field(default_factory=ExperimentResults)
+
+    def unmeasured(self) -> dict[str, str]:
+        """Place -> why the figures there are missing."""
+        reasons = dict(self.measurement.unmeasured) if self.measurement else {}
+        reasons |= self.timings.unmeasured
+        reasons |= {f"metrics/{name}.json": "the stage has not run" for name in self.stages.missing()}
+        if self.measurement is None:
+            reasons["metrics/measure.json"] = "the stage has not run"
+        if self.verdict is None:
+            reasons["metrics/gate.json"] = "the stage has not run"
+        if self.predictions is None:
+            reasons["data/predictions.parquet"] = "no predictions, so no misclassified selfies and no curves"
+        if self.unreadable:
+            first = self.unreadable[0]
+            reasons["data/selfies/rejected.jsonl"] = (
+                f"{len(self.unreadable)} photographs could not be read; the first, {first.image_id}: {first.detail}"
+            )
+        return reasons | self.experiments.unmeasured()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPaths:
-    """Where a chain leaves its outputs; the defaults are those of dvc.yaml, relative to the repository."""
+    """Where the chain leaves its outputs; the defaults are those of dvc.yaml, relative to the repository."""
 
     metrics: Path = Path("metrics")
-    curve: Path = Path("plots/train.csv")
+    training_curve: Path = Path("plots/train.csv")
     kept: Path = Path("data/kept.jsonl")
     images: Path = Path("data/images")
     rejected: Path = Path("data/rejected.jsonl")
     selfies: Path = Path("data/selfies")
     predictions: Path = Path("data/predictions.parquet")
-    sheets: Path = Path("report/curation")
+    contact_sheets: Path = Path("report/curation")
     baseline: Path = Path("benchmarks/baseline")
     results: Path = Path("benchmarks/results")
 
 
 def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportInput:
-    """Read whatever is there.
+    """Read the outputs that are there.
 
     Raises:
         DataError: A file is there and damaged.
     """
-    gate = paths.metrics / "gate.json"
-    unread = paths.selfies / "rejected.jsonl"
+    measure, gate, machine = (paths.metrics / name for name in ("measure.json", "gate.json", MACHINE_JSON))
+    unreadable = paths.selfies / "rejected.jsonl"
     return ReportInput(
         policy=policy,
         question=question,
-        metrics={path.stem: read_metrics(path) for path in sorted(paths.metrics.glob("*.json")) if path != gate},
-        verdict=read_json(gate, Verdict) if gate.exists() else None,
-        curve=_read_csv(paths.curve) if paths.curve.exists() else (),
+        measurement=read_measurement(measure) if measure.exists() else None,
+        timings=read_measured_machine(machine),
+        stages=read_stage_metrics(paths.metrics),
+        verdict=_read_verdict(gate, machine) if gate.exists() else None,
+        training_curve=_read_csv(paths.training_curve) if paths.training_curve.exists() else (),
         training=Gallery(paths.images, read_rows(paths.kept, Image) if paths.kept.exists() else ()),
         selfies=Gallery(paths.selfies, read_rows(paths.selfies / INDEX, Image) if paths.selfies.exists() else ()),
         predictions=read_predictions(paths.predictions) if paths.predictions.exists() else None,
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
-        sheets=sorted(path for path in paths.sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
-        unread=read_rows(unread, Rejection) if unread.exists() else (),
+        contact_sheets=sorted(path for path in paths.contact_sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
+        unreadable=read_rows(unreadable, Rejection) if unreadable.exists() else (),
         baseline=read_baseline(paths.baseline),
-        results={path.stem: read_metrics(path) for path in sorted(paths.results.glob("*.json"))},
+        experiments=read_experiment_results(paths.results),
     )
+
+
+def _read_verdict(gate: Path, machine: Path) -> Verdict:
+    return join_machine_figures(read_json(gate, Verdict), read_gate_machine_figures(machine))
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
-"""The report's curves: training, ROC, calibration, and what asking for another picture would buy.
+"""Line charts of the report: training, ROC, calibration and abstention.
 
-Fourteen lines in one chart tell nobody anything, so the checkpoint is drawn with the artifacts that ``chosen`` picks;
-plots/*.csv has all of them, a panel each.
+A chart of every artifact would be unreadable, so the checkpoint is drawn with the artifacts that ``columns_to_draw``
+picks. ``dvc plots show`` draws all of them from plots/*.csv, one panel per artifact.
 """
 
 from __future__ import annotations
@@ -12,63 +12,74 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.svg import Axes, Point, line_chart
 from pipeline.metrics import classification
 
 _PANELS = {"loss": ("loss",), "share": ("accuracy", "acc", "auc", "f1", "precision", "recall")}
-_ANSWERED = 0.5  # of the checks; who asks more people than that to try again has no use for the model
-_POINTS = 200  # of a line, at most
-_ROWS = 20  # fewer give an accuracy that jumps from point to point
+"""Panel of the training curve -> words in the names of the columns it shows."""
+_MIN_COVERAGE = 0.5
+"""A model that abstains on more than half of all images is of no use, so the chart ends there."""
+_MIN_SELFIES = 20
+"""Accuracy over fewer selfies jumps from point to point."""
+_MAX_POINTS = 200
+"""Points of one line."""
+_GOOD_AUC, _CORNER = 0.95, 0.25
+"""From this area on, the ROC chart shows only its corner of low error rates, up to this rate."""
 
 
-def charts(found: ReportInput) -> dict[str, Markup]:
-    """Charts by name: training panels, ROC, calibration and coverage; only those there are figures for."""
-    drawn = {f"training {name}": chart for name, chart in _training(found.curve)}
-    table = found.predictions
+def draw_charts(inputs: ReportInput) -> dict[str, Markup]:
+    """Charts by name: "training loss", "training share", "roc", "calibration", "coverage"; those with figures only."""
+    charts = {f"training {panel}": chart for panel, chart in _training(inputs.training_curve)}
+    table = inputs.predictions
     if table is not None and table.is_whole(CHECKPOINT) and len(table.ids):
-        drawn |= _curves(table)
-    return drawn
+        names = columns_to_draw(table, inputs.measurement)
+        charts |= _roc(table, names)
+        charts |= {"calibration": _calibration(table, names), "coverage": _coverage(table, names)}
+    return charts
 
 
-def chosen(table: Predictions) -> list[str]:
-    """The checkpoint, the best artifact, and the worst of each format: what lies between is no surprise.
+def columns_to_draw(table: Predictions, measurement: Measurement | None) -> list[str]:
+    """The checkpoint, the most accurate artifact, and the least accurate artifact of each format.
 
-    By accuracy; of equals the one farther from the checkpoint's probabilities is the worse. A table of few artifacts
-    has all of them.
+    Between equally accurate artifacts, the one whose probabilities differ more from the checkpoint's is the worse.
     """
-    reference = table.probabilities[CHECKPOINT]
-
-    def worth(name: str) -> tuple[float, float, str]:
-        right = float(np.mean(table.decisions(name) == table.targets))
-        return right, -float(np.mean(np.abs(table.probabilities[name] - reference))), name
-
-    artifacts = [name for name in table.probabilities if name != CHECKPOINT and table.is_whole(name)]
+    artifacts = measurement.artifacts if measurement else {}
     formats: dict[str, list[str]] = {}
-    for name in artifacts:
-        formats.setdefault(name.partition("-")[0], []).append(name)
-    picked = {min(names, key=worth) for names in formats.values()} | {max(artifacts, key=worth, default=CHECKPOINT)}
-    return [CHECKPOINT, *(name for name in artifacts if name in picked)]
+    for name, figures in artifacts.items():
+        if table.is_whole(name):
+            formats.setdefault(figures.format, []).append(name)
+
+    def rank(name: str) -> tuple[float, float, str]:
+        accuracy = float(np.mean(table.decisions(name) == table.targets))
+        distance = float(np.mean(np.abs(table.probabilities[name] - table.probabilities[CHECKPOINT])))
+        return accuracy, -distance, name
+
+    worst = {min(names, key=rank) for names in formats.values()}
+    best = max((name for names in formats.values() for name in names), key=rank, default=CHECKPOINT)
+    return [CHECKPOINT, *(name for name in artifacts if name in worst | {best})]
 
 
 def _training(curve: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Markup]]:
     if not curve:
         return
-    steps = next((name for name in ("epoch", "step") if name in curve[0]), None)
+    step = next((name for name in ("epoch", "step") if name in curve[0]), None)
     for panel, words in _PANELS.items():
         series: dict[str, list[Point]] = {}
         for name in curve[0]:
-            if name != steps and any(word in name.lower().replace("/", "_").split("_") for word in words):
-                points = [
-                    (float(row.get(steps or "", at)), float(row[name])) for at, row in enumerate(curve) if name in row
+            if name != step and any(word in name.lower().replace("/", "_").split("_") for word in words):
+                series[name] = [
+                    (float(row.get(step or "", index)), float(row[name]))
+                    for index, row in enumerate(curve)
+                    if name in row
                 ]
-                series[name] = points
         if series:
-            yield panel, line_chart(series, _fitted(series, (steps or "row", panel)))
+            yield panel, line_chart(series, _fitted_axes(series, (step or "row", panel)))
 
 
-def _fitted(series: Mapping[str, Sequence[Point]], labels: tuple[str, str]) -> Axes:
+def _fitted_axes(series: Mapping[str, Sequence[Point]], labels: tuple[str, str]) -> Axes:
     xs, ys = zip(*(point for points in series.values() for point in points), strict=True)
     low, high = min(ys), max(ys)
     room = 0.05 * (high - low) or 0.05
@@ -76,54 +87,47 @@ def _fitted(series: Mapping[str, Sequence[Point]], labels: tuple[str, str]) -> A
     return Axes((min(xs), max(xs)), (max(low - room, 0.0) if low >= 0 else low - room, top), labels)
 
 
-def _curves(table: Predictions) -> dict[str, Markup]:
-    names = chosen(table)
-    return {**_roc(table, names), "calibration": _calibration(table, names), "coverage": _coverage(table, names)}
-
-
 def _roc(table: Predictions, names: Sequence[str]) -> dict[str, Markup]:
+    """The ROC chart; empty where the selfies are all of one label."""
     positive, curves, areas = len(table.labels) - 1, {}, []
     truth = table.targets == positive
     for name in names:
         scores = table.probabilities[name][:, positive]
-        alarms, hits, _ = classification.roc_curve(scores, truth)
-        if len(alarms):
-            curves[name] = alarms, hits
+        fpr, tpr, _ = classification.roc_curve(scores, truth)
+        if len(fpr):
+            curves[name] = fpr, tpr
             areas.append(classification.roc_auc(scores, truth))
     if not curves:
         return {}
-    # good models live in the corner: show that part of the plane where all of them do
-    reach = 0.25 if min(areas) >= 0.95 else 1.0
-    lines = {name: _corner(alarms, hits, reach) for name, (alarms, hits) in curves.items()}
-    axes = Axes((0.0, reach), (1.0 - reach, 1.0), ("false positive rate", "true positive rate"))
-    return {"roc": line_chart(lines, axes, diagonal=reach == 1)}
+    largest = _CORNER if min(areas) >= _GOOD_AUC else 1.0
+    lines = {name: _corner(fpr, tpr, largest) for name, (fpr, tpr) in curves.items()}
+    axes = Axes((0.0, largest), (1.0 - largest, 1.0), ("false positive rate", "true positive rate"))
+    return {"roc": line_chart(lines, axes, diagonal=largest == 1)}
 
 
-def _corner(alarms: NDArray[np.floating], hits: NDArray[np.floating], reach: float) -> list[Point]:
-    """The part of a ROC curve with at most ``reach`` false alarms and misses, cut where it enters and leaves."""
-    inside = (alarms < reach) & (hits > 1 - reach)
-    enters = float(np.interp(1 - reach, hits, alarms)), 1 - reach
-    leaves = reach, float(np.interp(reach, alarms, hits))
-    return [enters, *zip(alarms[inside].tolist(), hits[inside].tolist(), strict=True), leaves]
+def _corner(fpr: NDArray[np.floating], tpr: NDArray[np.floating], largest: float) -> list[Point]:
+    """Points of a ROC curve where both error rates are at most ``largest``, cut where it enters and leaves."""
+    inside = (fpr < largest) & (tpr > 1 - largest)
+    first = float(np.interp(1 - largest, tpr, fpr)), 1 - largest
+    last = largest, float(np.interp(largest, fpr, tpr))
+    return [first, *zip(fpr[inside].tolist(), tpr[inside].tolist(), strict=True), last]
 
 
 def _calibration(table: Predictions, names: Sequence[str]) -> Markup:
     bins = {name: classification.calibration_bins(table.probabilities[name], table.targets) for name in names}
-    lines = {name: [(mean, share) for _, mean, share in rows] for name, rows in bins.items()}
+    lines = {name: [(confidence, accuracy) for _, confidence, accuracy in rows] for name, rows in bins.items()}
     return line_chart(lines, Axes((0, 1), (0, 1), ("confidence", "accuracy")), diagonal=True)
 
 
 def _coverage(table: Predictions, names: Sequence[str]) -> Markup:
-    """Accuracy over the share of checks asked to try again, from none to half of them."""
+    """Accuracy on the remaining selfies over the abstention rate, from 0 to one half."""
     lines: dict[str, list[Point]] = {}
     for name in names:
-        sure = classification.decision_margin(table.probabilities[name], table.thresholds[name])
-        coverage, accuracy = classification.coverage_curve(sure, table.decisions(name) == table.targets)
-        kept = (coverage >= _ANSWERED) & (coverage * len(sure) >= min(_ROWS, len(sure)))
-        points = list(zip((1 - coverage[kept]).tolist(), accuracy[kept].tolist(), strict=True))[::-1]
-        lines[name] = points[:: len(points) // _POINTS + 1]
+        margin = classification.decision_margin(table.probabilities[name], table.thresholds[name])
+        coverage, accuracy = classification.coverage_curve(margin, table.decisions(name) == table.targets)
+        shown = (coverage >= _MIN_COVERAGE) & (coverage * len(margin) >= min(_MIN_SELFIES, len(margin)))
+        points = list(zip((1 - coverage[shown]).tolist(), accuracy[shown].tolist(), strict=True))[::-1]
+        lines[name] = points[:: len(points) // _MAX_POINTS + 1]
     low = min(accuracy for points in lines.values() for _, accuracy in points)
-    axes = Axes(
-        (0.0, 1 - _ANSWERED), (min(low, 0.99), 1.0), ("share asked for another picture", "accuracy of the rest")
-    )
+    axes = Axes((0.0, 1 - _MIN_COVERAGE), (min(low, 0.99), 1.0), ("abstention rate", "accuracy when answering"))
     return line_chart(lines, axes)

@@ -1,40 +1,49 @@
-"""Pure: evidence -> what report/summary.md says, short enough for a comment on GitHub however many artifacts there are.
+"""Content of report/summary.md, the comment on a pull request, and of ``gossamer verdict``.
 
-GitHub refuses a comment of more than 65,536 characters. Everything here is counted or cut, so that the sum stays below:
-rows of a table, kinds of failed checks, names in a list, and the length of each text (``cell``).
+GitHub refuses a comment of more than 65,536 characters. Rows of a table, groups of checks, names in a list and the
+length of each text are limited, so that the comment stays below that whatever the number of artifacts.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from benchmarks.report.baseline_changes import Delta, DeltaRow, Deltas, deltas
+from benchmarks.evaluation.predictions import CHECKPOINT
+from benchmarks.report.baseline_changes import ArtifactChanges, BaselineChanges, compare_with_baseline
 from benchmarks.report.inputs import ReportInput
+from benchmarks.report.slice_table import SliceRow
 from pipeline.data.records import Check, Verdict
 
-LIMIT = 65_536
-"""Characters that GitHub takes in one comment."""
-_ROWS, _KINDS, _NAMES, _TEXT = 40, 12, 5, 240
-_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
+MAX_CHARACTERS = 65_536
+"""Longest comment that GitHub accepts."""
+VERDICT_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
+_MAX_ROWS, _MAX_GROUPS, _MAX_NAMES = 40, 12, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Things of one kind in one line: the first names, how many more there are, and why."""
+class ReasonGroup:
+    """Items that share a verdict and are listed in one line.
+
+    Attributes:
+        kind: Name of the check; "" for figures that are unmeasured.
+        names: The first names.
+        more: How many further names there are.
+        reason: Why; of several checks, the reason of the one farthest from its limit.
+        verdict: "fail" or "unmeasured".
+    """
 
     kind: str
     names: tuple[str, ...]
     more: int
     reason: str
-    verdict: str = ""
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckCount:
-    """A check of the gate by name: its limit (None where it has several or none), and how it came out how often."""
+    """Verdicts of all checks of one name; ``limit`` is None where they have several limits or none."""
 
     name: str
     limit: float | None
@@ -44,156 +53,178 @@ class CheckCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """Expected cost per 1,000 checks, in the policy's units; the dearest and the cheapest artifact with their names."""
+class NamedCost:
+    """Expected cost per 1,000 decisions of one artifact."""
+
+    value: float
+    artifact: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummary:
+    """Expected cost per 1,000 decisions, in the policy's unit; None where there is none to show."""
 
     checkpoint: float
     baseline: float | None
-    least: tuple[float, str] | None
-    most: tuple[float, str] | None
+    lowest: NamedCost | None
+    highest: NamedCost | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A row of the table of artifacts; ``checks`` counts the verdicts of its checks, as text."""
+
+    changes: ArtifactChanges
+    checks: str
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """What the template of report/summary.md shows beside what the page shows too."""
+    """What the comment shows and the page does not.
 
-    changes: Deltas
-    rows: Sequence[tuple[DeltaRow, str]]
-    left_out: int
-    against: Sequence[Told]
-    against_left_out: int
+    Attributes:
+        changes: Changes since the baseline.
+        rows: Rows of the table of artifacts.
+        rows_left_out: Rows that exceed the limit.
+        not_passed: Groups of checks that did not pass.
+        not_passed_left_out: Groups that exceed the limit.
+        counts: Checks by name.
+        cost: Expected cost of wrong decisions; None where it is unmeasured.
+        worst_slice_before: The baseline's accuracy on the worst slice; None where the two cannot be compared.
+        unmeasured: Figures that are unmeasured, grouped by reason.
+        unmeasured_left_out: Groups that exceed the limit.
+    """
+
+    changes: BaselineChanges
+    rows: Sequence[ArtifactRow]
+    rows_left_out: int
+    not_passed: Sequence[ReasonGroup]
+    not_passed_left_out: int
     counts: Sequence[CheckCount]
-    cost: Cost | None
-    worst_before: float | None
-    gaps: Sequence[Told]
-    gaps_left_out: int
+    cost: CostSummary | None
+    worst_slice_before: float | None
+    unmeasured: Sequence[ReasonGroup]
+    unmeasured_left_out: int
 
 
-def comment(found: ReportInput, gaps: Mapping[str, str], worst: tuple[str, str] | None) -> Comment:
-    """Gather the comment.
+def build_comment(inputs: ReportInput, unmeasured: Mapping[str, str], worst: SliceRow | None) -> Comment:
+    """Build the comment.
 
     Args:
-        found: What the chain left.
-        gaps: What was not measured -> why.
-        worst: Factor and value of the worst slice.
+        inputs: The outputs of the chain.
+        unmeasured: Place -> why the figures there are missing.
+        worst: The slice with the lowest accuracy.
     """
-    measured = found.metrics.get("measure", {})
-    checks = found.verdict.checks if found.verdict else ()
-    changes = deltas(measured, found.predictions, found.baseline, checks)
-    rows = [(row, judged(row.name, checks)) for row in changes.rows]
-    if len(rows) > _ROWS:
-        rows.sort(key=lambda row: "fail" not in row[1])
-    against, told_gaps = grouped(checks), _by_reason(gaps)
-    before = found.baseline.measurement.model_dump(mode="json")["slices"] if found.baseline and not changes.why else {}
+    checks = inputs.verdict.checks if inputs.verdict else ()
+    changes = compare_with_baseline(inputs.measurement, inputs.timings, inputs.predictions, inputs.baseline, checks)
+    rows = [ArtifactRow(row, describe_checks(row.name, checks)) for row in changes.rows]
+    if len(rows) > _MAX_ROWS:
+        rows.sort(key=lambda row: "fail" not in row.checks)
+    not_passed, reasons = group_not_passed(checks), _group_reasons(unmeasured)
     return Comment(
         changes=changes,
-        rows=rows[:_ROWS],
-        left_out=max(len(rows) - _ROWS, 0),
-        against=against[:_KINDS],
-        against_left_out=max(len(against) - _KINDS, 0),
-        counts=counted(checks)[:_ROWS],
-        cost=_cost(found),
-        worst_before=before.get(worst[0], {}).get(worst[1], {}).get("accuracy") if worst else None,
-        gaps=told_gaps[:_KINDS],
-        gaps_left_out=max(len(told_gaps) - _KINDS, 0),
+        rows=rows[:_MAX_ROWS],
+        rows_left_out=max(len(rows) - _MAX_ROWS, 0),
+        not_passed=not_passed[:_MAX_GROUPS],
+        not_passed_left_out=max(len(not_passed) - _MAX_GROUPS, 0),
+        counts=count_checks(checks)[:_MAX_ROWS],
+        cost=_cost(inputs),
+        worst_slice_before=None if changes.incomparable else _baseline_accuracy(inputs, worst),
+        unmeasured=reasons[:_MAX_GROUPS],
+        unmeasured_left_out=max(len(reasons) - _MAX_GROUPS, 0),
     )
 
 
-def grouped(checks: Iterable[Check]) -> list[Told]:
-    """What did not pass, a line for each check and verdict, fails first; the reason is that of the farthest off."""
-    kinds: dict[tuple[str, str], list[Check]] = defaultdict(list)
-    for each in checks:
-        if each.verdict != "pass":
-            kinds[each.verdict, each.name].append(each)
-    ordered = sorted(kinds.items(), key=lambda kind: _ORDER[kind[0][0]])
-    return [_told(name, sorted(each, key=_distance, reverse=True), verdict) for (verdict, name), each in ordered]
+def group_not_passed(checks: Iterable[Check]) -> list[ReasonGroup]:
+    """Checks that did not pass, one group per name and verdict, failures first."""
+    groups: dict[tuple[str, str], list[Check]] = defaultdict(list)
+    for check in checks:
+        if check.verdict != "pass":
+            groups[check.verdict, check.name].append(check)
+    ordered = sorted(groups.items(), key=lambda group: VERDICT_ORDER[group[0][0]])
+    return [_check_group(name, verdict, members) for (verdict, name), members in ordered]
 
 
-def counted(checks: Iterable[Check]) -> list[CheckCount]:
-    """Checks by name, in the gate's order."""
-    by_name: dict[str, list[Check]] = defaultdict(list)
-    for each in checks:
-        by_name[each.name].append(each)
-    return [_count(name, each) for name, each in by_name.items()]
+def count_checks(checks: Iterable[Check]) -> list[CheckCount]:
+    """Verdicts by name of the check, in the order of the gate."""
+    groups: dict[str, list[Check]] = defaultdict(list)
+    for check in checks:
+        groups[check.name].append(check)
+    return [_count(name, members) for name, members in groups.items()]
 
 
-def judged(artifact: str, checks: Iterable[Check]) -> str:
-    """How an artifact's own checks came out, in a few words; empty where it has none."""
-    found = [each.verdict for each in checks if each.artifact == artifact]
-    against = [f"{found.count(verdict)} {verdict}" for verdict in ("fail", "unmeasured") if verdict in found]
-    return ", ".join(against) if against else f"{len(found)} pass" if found else ""
+def describe_checks(artifact: str, checks: Iterable[Check]) -> str:
+    """Verdicts of an artifact's checks, e.g. "1 fail, 2 unmeasured" or "9 pass"; "" where it has none."""
+    counts = Counter(check.verdict for check in checks if check.artifact == artifact)
+    not_passed = [f"{counts[verdict]} {verdict}" for verdict in ("fail", "unmeasured") if counts[verdict]]
+    return ", ".join(not_passed) or (f"{counts['pass']} pass" if counts else "")
 
 
 def only_unmeasured(verdict: Verdict) -> bool:
-    """Whether nothing speaks against a release but that something could not be told."""
-    return verdict.verdict == "unmeasured" and all(each.verdict != "fail" for each in verdict.checks)
+    """Whether the verdict is unmeasured and no check failed."""
+    return verdict.verdict == "unmeasured" and all(check.verdict != "fail" for check in verdict.checks)
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """The verdict and what stands against it, as a terminal shows it."""
-    passed = sum(each.verdict == "pass" for each in verdict.checks)
+    """The verdict and the checks that did not pass, for a terminal."""
+    passed = sum(check.verdict == "pass" for check in verdict.checks)
     lines = [f"{verdict.verdict}: {passed} of {len(verdict.checks)} checks pass; baseline: {verdict.baseline}"]
-    for each in grouped(verdict.checks):
-        more = f" and {each.more} more" if each.more else ""
-        lines.append(f"  {each.verdict}: {each.kind}: {', '.join(each.names)}{more}: {each.reason}")
+    for group in group_not_passed(verdict.checks):
+        more = f" and {group.more} more" if group.more else ""
+        lines.append(f"  {group.verdict}: {group.kind}: {', '.join(group.names)}{more}: {group.reason}")
     return "\n".join(lines)
 
 
-def cell(text: object, most: int = _TEXT) -> str:
-    """Text that cannot break a Markdown table or start markup in it, cut where it is long."""
-    plain = " ".join(str(text).split())
-    plain = plain if len(plain) <= most else f"{plain[: most - 1].rstrip()}\u2026"
-    for mark in "\\`*_[]<>|~":
-        plain = plain.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
-    return plain
+def _check_group(name: str, verdict: str, checks: Sequence[Check]) -> ReasonGroup:
+    farthest_first = sorted(checks, key=_distance_from_limit, reverse=True)
+    names = ["all" if check.artifact == "*" else check.artifact for check in farthest_first]
+    return _reason_group(name, names, farthest_first[0].reason, verdict)
 
 
-def arrow(delta: Delta, shown: str) -> str:
-    """A change as a reader sees it: where to, how far, and whether that is good; empty where there is none."""
-    if delta.change is None:
-        return ""
-    if delta.tone == "same":
-        return " ="
-    way = "\u2191" if delta.change > 0 else "\u2193" if delta.change < 0 else "\u2192"
-    return f" {way}\u00a0{shown} {f'**{delta.tone}**' if delta.tone == 'worse' else delta.tone}"
+def _reason_group(kind: str, names: Sequence[str], reason: str, verdict: str) -> ReasonGroup:
+    return ReasonGroup(kind, tuple(names[:_MAX_NAMES]), max(len(names) - _MAX_NAMES, 0), reason, verdict)
 
 
-def _told(kind: str, checks: Sequence[Check], verdict: str) -> Told:
-    names = tuple("all" if each.artifact == "*" else each.artifact for each in checks)
-    return Told(kind, names[:_NAMES], max(len(names) - _NAMES, 0), checks[0].reason, verdict)
-
-
-def _distance(check: Check) -> float:
+def _distance_from_limit(check: Check) -> float:
+    """Distance of the value from the limit, relative to the limit; 0 where either is missing."""
     if check.value is None or check.limit is None:
         return 0.0
     return abs(check.value - check.limit) / (abs(check.limit) or 1.0)
 
 
 def _count(name: str, checks: Sequence[Check]) -> CheckCount:
-    found, limits = [each.verdict for each in checks], {each.limit for each in checks}
+    counts, limits = Counter(check.verdict for check in checks), {check.limit for check in checks}
     limit = limits.pop() if len(limits) == 1 else None
-    return CheckCount(name, limit, found.count("pass"), found.count("fail"), found.count("unmeasured"))
+    return CheckCount(name, limit, counts["pass"], counts["fail"], counts["unmeasured"])
 
 
-def _by_reason(gaps: Mapping[str, str]) -> list[Told]:
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for name, why in gaps.items():
-        reasons[why].append(name)
-    return [
-        Told("", tuple(names[:_NAMES]), max(len(names) - _NAMES, 0), why, "unmeasured")
-        for why, names in reasons.items()
-    ]
+def _group_reasons(unmeasured: Mapping[str, str]) -> list[ReasonGroup]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, reason in unmeasured.items():
+        names[reason].append(name)
+    return [_reason_group("", members, reason, "unmeasured") for reason, members in names.items()]
 
 
-def _cost(found: ReportInput) -> Cost | None:
-    costs = _overall(found.metrics.get("measure", {}))
-    ours = costs.pop("checkpoint", None)
-    if ours is None:
+def _cost(inputs: ReportInput) -> CostSummary | None:
+    costs = inputs.measurement.cost_per_1000 if inputs.measurement else {}
+    if CHECKPOINT not in costs:
         return None
-    before = _overall(found.baseline.measurement.model_dump(mode="json")).get("checkpoint") if found.baseline else None
-    artifacts = [(cost, name) for name, cost in costs.items()]
-    return Cost(ours, before, min(artifacts, default=None), max(artifacts, default=None))
+    baseline = inputs.baseline.measurement.cost_per_1000.get(CHECKPOINT) if inputs.baseline else None
+    artifacts = [NamedCost(cost.overall, name) for name, cost in costs.items() if name != CHECKPOINT]
+    return CostSummary(
+        checkpoint=costs[CHECKPOINT].overall,
+        baseline=baseline.overall if baseline else None,
+        lowest=min(artifacts, key=_by_value, default=None),
+        highest=max(artifacts, key=_by_value, default=None),
+    )
 
 
-def _overall(measured: Mapping[str, Any]) -> dict[str, float]:
-    return {name: each["overall"] for name, each in measured.get("cost_per_1000", {}).items() if "overall" in each}
+def _by_value(cost: NamedCost) -> tuple[float, str]:
+    return cost.value, cost.artifact
+
+
+def _baseline_accuracy(inputs: ReportInput, row: SliceRow | None) -> float | None:
+    if row is None or inputs.baseline is None:
+        return None
+    figures = inputs.baseline.measurement.slices.get(row.factor, {}).get(row.value)
+    return figures.accuracy.value if figures and figures.accuracy else None

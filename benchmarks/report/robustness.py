@@ -1,162 +1,192 @@
-"""What a phone's camera does to the answers, for the report: a table of distortions, and what mistakes of an app cost.
+"""Report section: accuracy on distorted selfies, and what integration errors of an app cost.
 
-Reads metrics/measure.json as it comes with the report's input, and one selfie, to show it as the model saw it. A figure
-that is not there is None and reads "unmeasured".
+Reads one selfie, to show each distortion as the model sees it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from benchmarks.evaluation.measurement import (
+    ArtifactFigures,
+    CameraBasis,
+    CheckpointFigures,
+    DistortionFigures,
+    Estimate,
+    Measurement,
+)
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.result_fields import Bounded, bounded, section
-from benchmarks.report.sections import Shown, data_uri
-from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS, SEVERITIES, distort
+from benchmarks.report.pictures import Picture, data_uri
+from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS, distort
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.shards import read_pixels
 
 FULL_HEAT_AT = 0.25
+"""A cell is fully red from this much accuracy below the reference on."""
+_EXAMPLE_HEIGHT = 192
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SeverityCell:
     """The checkpoint's accuracy at one severity.
 
     Attributes:
-        accuracy: With the ends of its interval.
-        amount: How much the severity is, in words.
-        heat: How far it lies below the accuracy on undistorted selfies, 1 at ``FULL_HEAT_AT`` or more.
+        accuracy: Accuracy with its interval.
+        amount: The severity in the distortion's unit, e.g. "quality 65"; "" where there is only one.
+        heat: How far the accuracy lies below that on undistorted selfies, in [0, 1].
     """
 
-    accuracy: Bounded
+    accuracy: Estimate
     amount: str
     heat: float
 
 
 @dataclass(frozen=True, slots=True)
-class Distorted:
-    """One distortion: its cells by severity, and the artifacts at theirs (lowest, highest, name of the lowest)."""
+class ArtifactRange:
+    """Accuracy of the artifacts under one distortion: the lowest with its artifact's name, and the highest."""
 
-    words: str
-    cells: Sequence[Cell]
-    same: float | None
-    artifacts: tuple[float | None, float | None, str]
+    lowest: float
+    highest: float
+    lowest_name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """What an app may do wrong, in words, what it costs, and what the model sees then (a data URI, or "")."""
+class DistortionRow:
+    """One distortion.
 
-    words: str
-    accuracy: Bounded
+    Attributes:
+        title: What it does.
+        cells: One per severity, severity 1 first.
+        checkpoint_accuracy: The checkpoint's accuracy on the selfies that artifacts were run on.
+        artifacts: The artifacts' accuracy on the same; None where none was run.
+    """
+
+    title: str
+    cells: Sequence[SeverityCell]
+    checkpoint_accuracy: float | None
+    artifacts: ArtifactRange | None
+
+    def at(self, severity: int) -> SeverityCell:
+        """The cell of a severity, or of the highest there is."""
+        return self.cells[min(severity, len(self.cells)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationErrorRow:
+    """What an app does wrong, the accuracy then, and the frame as the model sees it (a data URI, or "")."""
+
+    title: str
+    accuracy: Estimate
     heat: float
-    artifacts: Mapping[str, Any]
+    artifacts: Mapping[str, float]
     uri: str
 
 
 @dataclass(frozen=True, slots=True)
-class CameraTables:
-    """All of it; empty where nothing was measured."""
+class Robustness:
+    """The section; ``basis`` is None where nothing was measured.
 
-    basis: Mapping[str, Any]
-    distorted: Sequence[Distorted]
-    mistakes: Sequence[Mistake]
-    columns: Mapping[str, Mapping[str, Any]]
-    examples: Sequence[Shown]
+    Attributes:
+        basis: Numbers of selfies, severity and accuracy without distortion.
+        distortions: One row per distortion.
+        worst: The distortion with the lowest accuracy at the severity that artifacts were run on.
+        integration_errors: One row per integration error.
+        columns: Checkpoint and artifacts with their means over the distortions.
+        examples: One selfie under each distortion.
+    """
 
-    @property
-    def worst(self) -> Distorted | None:
-        """The distortion with the lowest accuracy at the severity that artifacts saw."""
-        at = self.basis.get("severity")
-        rated = [
-            (row.cells[min(at, len(row.cells)) - 1].accuracy[0], row)
-            for row in self.distorted
-            if isinstance(at, int) and row.cells
-        ]
-        told = [(accuracy, row) for accuracy, row in rated if accuracy is not None]
-        return min(told, key=lambda each: each[0])[1] if told else None
+    basis: CameraBasis | None = None
+    distortions: Sequence[DistortionRow] = ()
+    worst: DistortionRow | None = None
+    integration_errors: Sequence[IntegrationErrorRow] = ()
+    columns: Mapping[str, CheckpointFigures | ArtifactFigures] | None = None
+    examples: Sequence[Picture] = ()
 
 
-def camera_tables(found: ReportInput) -> CameraTables:
-    """Gather what measuring found.
+def robustness(inputs: ReportInput) -> Robustness:
+    """Build the section.
 
     Raises:
-        DataError: The selfie that is to be shown is missing or damaged.
+        DataError: The selfie to show is missing or damaged.
     """
-    measured = section(found.metrics, "measure")
-    basis = section(measured, "camera_basis")
-    clean = basis.get("clean_accuracy")
-    shown = _pictures(found, basis)
-    kinds = section(measured, "camera")
-    errors = section(measured, "integration_errors")
-    columns = {"checkpoint": section(measured, "checkpoint"), **section(measured, "artifacts")}
-    return CameraTables(
+    measurement = inputs.measurement
+    if measurement is None or measurement.camera_basis is None:
+        return Robustness()
+    basis = measurement.camera_basis
+    uris = _example_uris(inputs, basis)
+    rows = [_distortion(name, levels, basis) for name, levels in measurement.camera.items() if levels]
+    return Robustness(
         basis=basis,
-        distorted=[_distorted(name, section(kinds, name), clean) for name in kinds],
-        mistakes=[_mistake(name, section(errors, name), clean, shown.get(name, "")) for name in errors],
-        columns={name: row for name, row in columns.items() if isinstance(row, Mapping)} if kinds else {},
+        distortions=rows,
+        worst=min(rows, key=lambda row: row.at(basis.severity).accuracy.value, default=None),
+        integration_errors=_integration_errors(measurement, basis, uris),
+        columns=measurement.columns,
         examples=[
-            Shown(
-                shown[name],
-                kind.description,
-                tuple(filter(None, [kind.describe_severity(kind.nearest_severity(basis["severity"]))])),
-            )
+            Picture(uris[name], kind.description, (amount,) if amount else ())
             for name, kind in DISTORTIONS.items()
-            if name in shown
+            if name in uris
+            for amount in (kind.describe_severity(kind.nearest_severity(basis.severity)),)
         ],
     )
 
 
-def heat(accuracy: object, clean: object) -> float:
-    """How far an accuracy lies below the clean one, from 0 to 1."""
-    if not isinstance(accuracy, int | float) or not isinstance(clean, int | float):
+def heat(accuracy: Estimate | None, reference: Estimate | None) -> float:
+    """How far an accuracy lies below a reference: 0 at or above it, 1 from ``FULL_HEAT_AT`` below it on."""
+    if accuracy is None or reference is None:
         return 0.0
-    return min(max((clean - accuracy) / FULL_HEAT_AT, 0.0), 1.0)
+    return min(max((reference.value - accuracy.value) / FULL_HEAT_AT, 0.0), 1.0)
 
 
-def _distorted(name: str, levels: Mapping[str, Any], clean: object) -> Distorted:
+def _distortion(name: str, levels: Mapping[int, DistortionFigures], basis: CameraBasis) -> DistortionRow:
     kind = DISTORTIONS.get(name)
-    cells: list[Cell] = []
-    same: float | None = None
-    artifacts: Mapping[str, Any] = {}
-    for severity in sorted(filter(str.isdecimal, levels), key=int)[:SEVERITIES]:
-        figures = section(levels, severity)
-        accuracy = bounded(figures, "accuracy")
-        known = kind is not None and int(severity) <= len(kind.levels)
-        cells.append(
-            Cell(accuracy, kind.describe_severity(int(severity)) if kind and known else "", heat(accuracy[0], clean))
+    cells = [
+        SeverityCell(
+            accuracy=levels[severity].accuracy,
+            amount=kind.describe_severity(severity) if kind and severity <= len(kind.levels) else "",
+            heat=heat(levels[severity].accuracy, basis.clean_accuracy),
         )
-        if figures.get("artifacts"):
-            same, artifacts = figures.get("checkpoint_accuracy"), section(figures, "artifacts")
-    return Distorted(kind.description if kind else name, cells, same, _range(artifacts))
+        for severity in sorted(levels)
+    ]
+    shown = next((figures for figures in levels.values() if figures.artifacts), None)
+    return DistortionRow(
+        title=kind.description if kind else name,
+        cells=cells,
+        checkpoint_accuracy=shown.checkpoint_accuracy if shown else None,
+        artifacts=_range(shown.artifacts) if shown else None,
+    )
 
 
-def _range(artifacts: Mapping[str, Any]) -> tuple[float | None, float | None, str]:
-    told = {name: value for name, value in artifacts.items() if isinstance(value, int | float)}
-    if not told:
-        return None, None, ""
-    lowest = min(told, key=lambda name: told[name])
-    return told[lowest], max(told.values()), lowest
+def _range(artifacts: Mapping[str, float]) -> ArtifactRange:
+    lowest = min(artifacts, key=artifacts.__getitem__)
+    return ArtifactRange(artifacts[lowest], max(artifacts.values()), lowest)
 
 
-def _mistake(name: str, figures: Mapping[str, Any], clean: object, uri: str) -> Mistake:
-    words = INTEGRATION_ERRORS[name].description if name in INTEGRATION_ERRORS else name
-    accuracy = bounded(figures, "accuracy")
-    return Mistake(words, accuracy, heat(accuracy[0], clean), section(figures, "artifacts"), uri)
+def _integration_errors(
+    measurement: Measurement, basis: CameraBasis, uris: Mapping[str, str]
+) -> list[IntegrationErrorRow]:
+    return [
+        IntegrationErrorRow(
+            title=INTEGRATION_ERRORS[name].description if name in INTEGRATION_ERRORS else name,
+            accuracy=figures.accuracy,
+            heat=heat(figures.accuracy, basis.clean_accuracy),
+            artifacts=figures.artifacts,
+            uri=uris.get(name, ""),
+        )
+        for name, figures in measurement.integration_errors.items()
+    ]
 
 
-def _pictures(found: ReportInput, basis: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> the example selfie as the model saw it, as a data URI; empty where the selfie is no longer there."""
-    row = next((row for row in found.selfies.rows if row.id == basis.get("example")), None)
-    severity, seed = basis.get("severity"), basis.get("seed")
-    if row is None or not isinstance(severity, int) or not isinstance(seed, int):
+def _example_uris(inputs: ReportInput, basis: CameraBasis) -> dict[str, str]:
+    """Distortion or integration error -> the example selfie as the model sees it; empty where the selfie is gone."""
+    image = next((image for image in inputs.selfies.rows if image.id == basis.example), None)
+    if image is None:
         return {}
-    pixels = read_pixels(found.selfies.folder, row)
-    scale = min(1.0, 192 / pixels.shape[0])
-    spec = PreprocessSpec(input_size=(round(pixels.shape[0] * scale), round(pixels.shape[1] * scale)))
+    pixels = read_pixels(inputs.selfies.folder, image)
+    height, width = pixels.shape[:2]
+    scale = min(1.0, _EXAMPLE_HEIGHT / height)
+    spec = PreprocessSpec(input_size=(round(height * scale), round(width * scale)))
     return {
-        name: data_uri(distort(pixels, name, kind.nearest_severity(severity), spec, (seed, row.id)))
+        name: data_uri(distort(pixels, name, kind.nearest_severity(basis.severity), spec, (basis.seed, image.id)))
         for name, kind in {**DISTORTIONS, **INTEGRATION_ERRORS}.items()
     }

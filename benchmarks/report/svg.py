@@ -1,15 +1,17 @@
-"""Pure: figures -> small inline SVG pictures, coloured by the page's style sheet so that they suit light and dark.
+"""Pure: figures -> small inline SVG pictures. Colours come from the page's style sheet, in a light and a dark theme.
 
-Text is escaped here: names come from policies and files.
+All text is escaped: names come from policies and files.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+
+from benchmarks.evaluation.measurement import Estimate
 
 Point = tuple[float, float]
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 30.0
@@ -17,7 +19,15 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 30.0
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """Size in pixels and the ranges of both axes; ``labels`` name them (x, y)."""
+    """Ranges and labels of a chart's axes, and its size.
+
+    Attributes:
+        x: (lowest, highest) value of the horizontal axis.
+        y: (lowest, highest) value of the vertical axis.
+        labels: Labels of both, (x, y).
+        width: Width in pixels.
+        height: Height in pixels.
+    """
 
     x: Point
     y: Point
@@ -26,7 +36,7 @@ class Axes:
     height: int = 230
 
     def place(self, point: Point) -> Point:
-        """Turn values into pixels; values outside of the ranges are drawn on the edge."""
+        """Convert values to pixels from the upper left corner; values out of range are placed on the edge."""
         spans = (self.x[1] - self.x[0] or 1.0, self.y[1] - self.y[0] or 1.0)
         across = min(max((point[0] - self.x[0]) / spans[0], 0.0), 1.0)
         up = min(max((point[1] - self.y[0]) / spans[1], 0.0), 1.0)
@@ -35,7 +45,7 @@ class Axes:
 
 
 def line_chart(series: Mapping[str, Sequence[Point]], axes: Axes, *, diagonal: bool = False) -> Markup:
-    """Draw lines over common axes with a legend below; ``diagonal`` adds the line of equality."""
+    """Draw one line per series with a legend below; ``diagonal`` adds the line x = y."""
     parts = [_frame(axes)]
     if diagonal:
         start, end = axes.place((axes.x[0], axes.y[0])), axes.place((axes.x[1], axes.y[1]))
@@ -55,39 +65,43 @@ def line_chart(series: Mapping[str, Sequence[Point]], axes: Axes, *, diagonal: b
     ).format(axes.width, axes.height, label, Markup().join(parts), Markup().join(legend))
 
 
-def interval_bar(figures: tuple[float, float, float], start: float, overall: float | None) -> Markup:
-    """Draw a share with its interval on an axis from ``start`` to 1.
+def interval_bar(share: Estimate, start: float, overall: float | None) -> Markup:
+    """Draw a share in [0, 1] with its interval on an axis from ``start`` to 1.
 
     Args:
-        figures: (value, low, high), shares.
+        share: Value and ends of the interval; below ``overall`` as a whole, it is drawn in another colour.
         start: Left end of the axis.
-        overall: A share to compare with, drawn as a thin line, or None.
+        overall: A share to compare with, drawn as a thin line; None draws no line.
     """
     width, span = 240.0, 1.0 - start
 
-    def at(share: float) -> float:
-        return 4 + min(max((share - start) / span, 0.0), 1.0) * (width - 8)
+    def at(value: float) -> float:
+        return 4 + min(max((value - start) / span, 0.0), 1.0) * (width - 8)
 
-    value, low, high = figures
     parts = [Markup('<line class="rail" x1="4" y1="9" x2="{:.1f}" y2="9"/>').format(width - 4)]
     if overall is not None:
         parts.append(_line((at(overall), 1), (at(overall), 17), "guide"))
-    tone = "low" if overall is not None and high < overall else "even"
-    span_px = max(at(high) - at(low), 1.5)
+    colour = "low" if overall is not None and share.high < overall else "even"
+    span_px = max(at(share.high) - at(share.low), 1.5)
     parts.append(
         Markup('<rect class="span {}" x="{:.1f}" y="5" width="{:.1f}" height="8" rx="3"/>').format(
-            tone, at(low), span_px
+            colour, at(share.low), span_px
         )
     )
-    parts.append(Markup('<circle class="value {}" cx="{:.1f}" cy="9" r="4"/>').format(tone, at(value)))
-    label = f"{value:.1%}, {low:.1%} to {high:.1%}"
+    parts.append(Markup('<circle class="value {}" cx="{:.1f}" cy="9" r="4"/>').format(colour, at(share.value)))
+    label = f"{share.value:.1%}, {share.low:.1%} to {share.high:.1%}"
     return Markup('<svg class="interval" viewBox="0 0 240 18" role="img" aria-label="{}">{}</svg>').format(
         label, Markup().join(parts)
     )
 
 
+def axis_start(lows: Iterable[float]) -> float:
+    """Left end of an axis of shares that shows the lowest one: a multiple of 0.1, at most 0.9."""
+    return min(0.9, math.floor(10 * min(lows, default=0.9)) / 10)
+
+
 def count_bar(count: int, most: int) -> Markup:
-    """Draw a count as a bar, relative to the largest one."""
+    """Draw a count as a bar; ``most`` has the full width."""
     width = 240 * count / most if most else 0
     return Markup('<svg class="interval" viewBox="0 0 240 18" aria-hidden="true">{}</svg>').format(
         Markup('<rect class="count" x="0" y="4" width="{:.1f}" height="10" rx="3"/>').format(max(width, 1.5))
@@ -95,7 +109,7 @@ def count_bar(count: int, most: int) -> Markup:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round values within a range, about ``count`` of them."""
+    """About ``count`` round values between ``low`` and ``high``."""
     if not high > low:
         return [low]
     raw = (high - low) / count

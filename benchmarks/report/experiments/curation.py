@@ -1,127 +1,189 @@
-"""What curation is worth, for the report: are errors found, and does a classifier gain by it?
+"""Report section: does curation find planted errors, and does training on its result give a better classifier?
 
-Reads nothing itself: the committed result of ``gossamer benchmark curation`` comes with the report's input. A figure
-that is not there is None and reads "unmeasured".
+Shows benchmarks/results/curation.json, which ``gossamer benchmark curation`` writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from benchmarks.report.inputs import ReportInput
-from benchmarks.report.result_fields import Bounded, bounded, machine_words, section
+from pydantic import Field
 
-NAME = "curation"
-FINDERS = {
-    "uniform": "both opinions, pooled",
-    "out_of_fold_uniform": "probes out of fold",
-    "verifier_uniform": "the verifier",
-    "cleanlab_default": "plain cleanlab, its defaults",
-    "clustered": "both opinions, errors in one slice",
-    "cleanlab_default_clustered": "plain cleanlab, errors in one slice",
+from benchmarks.evaluation.measurement import Estimate, Number
+from benchmarks.report.experiments.experiment_result import ExperimentResult, ResultRecord
+
+_SELECTIONS = {
+    "everything": "all images",
+    "curated": "images that curation kept",
+    "random": "the same number, at random",
+    "oracle": "all images, relabelled by the judge",
 }
-ARMS = {
-    "everything": "everything",
-    "curated": "what curation kept",
-    "random": "as many at random",
-    "oracle": "everything, labelled by the judge",
-}
-DEFECTS = {
-    "wrong_content": "another label's content",
-    "blank": "blank",
-    "duplicate": "duplicate",
-    "blur": "out of focus",
-}
+
+
+class DetectionScore(ResultRecord):
+    """How well changed labels were found: precision and recall in [0, 1]."""
+
+    precision: Number | None = None
+    recall: Number | None = None
+
+
+class DefectRecall(ResultRecord):
+    """Share of the planted defects of one kind that curation rejected, with its 95 % interval."""
+
+    recall: Estimate | None = None
+
+
+class Defects(ResultRecord):
+    """Recall by kind of planted defect; None where the kind was not planted."""
+
+    wrong_content: DefectRecall | None = None
+    blank: DefectRecall | None = None
+    duplicate: DefectRecall | None = None
+    blur: DefectRecall | None = None
+
+
+class TrainingSelection(ResultRecord):
+    """One selection of training images, and the classifiers trained on it.
+
+    Attributes:
+        arm: Name of the selection.
+        images: Number of images.
+        accuracy: Mean over the seeds, with its 95 % interval.
+        accuracies: Accuracy of each training.
+        gain_points: Percentage points over training on everything, paired; None for everything itself.
+    """
+
+    arm: str
+    images: int | None = None
+    accuracy: Estimate | None = None
+    accuracies: tuple[float, ...] = ()
+    gain_points: Estimate | None = None
+
+
+class CurationCost(ResultRecord):
+    """Time and memory of curation; lists of equal length, one entry per number of images."""
+
+    images: tuple[int, ...] = ()
+    images_per_second: tuple[float, ...] = ()
+    peak_rss_bytes: tuple[float, ...] = ()
+
+
+class CurationParams(ResultRecord):
+    """Parameters of the experiment that the report shows: seeds of the trainings."""
+
+    pays_seeds: tuple[int, ...] = ()
+
+
+class CurationResult(ExperimentResult):
+    """The figures of benchmarks/results/curation.json that the report shows.
+
+    The first six map the share of labels that was changed, as text, to a score. ``clustered``: changes in one slice
+    only; ``cleanlab_default``: cleanlab with its defaults instead of Gossamer's curation.
+
+    Attributes:
+        embedded_mislabel_rate_before: Share of generated images that show another label, according to the judge.
+        embedded_mislabel_rate_after: The same among those that curation keeps.
+        judge_error_on_rendered: The judge's own error rate, on rendered images with certain labels.
+        defects: Recall of whole defects planted among the images.
+        pays: Share of labels changed, as text -> one entry per selection of training images.
+        cost: Time and memory.
+        params: Parameters.
+    """
+
+    NAME: ClassVar[str] = "curation"
+    uniform: dict[str, DetectionScore] = Field(default_factory=dict)
+    out_of_fold_uniform: dict[str, DetectionScore] = Field(default_factory=dict)
+    verifier_uniform: dict[str, DetectionScore] = Field(default_factory=dict)
+    cleanlab_default: dict[str, DetectionScore] = Field(default_factory=dict)
+    clustered: dict[str, DetectionScore] = Field(default_factory=dict)
+    cleanlab_default_clustered: dict[str, DetectionScore] = Field(default_factory=dict)
+    embedded_mislabel_rate_before: Estimate | None = None
+    embedded_mislabel_rate_after: Estimate | None = None
+    judge_error_on_rendered: Estimate | None = None
+    defects: Defects = Defects()
+    pays: dict[str, tuple[TrainingSelection, ...]] = Field(default_factory=dict)
+    cost: CurationCost = CurationCost()
+    params: CurationParams = CurationParams()
 
 
 @dataclass(frozen=True, slots=True)
-class Payoff:
-    """One way to choose what is learned from.
+class DetectionRow:
+    """Scores of one detector, one per share of changed labels."""
 
-    Attributes:
-        words: Which.
-        images: How many.
-        accuracy: (mean over seeds, low, high).
-        seeds: Accuracy of each training, in order.
-        gain: Points over learning from everything (mean, low, high); None for everything itself.
-    """
-
-    words: str
-    images: int | None
-    accuracy: Bounded
-    seeds: Sequence[float]
-    gain: Bounded | None
+    detector: str
+    scores: Sequence[DetectionScore]
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """The tables; empty where nothing was measured.
+class SelectionRow:
+    """One selection of training images, with the accuracy of its classifiers."""
+
+    title: str
+    selection: TrainingSelection
+
+
+@dataclass(frozen=True, slots=True)
+class CurationSection:
+    """The section; ``result`` is None where the experiment has not run.
 
     Attributes:
-        shares: Shares of labels that were changed, as texts.
-        found: (finder in words, a (precision, recall) a share).
-        defects: (kind in words, (recall, low, high)).
-        mislabelled: Share of the embedded model's images that show another label: before, after, judge's own error.
-        payoffs: Share of labels changed before -> a row a way.
-        cost: (images, images a second, bytes) of each size.
-        seeds: Trainings of each way.
-        where: The machine, in words.
+        result: The figures that are shown as they are.
+        shares: Shares of changed labels, as text; columns of the detection table.
+        detection: One row per detector.
+        defects: Kind of planted defect -> recall.
+        selections: Share of labels changed -> rows, one per selection of training images.
+        costs: (images, images per second, peak memory in bytes) per number of images.
     """
 
-    shares: Sequence[str]
-    found: Sequence[tuple[str, Sequence[tuple[float | None, float | None]]]]
-    defects: Sequence[tuple[str, Bounded]]
-    mislabelled: tuple[Bounded, Bounded, Bounded]
-    payoffs: Mapping[str, Sequence[Payoff]]
-    cost: Sequence[tuple[int, float, int]]
-    seeds: int
-    where: str
+    result: CurationResult | None = None
+    shares: Sequence[str] = ()
+    detection: Sequence[DetectionRow] = ()
+    defects: Mapping[str, Estimate | None] | None = None
+    selections: Mapping[str, Sequence[SelectionRow]] | None = None
+    costs: Sequence[tuple[int, float, float]] = ()
 
 
-def worth(found: ReportInput) -> Worth:
-    """Gather what the benchmark found."""
-    figures = section(found.results, NAME)
-    shares = list(section(figures, "uniform"))
-    defects = section(figures, "defects")
-    pays = section(figures, "pays")
-    cost = section(figures, "cost")
-    columns = [cost.get(name, ()) for name in ("images", "images_per_second", "peak_rss_bytes")]
-    return Worth(
-        shares=shares,
-        found=[
-            (words, [_pair(section(section(figures, name), share)) for share in shares])
-            for name, words in FINDERS.items()
-            if name in figures
-        ],
-        defects=[
-            (words, bounded(section(defects, name), "recall")) for name, words in DEFECTS.items() if name in defects
-        ],
-        mislabelled=(
-            bounded(figures, "embedded_mislabel_rate_before"),
-            bounded(figures, "embedded_mislabel_rate_after"),
-            bounded(figures, "judge_error_on_rendered"),
-        ),
-        payoffs={share: [_payoff(row) for row in rows if isinstance(row, Mapping)] for share, rows in pays.items()},
-        cost=list(zip(*columns, strict=False)),
-        seeds=len(section(figures, "params").get("pays_seeds", ())),
-        where=machine_words(figures),
+def curation_section(result: CurationResult | None) -> CurationSection:
+    """Build the section; empty without a result."""
+    if result is None:
+        return CurationSection()
+    cost = result.cost
+    return CurationSection(
+        result=result,
+        shares=list(result.uniform),
+        detection=_detection(result),
+        defects=_defects(result.defects),
+        selections={
+            share: [SelectionRow(_SELECTIONS.get(row.arm, row.arm), row) for row in rows]
+            for share, rows in result.pays.items()
+        },
+        costs=list(zip(cost.images, cost.images_per_second, cost.peak_rss_bytes, strict=False)),
     )
 
 
-def gaps(found: ReportInput) -> dict[str, str]:
-    """Results that are not there -> the command that makes them."""
-    return {} if NAME in found.results else {f"benchmarks/results/{NAME}.json": f"run gossamer benchmark {NAME}"}
+def _detection(result: CurationResult) -> list[DetectionRow]:
+    detectors = {
+        "both detectors, pooled": result.uniform,
+        "out-of-fold probes": result.out_of_fold_uniform,
+        "verifier": result.verifier_uniform,
+        "cleanlab, defaults": result.cleanlab_default,
+        "both detectors, errors in one slice": result.clustered,
+        "cleanlab, errors in one slice": result.cleanlab_default_clustered,
+    }
+    return [
+        DetectionRow(title, [scores.get(share, DetectionScore()) for share in result.uniform])
+        for title, scores in detectors.items()
+        if scores
+    ]
 
 
-def _payoff(row: Mapping[str, Any]) -> Payoff:
-    arm = str(row.get("arm", ""))
-    gain = bounded(row, "gain_points") if "gain_points" in row else None
-    seeds = row.get("accuracies")
-    told = [each for each in seeds if isinstance(each, float)] if isinstance(seeds, list) else []
-    return Payoff(ARMS.get(arm, arm), row.get("images"), bounded(row, "accuracy"), told, gain)
-
-
-def _pair(figures: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    return figures.get("precision"), figures.get("recall")
+def _defects(defects: Defects) -> dict[str, Estimate | None]:
+    kinds = {
+        "wrong content": defects.wrong_content,
+        "blank": defects.blank,
+        "duplicate": defects.duplicate,
+        "out of focus": defects.blur,
+    }
+    return {kind: found.recall for kind, found in kinds.items() if found is not None}

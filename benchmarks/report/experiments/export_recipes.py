@@ -1,102 +1,141 @@
-"""What each export recipe costs in decisions, backbone by backbone, for the report.
+"""Report section: what each export recipe costs in accuracy, by backbone.
 
-Reads nothing itself: the committed result of ``gossamer benchmark exports`` comes with the report's input. A figure
-that is not there is None and reads "unmeasured".
+Shows benchmarks/results/exports.json, which ``gossamer benchmark exports`` writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
+from pydantic import Field, model_validator
+
+from benchmarks.evaluation.measurement import Estimate, Number
 from benchmarks.evaluation.predictions import CHECKPOINT
-from benchmarks.report.inputs import ReportInput
-from benchmarks.report.result_fields import Bounded, bounded, machine_words, section
+from benchmarks.report.experiments.experiment_result import ExperimentResult, ResultRecord
 
-NAME = "exports"
-PHOTOGRAPHS = "photographs"
-_PLAIN = "_plain"
-_EXTRAS = ("params", "machine", "versions", PHOTOGRAPHS)
+_TOOLKIT_DEFAULTS = "_plain"
+"""Suffix of the artifacts that were quantised with the toolkit's defaults instead of Gossamer's recipe."""
+
+
+class ExportedArtifact(ResultRecord):
+    """One artifact beside its checkpoint, on the same selfies.
+
+    Attributes:
+        accuracy_drop_points: Accuracy of the checkpoint minus that of the artifact, in percentage points.
+        agreement: Share of selfies that both decide alike.
+        agreement_sure: The same where the checkpoint's probability is far from its threshold.
+        fnr: False negative rate.
+        size_bytes: Size of the file or package.
+    """
+
+    accuracy_drop_points: Number | None = None
+    agreement: Number | None = None
+    agreement_sure: Number | None = None
+    fnr: Number | None = None
+    size_bytes: int | None = None
+
+
+class ExportedCheckpoint(ResultRecord):
+    """The checkpoint before export: accuracy with its 95 % interval, and false negative rate."""
+
+    accuracy: Estimate | None = None
+    fnr: Number | None = None
+
+
+class BackboneExports(ResultRecord):
+    """One backbone: its checkpoint, and its artifacts by name."""
+
+    checkpoint: ExportedCheckpoint
+    artifacts: dict[str, ExportedArtifact]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_artifacts(cls, data: object) -> object:
+        """Everything beside the checkpoint is an artifact."""
+        if not isinstance(data, Mapping) or "artifacts" in data:
+            return data
+        artifacts = {name: figures for name, figures in data.items() if name != CHECKPOINT}
+        return {CHECKPOINT: data.get(CHECKPOINT), "artifacts": artifacts}
+
+
+class ExportRecipesResult(ExperimentResult):
+    """The figures of benchmarks/results/exports.json that the report shows.
+
+    Attributes:
+        backbones: Backbone -> checkpoint and artifacts, on rendered selfies.
+        photographs: The same, trained and measured on photographs; empty where there were none.
+    """
+
+    NAME: ClassVar[str] = "exports"
+    backbones: dict[str, BackboneExports] = Field(default_factory=dict)
+    photographs: dict[str, BackboneExports] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_backbones(cls, data: object) -> object:
+        """A backbone is a key of the file whose value has a checkpoint."""
+        if not isinstance(data, Mapping) or "backbones" in data:
+            return data
+        backbones = {name: value for name, value in data.items() if isinstance(value, Mapping) and CHECKPOINT in value}
+        return {**data, "backbones": backbones}
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """One artifact beside its checkpoint.
+class ExportRow:
+    """One artifact of the table.
 
     Attributes:
-        name: FORMAT-RECIPE.
-        plain: Whether the toolkit's defaults made it.
-        drop: Accuracy lost, in points.
-        agreement: Share of equal decisions; ``sure`` where the checkpoint was sure.
-        fnr_ratio: False negative rate over the checkpoint's; None where that is 0.
-        size_bytes: Of the file or package.
+        name: Name of the artifact.
+        toolkit_defaults: Whether the toolkit's defaults made it.
+        figures: Its figures.
+        fnr_ratio: False negative rate divided by the checkpoint's; None where that is 0 or unknown.
     """
 
     name: str
-    plain: bool
-    drop: float | None
-    agreement: float | None
-    sure: float | None
+    toolkit_defaults: bool
+    figures: ExportedArtifact
     fnr_ratio: float | None
-    size_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Exports:
-    """All artifacts of one backbone: what it is called here, its accuracy before export, and a row each."""
+class BackboneTable:
+    """All artifacts of one backbone, under its name and the checkpoint's accuracy."""
 
     title: str
-    accuracy: Bounded
-    rows: Sequence[Cost]
+    accuracy: Estimate | None
+    rows: Sequence[ExportRow]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipes:
-    """The tables; empty where nothing was measured. ``where``: the machine, in words."""
+class ExportRecipeTable:
+    """The section: one table per backbone, and the machine it ran on, or ""."""
 
-    backbones: Sequence[Exports]
-    where: str
-
-
-def recipes(found: ReportInput) -> Recipes:
-    """Gather what the benchmark found."""
-    figures = section(found.results, NAME)
-    tables = [_exports(name, section(figures, name)) for name in _backbones(figures)]
-    photographed = section(figures, PHOTOGRAPHS)
-    tables += [_exports(f"{name}, on photographs", section(photographed, name)) for name in photographed]
-    return Recipes(tables, machine_words(figures))
+    backbones: Sequence[BackboneTable] = ()
+    machine: str = ""
 
 
-def gaps(found: ReportInput) -> dict[str, str]:
-    """Results that are not there -> the command that makes them."""
-    return {} if NAME in found.results else {f"benchmarks/results/{NAME}.json": f"run gossamer benchmark {NAME}"}
+def export_recipe_table(result: ExportRecipesResult | None) -> ExportRecipeTable:
+    """Build the section; empty without a result."""
+    if result is None:
+        return ExportRecipeTable()
+    tables = [_table(name, exports) for name, exports in result.backbones.items()]
+    tables += [_table(f"{name}, on photographs", exports) for name, exports in result.photographs.items()]
+    return ExportRecipeTable(tables, str(result.machine or ""))
 
 
-def _backbones(figures: Mapping[str, Any]) -> Iterator[str]:
-    yield from (name for name in figures if name not in _EXTRAS and CHECKPOINT in section(figures, name))
-
-
-def _exports(title: str, figures: Mapping[str, Any]) -> Exports:
-    reference = section(figures, CHECKPOINT)
-    names = sorted((name for name in figures if name != CHECKPOINT), key=_by_format)
-    rows = [_cost(name, section(figures, name), reference.get("fnr")) for name in names]
-    return Exports(title, bounded(reference, "accuracy"), rows)
-
-
-def _by_format(name: str) -> tuple[str, str, bool]:
-    """Sort by format; what the toolkit's defaults make stands right below Gossamer's own recipe."""
-    return name.partition("-")[0], name.removesuffix(_PLAIN), name.endswith(_PLAIN)
-
-
-def _cost(name: str, figures: Mapping[str, Any], reference: float | None) -> Cost:
-    fnr = figures.get("fnr")
-    return Cost(
-        name=name.removesuffix(_PLAIN),
-        plain=name.endswith(_PLAIN),
-        drop=figures.get("accuracy_drop_points"),
-        agreement=figures.get("agreement"),
-        sure=figures.get("agreement_sure"),
-        fnr_ratio=fnr / reference if fnr is not None and reference else None,
-        size_bytes=figures.get("size_bytes"),
+def _table(title: str, exports: BackboneExports) -> BackboneTable:
+    reference = exports.checkpoint.fnr
+    rows = [
+        ExportRow(
+            name=name.removesuffix(_TOOLKIT_DEFAULTS),
+            toolkit_defaults=name.endswith(_TOOLKIT_DEFAULTS),
+            figures=figures,
+            fnr_ratio=figures.fnr / reference if figures.fnr is not None and reference else None,
+        )
+        for name, figures in exports.artifacts.items()
+    ]
+    return BackboneTable(
+        title, exports.checkpoint.accuracy, sorted(rows, key=lambda row: (row.name, row.toolkit_defaults))
     )

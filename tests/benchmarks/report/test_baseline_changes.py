@@ -1,45 +1,43 @@
-"""What changed since the baseline: on the same selfies, with noise called noise, and nothing made up."""
+"""Changes since the baseline: on the same selfies, noise marked as noise, nothing compared that cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.accuracy import rate
+from benchmarks.evaluation.machine_figures import MachineFigures
+from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
-from benchmarks.report.baseline_changes import Delta, DeltaRow, deltas
-from pipeline.data.records import Check
+from benchmarks.report.baseline_changes import ArtifactChanges, BaselineChanges, Change, compare_with_baseline
+from pipeline.data.records import Check, Outcome
 from pipeline.metrics.statistics import paired_difference_interval
+from tests.benchmarks.evaluation.measurements import changed, measurement_of, without
+from tests.benchmarks.report.timings import timings_of
 from tests.benchmarks.small_task import NAMES
 
 Table = Callable[..., Predictions]
 NAME = "tflite-float32"
 
 
-def measure_json(table: Predictions, sizes: dict[str, int] | None = None) -> dict[str, Any]:
-    artifacts = {
-        name: {**rate(table, name, 0.95), "size_bytes": (sizes or {}).get(name, 10**6), "latency_p50_ms": 2.0}
-        for name in NAMES
-    }
-    return {"confidence": 0.95, "checkpoint": rate(table, CHECKPOINT, 0.95), "artifacts": artifacts}
+def accepted(table: Predictions, measurement: Measurement | None = None) -> Baseline:
+    record = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="c" * 64)
+    return Baseline(measurement or measurement_of(table), table, record)
 
 
-def baseline(table: Predictions, measured: dict[str, Any] | None = None) -> Baseline:
-    accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="c" * 64)
-    return Baseline(measured or measure_json(table), table, accepted)
+def compare(table: Predictions, baseline: Baseline | None, *checks: Check) -> BaselineChanges:
+    return compare_with_baseline(measurement_of(table), timings_of(NAMES), table, baseline, checks)
 
 
-def row_of(new: Predictions, old: Baseline | None, name: str = NAME, checks: tuple[Check, ...] = ()) -> DeltaRow:
-    return {row.name: row for row in deltas(measure_json(new), new, old, checks).rows}[name]
+def row_of(table: Predictions, baseline: Baseline | None, *checks: Check, name: str = NAME) -> ArtifactChanges:
+    return {row.name: row for row in compare(table, baseline, *checks).rows}[name]
 
 
 def shuffled(table: Predictions) -> Predictions:
-    """The same answers, rows in another order."""
+    """The same predictions with the rows in another order."""
     order = np.random.default_rng(1).permutation(len(table.ids))
     return replace(
         table,
@@ -51,113 +49,121 @@ def shuffled(table: Predictions) -> Predictions:
 
 
 def test_an_unchanged_artifact_is_the_same(table: Table) -> None:
-    row = row_of(table(400), baseline(shuffled(table(400))))
-    assert (row.accuracy.change, row.accuracy.tone) == (0.0, "same")
-    assert [each.tone for each in (row.fnr, row.fpr, row.size)] == ["same"] * 3
+    row = row_of(table(400), accepted(shuffled(table(400))))
+    assert row.accuracy == Change(pytest.approx(0.98), 0.0, "same")
+    assert [change.assessment for change in (row.fnr, row.fpr, row.size)] == ["same"] * 3
     assert not row.is_new
 
 
-def test_changes_are_paired_selfie_by_selfie_whatever_the_order(table: Table) -> None:
+def test_decisions_are_paired_by_selfie_in_any_order(table: Table) -> None:
     new, old = table(2000, {NAME: 100}), table(2000, {NAME: 40})
-    row = row_of(new, baseline(shuffled(old)))
-    assert row.accuracy == Delta(pytest.approx(0.95), pytest.approx(-0.03), "worse")
-    assert row.fnr == Delta(pytest.approx(0.05), pytest.approx(0.03), "worse")
-    assert row.fpr == Delta(pytest.approx(0.05), pytest.approx(0.03), "worse")
-    back = row_of(old, baseline(new))
-    assert back.accuracy == Delta(pytest.approx(0.98), pytest.approx(0.03), "better")
-    assert back.fpr.tone == "better"
+    row = row_of(new, accepted(shuffled(old)))
+    assert row.accuracy == Change(pytest.approx(0.95), pytest.approx(-0.03), "worse")
+    assert row.fnr == Change(pytest.approx(0.05), pytest.approx(0.03), "worse")
+    assert row.fpr == Change(pytest.approx(0.05), pytest.approx(0.03), "worse")
+    back = row_of(old, accepted(new))
+    assert back.accuracy == Change(pytest.approx(0.98), pytest.approx(0.03), "better")
+    assert back.fpr.assessment == "better"
 
 
-def test_a_change_whose_interval_holds_none_at_all_is_noise(table: Table) -> None:
+def test_a_change_whose_interval_includes_zero_is_noise(table: Table) -> None:
     new, old = table(400, {NAME: 11}), table(400, {NAME: 10})
-    right = [each.decisions(NAME) == each.targets for each in (old, new)]
-    low, high = paired_difference_interval(right[0], right[1], 0.95)
+    before, after = (predictions.decisions(NAME) == predictions.targets for predictions in (old, new))
+    low, high = paired_difference_interval(before, after, 0.95)
     assert low < 0 < high
-    row = row_of(new, baseline(old))
-    assert row.accuracy == Delta(pytest.approx(389 / 400), pytest.approx(-1 / 400), "noise")
-    assert [row.fnr.tone, row.fpr.tone] == ["same", "noise"]
+    row = row_of(new, accepted(old))
+    assert row.accuracy == Change(pytest.approx(389 / 400), pytest.approx(-1 / 400), "noise")
+    assert [row.fnr.assessment, row.fpr.assessment] == ["same", "noise"]
 
 
-def test_the_checkpoint_has_a_row_of_its_own_without_size_and_time(table: Table) -> None:
-    found = deltas(measure_json(table(400)), table(400), baseline(table(400)))
-    assert [row.name for row in found.rows] == [CHECKPOINT, *NAMES]
-    assert found.rows[0].accuracy.tone == "same"
-    assert (found.rows[0].size, found.rows[0].latency) == (Delta(None), Delta(None))
+def test_the_checkpoint_has_the_first_row_without_size_and_latency(table: Table) -> None:
+    changes = compare(table(400), accepted(table(400)))
+    assert [row.name for row in changes.rows] == [CHECKPOINT, *NAMES]
+    assert changes.rows[0].accuracy.assessment == "same"
+    assert (changes.rows[0].size, changes.rows[0].latency) == (Change(None), Change(None))
 
 
-def test_sizes_change_by_a_share_of_what_they_were(table: Table) -> None:
-    old = baseline(table(40), measure_json(table(40), {NAME: 800_000, "onnx-float32": 1_250_000}))
-    assert row_of(table(40), old).size == Delta(1e6, pytest.approx(0.25), "worse")
-    assert row_of(table(40), old, "onnx-float32").size == Delta(1e6, pytest.approx(-0.2), "better")
+def test_sizes_change_relative_to_the_baseline(table: Table) -> None:
+    old = changed(measurement_of(table(40)), NAME, size_bytes=800_000)
+    baseline = accepted(table(40), changed(old, "onnx-float32", size_bytes=1_250_000))
+    assert row_of(table(40), baseline).size == Change(1e6, pytest.approx(0.25), "worse")
+    assert row_of(table(40), baseline, name="onnx-float32").size == Change(1e6, pytest.approx(-0.2), "better")
 
 
-def paired(value: float | None, verdict: Any, artifact: str = NAME) -> Check:
+def latency_check(value: float | None, verdict: Outcome, artifact: str = NAME) -> Check:
     return Check(name="latency_vs_baseline", artifact=artifact, value=value, limit=0.04, verdict=verdict, reason="r")
 
 
 @pytest.mark.parametrize(
     ("check", "expected"),
     [
-        (paired(0.081, "fail"), Delta(2.0, 0.081, "worse")),
-        (paired(0.031, "pass"), Delta(2.0, 0.031, "worse")),
-        (paired(0.012, "pass"), Delta(2.0, 0.012, "noise")),
-        (paired(-0.05, "pass"), Delta(2.0, -0.05, "better")),
-        (paired(0.0, "pass"), Delta(2.0, 0.0, "same")),
-        (paired(None, "unmeasured"), Delta(2.0)),
-        (paired(0.081, "fail", "onnx-float32"), Delta(2.0)),
+        (latency_check(0.081, "fail"), Change(2.0, 0.081, "worse")),
+        (latency_check(0.031, "pass"), Change(2.0, 0.031, "worse")),
+        (latency_check(0.012, "pass"), Change(2.0, 0.012, "noise")),
+        (latency_check(-0.05, "pass"), Change(2.0, -0.05, "better")),
+        (latency_check(0.0, "pass"), Change(2.0, 0.0, "same")),
+        (latency_check(None, "unmeasured"), Change(2.0)),
+        (latency_check(0.081, "fail", "onnx-float32"), Change(2.0)),
     ],
 )
-def test_time_changes_only_as_the_gate_took_it_in_pairs(table: Table, check: Check, expected: Delta) -> None:
-    old = baseline(table(40))
-    old.measured["artifacts"][NAME]["latency_p50_ms"] = 1.0  # stored milliseconds, which count for nothing
-    assert row_of(table(40), old, checks=(check,)).latency == expected
+def test_latency_changes_only_as_the_gate_measured_it(table: Table, check: Check, expected: Change) -> None:
+    assert row_of(table(40), accepted(table(40)), check).latency == expected
 
 
-def test_artifacts_that_come_and_go_are_named(table: Table) -> None:
-    old = measure_json(table(40))
-    old["artifacts"]["onnx-int4"] = old["artifacts"].pop(NAME)
-    found = deltas(measure_json(table(40)), table(40), baseline(table(40), old))
-    assert found.gone == ("onnx-int4",)
-    assert [row.name for row in found.rows if row.is_new] == [NAME]
-    assert {row.name: row for row in found.rows}[NAME].size == Delta(1e6)
+def test_without_timings_on_this_machine_there_is_no_latency(table: Table) -> None:
+    changes = compare_with_baseline(
+        measurement_of(table(40)), MachineFigures(), table(40), accepted(table(40)), [latency_check(0.081, "fail")]
+    )
+    assert {row.latency for row in changes.rows} == {Change(None)}
+
+
+def test_new_and_removed_artifacts_are_named(table: Table) -> None:
+    new, old = measurement_of(table(40)), without(measurement_of(table(40)), NAME)
+    changes = compare_with_baseline(new, timings_of(NAMES), table(40), accepted(table(40), old), [])
+    assert changes.removed == ()
+    assert [row.name for row in changes.rows if row.is_new] == [NAME]
+    assert {row.name: row for row in changes.rows}[NAME].size == Change(1e6)
+    back = compare_with_baseline(old, timings_of(NAMES), table(40), accepted(table(40), new), [])
+    assert back.removed == (NAME,)
+    assert not any(row.is_new for row in back.rows)
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
-        ({"labels": ("bare", "hat")}, "the baseline decides between bare, hat"),
-        ({"sha256": tuple("f" * 64 for _ in range(40))}, "the baseline was measured on other selfies"),
+        ({"labels": ("bare", "hat")}, "another task: labels no_helmet, helmet; the baseline's are bare, hat"),
+        ({"sha256": tuple("f" * 64 for _ in range(40))}, "other selfies: 0 of 40 are among the baseline's 40"),
     ],
 )
-def test_what_cannot_be_paired_is_not_compared(table: Table, change: dict[str, Any], why: str) -> None:
-    found = deltas(measure_json(table(40)), table(40), baseline(replace(table(40), **change)))
-    assert found.why == why
-    assert all(row.accuracy.change is row.fnr.change is row.fpr.change is None for row in found.rows)
-    assert found.rows[1].size.tone == "same"
+def test_shares_on_another_task_or_other_selfies_are_not_compared(
+    table: Table, change: dict[str, tuple[str, ...]], reason: str
+) -> None:
+    other = replace(table(40), **change)  # type: ignore[arg-type]
+    changes = compare(table(40), accepted(other, measurement_of(table(40))))
+    assert changes.incomparable == reason
+    assert all(row.accuracy.difference is row.fnr.difference is row.fpr.difference is None for row in changes.rows)
+    assert changes.rows[1].size.assessment == "same"
 
 
-def test_without_a_baseline_or_answers_there_is_no_change(table: Table) -> None:
-    bare = deltas(measure_json(table(40)), table(40), None)
-    assert bare.why == "no baseline was accepted yet"
-    assert {row.size.tone for row in bare.rows} == {""}
-    assert not any(row.is_new for row in bare.rows)
-    assert "no predictions" in deltas(measure_json(table(40)), None, baseline(table(40))).why
-    assert deltas({}, None, None).rows[0].accuracy == Delta(None)
+def test_without_baseline_or_predictions_there_is_no_change(table: Table) -> None:
+    changes = compare(table(40), None)
+    assert changes.incomparable == "no baseline was accepted yet"
+    assert {row.size.assessment for row in changes.rows} == {""}
+    assert not any(row.is_new for row in changes.rows)
+    unpaired = compare_with_baseline(measurement_of(table(40)), MachineFigures(), None, accepted(table(40)), [])
+    assert unpaired.incomparable == "there are no predictions to compare with the baseline's"
+    assert compare_with_baseline(None, MachineFigures(), None, None, []).rows == ()
 
 
-def test_broken_answers_have_no_change_and_figures_that_are_no_numbers_no_value(table: Table) -> None:
+def test_probabilities_that_are_not_finite_give_no_change(table: Table) -> None:
     broken = table(40)
     broken.probabilities[NAME][3] = np.nan
-    assert row_of(broken, baseline(table(40))).accuracy == Delta(None)
-    assert row_of(table(40), baseline(broken)).accuracy == Delta(pytest.approx(1.0), None, "")
-    measured = measure_json(table(40))
-    measured["artifacts"][NAME] |= {"size_bytes": float("nan"), "latency_p50_ms": True}
-    row = {row.name: row for row in deltas(measured, table(40), None).rows}[NAME]
-    assert (row.size, row.latency) == (Delta(None), Delta(None))
+    assert row_of(broken, accepted(table(40))).accuracy == Change(None)
+    assert row_of(table(40), accepted(broken)).accuracy == Change(pytest.approx(1.0))
 
 
-def test_selfies_of_one_label_have_no_rate_of_the_other(table: Table) -> None:
+def test_selfies_of_one_label_have_one_error_rate(table: Table) -> None:
     helmets = replace(table(40), targets=np.ones(40, np.int64))
-    row = row_of(helmets, baseline(helmets))
-    assert row.fpr == Delta(None)
-    assert row.fnr.tone == "same"
+    row = row_of(helmets, accepted(helmets))
+    assert row.fpr == Change(None)
+    assert row.fnr.assessment == "same"

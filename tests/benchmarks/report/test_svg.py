@@ -1,4 +1,4 @@
-"""Charts: values land where they belong, names are escaped, nothing is drawn outside."""
+"""SVG charts: values are placed correctly, names are escaped, nothing is drawn outside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.report.svg import Axes, count_bar, interval_bar, line_chart, ticks
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.report.svg import Axes, axis_start, count_bar, interval_bar, line_chart, ticks
 
 AXES = Axes((0.0, 10.0), (0.0, 1.0), ("epoch", "accuracy"))
 
@@ -24,11 +25,11 @@ def test_axes_run_from_the_lower_left_to_the_upper_right() -> None:
     assert AXES.place((5.0, 0.5)) == pytest.approx(((left + right) / 2, (top + bottom) / 2))
 
 
-def test_values_outside_are_drawn_on_the_edge() -> None:
+def test_values_out_of_range_are_placed_on_the_edge() -> None:
     assert AXES.place((-5.0, 2.0)) == AXES.place((0.0, 1.0))
 
 
-def test_a_chart_of_one_value_has_axes_all_the_same() -> None:
+def test_a_chart_of_one_value_has_axes() -> None:
     flat = Axes((1.0, 1.0), (0.5, 0.5), ("epoch", "loss"))
     assert "polyline" in line_chart({"loss": [(1.0, 0.5)]}, flat)
 
@@ -49,16 +50,16 @@ def test_names_cannot_break_out_of_a_chart() -> None:
 
 
 def test_an_interval_bar_spans_its_interval() -> None:
-    bar = interval_bar((0.75, 0.5, 1.0), 0.5, None)
+    bar = interval_bar(Estimate(value=0.75, low=0.5, high=1.0), 0.5, None)
     start, width = numbers(bar, " x")[0], numbers(bar, " width")[0]
     assert (start, start + width) == pytest.approx((4, 236))
     assert numbers(bar, "cx") == [120.0]
     assert "75.0%, 50.0% to 100.0%" in bar
 
 
-def test_an_interval_below_all_others_stands_out() -> None:
-    assert 'class="span low"' in interval_bar((0.6, 0.5, 0.7), 0.5, 0.8)
-    assert 'class="span even"' in interval_bar((0.6, 0.5, 0.9), 0.5, 0.8)
+def test_an_interval_below_the_overall_share_has_another_colour() -> None:
+    assert 'class="span low"' in interval_bar(Estimate(value=0.6, low=0.5, high=0.7), 0.5, 0.8)
+    assert 'class="span even"' in interval_bar(Estimate(value=0.6, low=0.5, high=0.9), 0.5, 0.8)
 
 
 def test_counts_are_drawn_relative_to_the_largest() -> None:
@@ -77,3 +78,8 @@ def test_counts_are_drawn_relative_to_the_largest() -> None:
 )
 def test_ticks_are_round_and_inside(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("lows", "start"), [([0.93, 0.87], 0.8), ([0.95], 0.9), ([0.99, 1.0], 0.9), ([], 0.9)])
+def test_an_axis_of_shares_starts_at_a_round_tenth_below_the_lowest(lows: list[float], start: float) -> None:
+    assert axis_start(lows) == pytest.approx(start)
