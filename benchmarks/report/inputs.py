@@ -81,7 +81,7 @@ class ReportInput:
         if self.measurement is None:
             reasons["metrics/measure.json"] = "the stage has not run"
         if self.verdict is None:
-            reasons["metrics/gate.json"] = "the stage has not run"
+            reasons["metrics/gate.json"] = "the gate has not run"
         if self.predictions is None:
             reasons["data/predictions.parquet"] = "no predictions, so no misclassified selfies and no curves"
         if self.unreadable:
