@@ -23,6 +23,7 @@ TOOLS = (
     "pipeline.prompts.prompt_sampler",
     "pipeline.generate.diffusion",
     "pipeline.bundled_diffusion",
+    "pipeline.train.complexity",
     "pipeline.train.model",
 )
 EXPORT_TOOLS = ("export.formats", "export.parity", "export.toolkit_output")
