@@ -97,18 +97,18 @@ def curate(
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.curate import stage
-    from pipeline.curate.contact_sheets import write_sheets
+    from pipeline.curate.contact_sheets import write_contact_sheets
     from pipeline.curate.manual_decisions import read_decisions
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.shards import read_index
     from pipeline.data.storage import write_json, write_rows
 
     params = load_params().curate
-    sources = stage.Sources(images, kept.with_name("curate.work"), read_decisions(decisions))
-    result = stage.run(params, read_index(images), sources, load_policy(policy))
+    inputs = stage.CurateInputs(images, kept.with_name("curate.work"), read_decisions(decisions))
+    result = stage.run(params, read_index(images), inputs, load_policy(policy))
     write_rows(kept, result.kept)
     write_rows(rejected, result.rejected)
-    write_sheets(params, result, images, sheets)
+    write_contact_sheets(params, result, images, sheets)
     write_json(metrics, result.metrics)
     record_machine_figures(metrics.with_name(MACHINE_JSON), "curate", result.machine)
 

@@ -204,14 +204,14 @@ def review(
     import webbrowser
 
     from pipeline.curate.review_app.server import serve
-    from pipeline.curate.review_app.session import DeskPaths, open_desk
+    from pipeline.curate.review_app.session import ReviewPaths, open_session
 
     def announce(url: str) -> None:
         print(f"review: {url}\nCtrl-C stops it", flush=True)
         if show:
             webbrowser.open(url)
 
-    made = serve(open_desk(DeskPaths(images, kept, rejected, decisions)), port, announce)
+    made = serve(open_session(ReviewPaths(images, kept, rejected, decisions)), port, announce)
     if made:
         print(f"\n{made} decision{'s' * (made > 1)} written to {decisions}; run: dvc repro curate")
     else:

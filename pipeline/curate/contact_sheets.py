@@ -1,7 +1,7 @@
-"""Contact sheets of what curation rejected, and of a sample of what it kept; ``review_app`` is where a person decides.
+"""Contact sheets: thumbnails of rejected images, one sheet per reason, and of a random sample of kept images.
 
-Reads images from their shards; writes SHEETS/REASON.png (a reason each, the most doubtful first) and SHEETS/kept.png (a
-random sample). Sheets of an earlier run are removed, so that none outlives its reason.
+Reads images from their shards; writes SHEETS/REASON.png (lowest scores first) and SHEETS/kept.png. Sheets of an earlier
+run are deleted first, so that no sheet of an outdated reason remains. Decisions are made in ``review_app``, not here.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ MARGIN = 6
 PAPER, INK, GREY = (250, 250, 248), (20, 20, 20), (110, 110, 110)
 
 
-class Curated(Protocol):
-    """What curation decided."""
+class CurationOutcome(Protocol):
+    """Kept and rejected images: the part of ``CurateResult`` that sheets need."""
 
     @property
     def kept(self) -> list[Image]:
-        """Images that stay."""
+        """Kept images."""
 
     @property
     def rejected(self) -> list[Rejection]:
-        """Images put aside, each with its reason."""
+        """Rejections, each with its reason and score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One picture of a sheet and the three lines under it; pixels None where it cannot be decoded."""
+    """One cell of a sheet: uint8 (height, width, 3) RGB, or None if undecodable, and the three lines below it."""
 
     pixels: Pixels | None
     lines: tuple[str, str, str]
 
 
-def write_sheets(params: CurateParams, result: Curated, images: Path, sheets: Path) -> list[Path]:
-    """Write a contact sheet for each reason and one of kept images.
+def write_contact_sheets(params: CurateParams, result: CurationOutcome, images: Path, sheets: Path) -> list[Path]:
+    """Write one contact sheet per rejection reason, and one of kept images.
 
     Args:
-        params: ``sheet_images`` a sheet at most; ``seed`` chooses the kept ones.
-        result: What curation decided.
-        images: Folder of the shards that the rejected and kept images lie in.
-        sheets: Where the sheets go.
+        params: ``sheet_images`` limits the images of a sheet; ``seed`` selects the kept ones.
+        result: Kept and rejected images.
+        images: Folder of the shards that hold them.
+        sheets: Folder to write; its *.png files are deleted first.
 
     Returns:
-        The files written, kept.png last.
+        Paths of the sheets, kept.png last.
     """
-    found = {image.id: image for image in read_index(images)}
+    by_id = {image.id: image for image in read_index(images)}
     for stale in sheets.glob("*.png"):
         stale.unlink()
     reasons = dict.fromkeys(row.reason for row in result.rejected)
     pages: dict[str, list[Card]] = {}
     for reason in reasons:
         rows = sorted((row for row in result.rejected if row.reason == reason), key=lambda row: row.score)
-        pages[reason] = [_rejected_card(images, found[row.image_id], row) for row in rows[: params.sheet_images]]
+        pages[reason] = [_rejected_card(images, by_id[row.image_id], row) for row in rows[: params.sheet_images]]
     pages["kept"] = [_kept_card(images, image) for image in _sample(result.kept, params)]
     written: list[Path] = []
     for name, cards in pages.items():
@@ -82,7 +82,7 @@ def write_sheets(params: CurateParams, result: Curated, images: Path, sheets: Pa
 
 
 def draw_sheet(cards: Sequence[Card]) -> bytes:
-    """Lay cards out in rows of eight and encode the sheet as PNG."""
+    """Lay cards out in rows of ``COLUMNS`` and encode the sheet as PNG."""
     rows = max(1, -(-len(cards) // COLUMNS))
     step_x, step_y = CELL[0] + MARGIN, CELL[1] + CAPTION + MARGIN
     sheet = PIL.Image.new("RGB", (COLUMNS * step_x + MARGIN, rows * step_y + MARGIN), PAPER)
@@ -103,28 +103,28 @@ def draw_sheet(cards: Sequence[Card]) -> bytes:
 
 
 def _shorten(text: str, font: PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont) -> str:
-    """Cut the middle out of a text that is wider than a cell: ids differ at both ends."""
-    kept = len(text)
+    """Replace the middle of a text that is wider than a cell by dots: ids differ at both ends."""
+    length = len(text)
     short = text
-    while font.getlength(short) > CELL[0] and kept > 4:
-        kept -= 1
-        short = f"{text[: kept // 2]}..{text[len(text) - (kept - kept // 2) :]}"
+    while font.getlength(short) > CELL[0] and length > 4:
+        length -= 1
+        short = f"{text[: length // 2]}..{text[len(text) - (length - length // 2) :]}"
     return short
 
 
 def _rejected_card(folder: Path, image: Image, row: Rejection) -> Card:
-    said = row.detail.partition(" (")[0]  # what stands in brackets is for the desk: a cell is narrow
-    return Card(_picture(folder, image), (f"{row.label}, score {row.score:.3f}", row.image_id, said))
+    summary = row.detail.partition(" (")[0]  # a cell is narrow; the review app shows the part in brackets too
+    return Card(_read_pixels(folder, image), (f"{row.label}, score {row.score:.3f}", row.image_id, summary))
 
 
 def _kept_card(folder: Path, image: Image) -> Card:
-    return Card(_picture(folder, image), (image.label, image.id, ""))
+    return Card(_read_pixels(folder, image), (image.label, image.id, ""))
 
 
-def _picture(folder: Path, image: Image) -> Pixels | None:
+def _read_pixels(folder: Path, image: Image) -> Pixels | None:
     try:
         return read_pixels(folder, image)
-    except DataError:  # an image that cannot be read is on its sheet for that very reason: an empty frame shows it
+    except DataError:  # an unreadable image was rejected for just that: the sheet shows an empty frame
         return None
 
 

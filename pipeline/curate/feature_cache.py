@@ -1,9 +1,10 @@
-"""One look at every picture: all that curation measures, kept on disk by content.
+"""Quality measures, perceptual hash and verifier output of every image: computed once, cached on disk by content.
 
-    WORK/KEY.npy    a row each of at most ``BLOCK`` pictures of one shard; KEY hashes what the rows depend on
+    WORK/KEY.npy    one row per image of a block, up to ``BLOCK`` images of one shard; KEY hashes all its inputs
 
-A picture is decoded once; a changed threshold looks at nothing anew, and pictures drawn anew are the only ones seen
-anew. In memory lie a hundred bytes a picture: a verifier's features stay on disk until they are asked for.
+An image is decoded once. A changed threshold recomputes nothing, and after a new ``generate`` only images with changed
+bytes are recomputed. Columns are read from disk on demand: about 100 bytes per image stay in memory, and the verifier's
+features (float16) are read in parts. Reads shards; writes WORK, which may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pipeline.config.fields import load_section
 from pipeline.config.params import CurateParams
 from pipeline.config.policy import Policy
 from pipeline.curate.image_quality import MEASURES, measure_quality
-from pipeline.curate.verifiers import Verify, find_verifier
+from pipeline.curate.verifiers import Verifier, find_verifier
 from pipeline.data.perceptual_hash import fingerprint
 from pipeline.data.preprocess import Pixels, decode
 from pipeline.data.records import Image
@@ -34,75 +35,87 @@ from pipeline.errors import DataError
 from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import run_jobs
 
-VERSION = 1
-"""Raised when what is measured changes: every picture is looked at again."""
+VERSION = 2
+"""Part of every key: raise it when the columns or their computation change."""
 BLOCK = 500
 BLOCKS_PER_JOB = 4
-"""A job opens the verifier once."""
-_MESSAGE = 200
+"""Blocks per process job; a job loads the verifier once."""
+_ERROR_BYTES = 200
 _BATCH = 50
 _BLANK = np.zeros((64, 48, 3), np.uint8)
-"""Looked at where no picture of a batch can be decoded, for the shape of what is seen."""
+"""Passed to the verifier if no image of a batch can be decoded: its output gives the shape of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
-    """A verifier, not yet opened: its file name, its params and the policy; picklable."""
+class VerifierSpec:
+    """Which verifier to load, and with what: picklable, so that worker processes can load it.
+
+    Attributes:
+        name: File name of the verifier.
+        params: Its validated section of params.yaml.
+        policy: Policy whose labels it predicts.
+    """
 
     name: str
     params: Any
     policy: Policy
 
-    def open(self) -> Verify:
-        """Open it.
+    def load(self) -> Verifier:
+        """Load the verifier.
 
         Raises:
-            ModelError: Its model is not whole, or not to be had.
+            ModelError: Its model is missing or damaged.
         """
-        verify: Verify = find_verifier(self.name).create(self.params, self.policy)
+        verify: Verifier = find_verifier(self.name).create(self.params, self.policy)
         return verify
 
     def identify(self) -> str:
-        """What its answers depend on beside the picture."""
+        """Identify everything that its output depends on, apart from the image."""
         return str(find_verifier(self.name).identify(self.params, self.policy))
 
 
-def find_witness(params: CurateParams, policy: Policy) -> Witness:
-    """Find the verifier that params name.
+def load_verifier_spec(params: CurateParams, policy: Policy) -> VerifierSpec:
+    """Validate the section of the verifier that params name.
 
     Raises:
-        ParamsError: There is none of that name, or its section is wrong.
+        ParamsError: There is no verifier of that name, or its section is wrong.
     """
     section = params.section(params.verifier)
     checked = load_section(find_verifier(params.verifier).Params, section, f"curate.{params.verifier}")
-    return Witness(params.verifier, checked, policy)
+    return VerifierSpec(params.verifier, checked, policy)
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What was seen in n pictures, in their order.
+class FeatureCache:
+    """Cached rows of n images, in their order.
 
     Attributes:
-        blocks: Files of rows, and how many each has.
+        blocks: Files of rows, each with its number of rows.
     """
 
     blocks: tuple[tuple[Path, int], ...]
 
     def column(self, name: str) -> NDArray[Any]:
-        """One column of every row: measures, print, probabilities or error."""
+        """Read one column of all rows.
+
+        Args:
+            name: "measures" float64 (n, measures) of ``image_quality``, "perceptual_hash" uint64 (n, 3), the verifier's
+                "probabilities" float64 (n, labels) and "features" float16 (n, width), or "error", bytes (n,), empty
+                where the image could be decoded.
+        """
         return np.concatenate([np.load(path)[name] for path, _ in self.blocks])
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read what the verifier saw in some pictures: float32 (rows, width)."""
+        """Read the verifier's features of some rows: int64 (rows,) -> float32 (rows, width)."""
         blocks = np.searchsorted(self._starts, rows, side="right") - 1
-        parts = np.empty((len(rows), 0), np.float32)
+        features = np.empty((len(rows), 0), np.float32)
         for number in np.unique(blocks):
             chosen = np.flatnonzero(blocks == number)
-            found = np.load(self.blocks[number][0])["features"][rows[chosen] - self._starts[number]]
-            if not parts.shape[1]:
-                parts = np.empty((len(rows), found.shape[1]), np.float32)
-            parts[chosen] = found
-        return parts
+            part = np.load(self.blocks[number][0])["features"][rows[chosen] - self._starts[number]]
+            if not features.shape[1]:
+                features = np.empty((len(rows), part.shape[1]), np.float32)
+            features[chosen] = part
+        return features
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -110,8 +123,13 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """The folder that rows are kept in, and how many processes may look at once."""
+class CacheOptions:
+    """Where rows are cached, and how many processes compute them.
+
+    Attributes:
+        folder: Work area; files of other keys are deleted from it.
+        workers: Number of processes.
+    """
 
     folder: Path
     workers: int
@@ -119,87 +137,87 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Blocks that nobody has looked at, each with the file it goes to."""
+    """Missing blocks, each with the file to write."""
 
     folder: Path
     blocks: tuple[tuple[Path, tuple[Image, ...]], ...]
-    witness: Witness
+    verifier: VerifierSpec
 
 
-def look(
-    folder: Path, images: Sequence[Image], witness: Witness, store: Store, advance: Callable[[int], None]
-) -> Looks:
-    """Look at every picture that has not been looked at; forget those that are gone.
+def compute_features(
+    folder: Path, images: Sequence[Image], verifier: VerifierSpec, cache: CacheOptions, advance: Callable[[int], None]
+) -> FeatureCache:
+    """Compute the rows that the cache lacks, and delete those of images that are gone.
 
     Args:
-        folder: Where the shards lie.
-        images: Records of the pictures, in order.
-        witness: The verifier.
-        store: Where rows are kept.
-        advance: Called with the number of pictures done.
+        folder: Folder of the shards.
+        images: Records of the images, in order.
+        verifier: Verifier to run.
+        cache: Where rows are cached, and how many processes compute them.
+        advance: Called with the number of images finished since the last call.
 
     Raises:
-        ModelError: The verifier's model is not whole, or not to be had.
+        ModelError: The verifier's model is missing or damaged.
     """
-    identity = f"{VERSION} {witness.identify()}"
-    blocks = [(store.folder / f"{_key(identity, block)}.npy", block) for block in _blocks(images)]
-    store.folder.mkdir(parents=True, exist_ok=True)
-    for stale in set(store.folder.glob("*.npy")) - {path for path, _ in blocks}:
+    identity = f"{VERSION} {verifier.identify()}"
+    blocks = [(cache.folder / f"{_key(identity, block)}.npy", block) for block in _blocks(images)]
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    for stale in set(cache.folder.glob("*.npy")) - {path for path, _ in blocks}:
         stale.unlink()
     missing = [(path, block) for path, block in blocks if not path.is_file()]
     advance(len(images) - sum(len(block) for _, block in missing))
     jobs = [
-        _Job(folder, tuple(missing[first : first + BLOCKS_PER_JOB]), witness)
+        _Job(folder, tuple(missing[first : first + BLOCKS_PER_JOB]), verifier)
         for first in range(0, len(missing), BLOCKS_PER_JOB)
     ]
-    for count in run_jobs(_look_at_blocks, jobs, store.workers):
+    for count in run_jobs(_compute_blocks, jobs, cache.workers):
         advance(count)
-    return Looks(tuple((path, len(block)) for path, block in blocks))
+    return FeatureCache(tuple((path, len(block)) for path, block in blocks))
 
 
 def _blocks(images: Sequence[Image]) -> list[tuple[Image, ...]]:
     blocks = []
-    for _, each in itertools.groupby(images, key=lambda image: image.shard):
-        mine = tuple(each)
-        blocks += [mine[first : first + BLOCK] for first in range(0, len(mine), BLOCK)]
+    for _, group in itertools.groupby(images, key=lambda image: image.shard):
+        shard = tuple(group)
+        blocks += [shard[first : first + BLOCK] for first in range(0, len(shard), BLOCK)]
     return blocks
 
 
 def _key(identity: str, block: Sequence[Image]) -> str:
-    told = json.dumps([identity, [(image.sha256, image.fault) for image in block]])
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    text = json.dumps([identity, [(image.sha256, image.fault) for image in block]])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _look_at_blocks(job: _Job) -> int:
-    """Look, and write each block; returns the number of pictures."""
-    with torch_threads(1):  # what is seen does not hang on how many there are
-        verify = job.witness.open()
+def _compute_blocks(job: _Job) -> int:
+    """Compute and write each block; returns the number of images."""
+    with torch_threads(1):  # the result must not depend on the number of threads
+        verify = job.verifier.load()
         for path, images in job.blocks:
             batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
-            rows = np.concatenate([_look_at_batch(job.folder, batch, verify) for batch in batches])
+            rows = np.concatenate([_compute_batch(job.folder, batch, verify) for batch in batches])
             with atomic_write(path) as file:
                 np.save(file, rows)
     return sum(len(images) for _, images in job.blocks)
 
 
-def _look_at_batch(folder: Path, images: Sequence[Image], verify: Verify) -> NDArray[Any]:
-    pictures: dict[int, Pixels] = {}
+def _compute_batch(folder: Path, images: Sequence[Image], verify: Verifier) -> NDArray[Any]:
+    decoded: dict[int, Pixels] = {}
     errors: dict[int, str] = {}
     for row, image in enumerate(images):
         if image.fault is None:
             try:
-                pictures[row] = decode(read_bytes(folder, image))
+                decoded[row] = decode(read_bytes(folder, image))
             except DataError as error:
                 errors[row] = str(error)
-    seen = verify(list(pictures.values()) or [_BLANK])
-    rows = np.zeros(len(images), _dtype(seen.probabilities.shape[1], seen.features.shape[1]))
-    for place, (row, pixels) in enumerate(pictures.items()):
+    output = verify(list(decoded.values()) or [_BLANK])
+    rows = np.zeros(len(images), _dtype(output.probabilities.shape[1], output.features.shape[1]))
+    for position, (row, pixels) in enumerate(decoded.items()):
         rows[row]["measures"] = measure_quality(pixels)
-        rows[row]["print"] = fingerprint(pixels)
-        rows[row]["probabilities"] = seen.probabilities[place]
-        rows[row]["features"] = seen.features[place]
+        rows[row]["perceptual_hash"] = fingerprint(pixels)
+        rows[row]["probabilities"] = output.probabilities[position]
+        rows[row]["features"] = output.features[position]
     for row, message in errors.items():
-        rows[row]["error"] = message.encode()[:_MESSAGE]
+        rows[row]["error"] = message.encode()[:_ERROR_BYTES]
     return rows
 
 
@@ -207,9 +225,9 @@ def _dtype(labels: int, width: int) -> np.dtype[Any]:
     return np.dtype(
         [
             ("measures", np.float64, (len(MEASURES),)),
-            ("print", np.uint64, (3,)),
+            ("perceptual_hash", np.uint64, (3,)),
             ("probabilities", np.float64, (labels,)),
             ("features", np.float16, (width,)),
-            ("error", f"S{_MESSAGE}"),
+            ("error", f"S{_ERROR_BYTES}"),
         ]
     )

@@ -1,14 +1,10 @@
-"""Pure: pixels -> score in [0, 1] -> reason or None; lower is worse, a score below its threshold is a reason to reject.
+"""Image quality: too dark, too light, too little information, blurred.
 
-Brightness, blur and information are CleanVision's measures and scores (https://github.com/cleanlab/cleanvision); its
-default thresholds are meant for daylight photographs and would throw night away, so thresholds come from params.
-Copies are found by a 144-bit perceptual hash (DCT; Zauner, "Implementation and Benchmarking of Perceptual Image Hash
-Functions", 2010). Reads and writes nothing.
+CleanVision's measures and scores (https://github.com/cleanlab/cleanvision). Its default thresholds suit daylight
+photographs and would reject pictures taken at night, so thresholds come from params.yaml. Reads and writes no files.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
@@ -26,34 +22,26 @@ MEASURES = (
     "blurriness",
     "blurriness_grayscale_std",
 )
-"""CleanVision's names of what is measured of a picture."""
-QUALITY = ("dark", "light", "low_information", "blurry")
-"""Reasons that one picture alone can give, in the order in which they are recorded."""
+"""CleanVision's names of the raw measures, in the order of the columns of ``measure_quality``."""
+QUALITY_REASONS = ("dark", "light", "low_information", "blurry")
+"""Rejection reasons of this module; if several apply to an image, the first one is recorded."""
 LONGEST_SIDE = 256
-"""Larger pictures are scaled down before they are scored: the measures suit thumbnails, and cost by the pixel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Why a picture is doubtful: ``score`` in [0, 1] lies below ``threshold``."""
-
-    reason: str
-    score: float
-    threshold: float
-    detail: str = ""
-
-
-def find(reason: str, score: float, threshold: float, detail: str = "") -> Finding | None:
-    """Judge one score: a finding where it lies below the threshold, else None; threshold 0 never finds."""
-    return Finding(reason, float(score), threshold, detail) if score < threshold else None
+"""Pixels; larger images are scaled down first: the measures suit thumbnails, and their cost grows with the pixels."""
 
 
 def measure_quality(pixels: Pixels) -> Scores:
-    """Take CleanVision's raw measures of one picture, uint8 (height, width, 3) RGB: float64 (``len(MEASURES)``,).
+    """Compute CleanVision's raw measures of one image.
 
-    One thing differs. Pillow leaves the outermost pixels of an edge filter as they were, so CleanVision counts a frame
-    of brightness among the edges; in thumbnails it drowns the blur (portraits blurred with a radius of 10 pixels scored
-    0.32, sharp ones 0.43). The frame is cut off, and its correction for few colours, which adds as much, is left out.
+    Blur is measured differently from CleanVision. Pillow's edge filter copies the outermost pixels, so CleanVision
+    counts a frame of brightness as edges; in thumbnails the frame outweighs the blur (portraits blurred with a radius
+    of 10 pixels scored 0.32, sharp ones 0.43). Here the frame is cropped, and CleanVision's correction for images of
+    few colours, an addend of the same size, is left out.
+
+    Args:
+        pixels: uint8 (height, width, 3), RGB, [0, 255].
+
+    Returns:
+        float64 (``len(MEASURES)``,).
     """
     from cleanvision.issue_managers.image_property import BrightnessProperty, EntropyProperty
 
@@ -83,10 +71,10 @@ def score_quality(measures: Scores) -> dict[str, Scores]:
     """Turn raw measures into CleanVision's scores.
 
     Args:
-        measures: float64 (n, ``len(MEASURES)``), as `measure_quality` takes them.
+        measures: float64 (n, ``len(MEASURES)``), rows as ``measure_quality`` returns them.
 
     Returns:
-        Reason of ``QUALITY`` -> float64 (n,) in [0, 1].
+        Reason of ``QUALITY_REASONS`` -> float64 (n,) in [0, 1]; lower is worse.
     """
     import pandas as pd
     from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
@@ -94,7 +82,7 @@ def score_quality(measures: Scores) -> dict[str, Scores]:
     manager = ImagePropertyIssueManager()
     table = pd.DataFrame(measures, columns=list(MEASURES))
     scores: dict[str, Scores] = {}
-    for reason in QUALITY:
+    for reason in QUALITY_REASONS:
         options = {key: value for key, value in manager.params[reason].items() if key != "threshold"}
         scored = manager.image_properties[reason].get_scores(raw_scores=table, issue_type=reason, **options)
         scores[reason] = scored[f"{reason}_score"].to_numpy(np.float64)

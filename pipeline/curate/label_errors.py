@@ -1,15 +1,16 @@
-"""Labels judged by two that never saw them: features and labels -> two opinions -> one probability of every label.
+"""Label errors: two predictors that never saw an image's label, pooled into one probability of that label.
 
-- Out of fold: a linear probe (logistic regression, as representations are judged by since SimCLR) on the verifier's
-  features learns the labels of the other folds; folds keep groups whole, so that no scene teaches the answer to its own
-  counterfactual. It is learned several times on other folds and averaged, so that one lucky fold decides nothing.
-- The verifier, which has learned from none of these labels.
+- ``out_of_fold``: a linear probe (logistic regression on frozen features, as in the linear evaluation of SimCLR,
+  arXiv 2002.05709) trained on the verifier's features and the labels of the other folds. Folds keep groups whole, so
+  that no scene reveals the label of its own counterfactual. Probabilities are averaged over several partitions into
+  folds.
+- ``verifier``: a plug-in of ``pipeline.curate.verifiers``, trained on none of these labels.
 
-An opinion counts only where it agrees with the labels surely more often than the commonest label alone would. Those
-that count are pooled with equal weights, as logarithms (Genest and Zidek, "Combining Probability Distributions",
-Statistical Science 1, 1986): doubt needs both, or one that is all but certain. A label's score is cleanlab's
-self-confidence. How many labels are wrong in all is estimated by confident learning (Northcutt et al., JAIR 70, 2021).
-Reads and writes nothing.
+A predictor is used only if it agrees with the labels significantly more often than the most frequent label would. The
+predictors in use are combined by a logarithmic opinion pool of equal weights (Genest and Zidek, "Combining Probability
+Distributions", Statistical Science 1, 1986): a low pooled probability needs both predictors, or one that is nearly
+certain. The score of a label is cleanlab's self-confidence, its pooled probability. The number of wrong labels is
+estimated by confident learning (Northcutt et al., JAIR 70, 2021). Reads and writes no files.
 """
 
 from __future__ import annotations
@@ -26,44 +27,50 @@ from pipeline.metrics.statistics import wilson_interval
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-STRENGTH = 15.0
-"""Inverse strength of the probe's L2 penalty, a picture: wrong labels are not to be learned by heart."""
-LEARNED_FROM = 10_000
-"""Pictures at most that a probe learns from, so that memory does not grow with the set."""
-READ_AT_ONCE = 2_000
-LEAST = 1e-3
-"""No opinion is surer than this of anything: one alone cannot rule a label out against the other."""
+REGULARISATION = 15.0
+"""The probe's C is this divided by the number of images: a strong L2 penalty keeps it from memorising wrong labels."""
+MAX_PROBE_IMAGES = 10_000
+"""Images at most that a probe is trained on, so that memory does not grow with the set."""
+ROWS_PER_READ = 2_000
+MIN_PROBABILITY = 1e-3
+"""Probabilities are clipped to [this, 1 - this] before pooling, so that one predictor alone cannot rule a label out."""
 
 
-class Features(Protocol):
-    """Gives what was seen in some of n pictures."""
+class FeatureReader(Protocol):
+    """Reads the verifier's features of some images."""
 
     def __call__(self, rows: Ints) -> NDArray[np.float32]:
-        """Read float32 (rows, width)."""
+        """Read features: int64 (rows,) -> float32 (rows, width)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """What is judged.
+class LabelledSet:
+    """n images whose labels are checked.
 
     Attributes:
-        features: Gives the features of pictures by their row.
-        targets: int64 (n,), indices into labels.
-        groups: n names; images of one group lie in one fold.
+        features: Reads features by row.
+        targets: Indices into ``labels``, int64 (n,).
+        groups: n group names; images of one group are in the same fold.
         labels: Names of the labels.
-        verified: float64 (n, labels), the verifier's probabilities.
+        verifier_probabilities: float64 (n, labels), rows sum to one.
     """
 
-    features: Features
+    features: FeatureReader
     targets: Ints
     groups: Sequence[str]
     labels: tuple[str, ...]
-    verified: Floats
+    verifier_probabilities: Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How probes learn; the same recipe and features give the same probabilities."""
+class ProbeConfig:
+    """How probes are trained; equal configs and features give equal probabilities.
+
+    Attributes:
+        folds: Number of folds, 2 or more.
+        repeats: Number of partitions into folds.
+        seed: Seed of the first partition; each repeat adds one.
+    """
 
     folds: int
     repeats: int
@@ -71,116 +78,137 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What one of the two says of n labels.
+class LabelPredictor:
+    """Predictions of one predictor for n labels.
 
     Attributes:
         name: "out_of_fold" or "verifier".
         probabilities: float64 (n, labels), rows sum to one.
-        agreement: Share of labels it agrees with.
-        unheard: Why it does not count; empty where it does.
+        agreement: Share of labels that equal its most probable label, in [0, 1].
+        exclusion: Why it is not pooled; empty if it is.
     """
 
     name: str
     probabilities: Floats
     agreement: float
-    unheard: str
+    exclusion: str
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the opinions say together of n labels.
+class LabelQuality:
+    """Quality of n labels.
 
     Attributes:
-        opinions: Both.
-        probabilities: float64 (n, labels), rows sum to one; pooled.
-        scores: float64 (n,) in [0, 1], the probability of the label given; ones where no opinion counts.
-        expected_errors: How many labels confident learning takes for wrong.
+        predictors: Both predictors, excluded or not.
+        probabilities: Pooled probabilities, float64 (n, labels), rows sum to one.
+        scores: Pooled probability of the given label, float64 (n,) in [0, 1]; ones if both predictors are excluded.
+        expected_errors: Number of wrong labels that confident learning estimates.
     """
 
-    opinions: tuple[Opinion, ...]
+    predictors: tuple[LabelPredictor, ...]
     probabilities: Floats
     scores: Floats
     expected_errors: int
 
 
-def judge_labels(rows: Labelled, recipe: Recipe, advance: Callable[[], None]) -> Judgement:
-    """Judge every label; ``advance`` is called after each of ``folds * repeats`` probes."""
+def score_labels(images: LabelledSet, config: ProbeConfig, advance: Callable[[], None]) -> LabelQuality:
+    """Score every label; ``advance`` is called after each of the ``folds * repeats`` probes."""
     from cleanlab.count import num_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    opinions = (_ask_probes(rows, recipe, advance), weigh("verifier", rows.verified, rows.targets))
-    heard = [opinion.probabilities for opinion in opinions if not opinion.unheard]
-    if not heard:
-        nothing = np.full(rows.verified.shape, 1 / len(rows.labels))
-        return Judgement(opinions, nothing, np.ones(len(rows.targets)), 0)
-    pooled = pool(heard)
-    scores = get_label_quality_scores(rows.targets, pooled, method="self_confidence")
-    return Judgement(opinions, pooled, np.asarray(scores, np.float64), int(num_label_issues(rows.targets, pooled)))
+    predictors = (
+        _train_probes(images, config, advance),
+        evaluate_predictor("verifier", images.verifier_probabilities, images.targets),
+    )
+    used = [predictor.probabilities for predictor in predictors if not predictor.exclusion]
+    if not used:
+        uniform = np.full(images.verifier_probabilities.shape, 1 / len(images.labels))
+        return LabelQuality(predictors, uniform, np.ones(len(images.targets)), 0)
+    pooled = pool_probabilities(used)
+    scores = get_label_quality_scores(images.targets, pooled, method="self_confidence")
+    expected_errors = int(num_label_issues(images.targets, pooled))
+    return LabelQuality(predictors, pooled, np.asarray(scores, np.float64), expected_errors)
 
 
-def pool(opinions: Sequence[Floats]) -> Floats:
-    """Pool probabilities, each float64 (n, labels): their geometric mean, rows scaled to sum to one."""
-    logarithms = np.mean([np.log(np.clip(each, LEAST, 1 - LEAST)) for each in opinions], axis=0)
-    pooled = np.exp(logarithms)
+def pool_probabilities(predictions: Sequence[Floats]) -> Floats:
+    """Combine predictions by a logarithmic opinion pool: the normalised geometric mean.
+
+    Args:
+        predictions: One array per predictor, float64 (n, labels), rows sum to one.
+
+    Returns:
+        float64 (n, labels), rows sum to one.
+    """
+    clipped = [np.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY) for probabilities in predictions]
+    pooled = np.exp(np.mean(np.log(clipped), axis=0))
     return np.asarray(pooled / pooled.sum(axis=1, keepdims=True), np.float64)
 
 
-def weigh(name: str, probabilities: Floats, targets: Ints) -> Opinion:
-    """Hear an opinion, float64 (n, labels), only if it surely agrees with more labels than the commonest one would."""
-    right = int((probabilities.argmax(axis=1) == targets).sum())
-    commonest = float(np.bincount(targets).max()) / len(targets)
-    agreement = right / len(targets)
-    sure = wilson_interval(right, len(targets))[0] > commonest
-    return Opinion(name, probabilities, agreement, "" if sure else f"it agrees with only {agreement:.0%} of the labels")
+def evaluate_predictor(name: str, probabilities: Floats, targets: Ints) -> LabelPredictor:
+    """Exclude a predictor unless it agrees with significantly more labels than the most frequent label alone.
+
+    Args:
+        name: "out_of_fold" or "verifier".
+        probabilities: float64 (n, labels), rows sum to one.
+        targets: Label indices, int64 (n,).
+    """
+    agreeing = int((probabilities.argmax(axis=1) == targets).sum())
+    most_frequent = float(np.bincount(targets).max()) / len(targets)
+    agreement = agreeing / len(targets)
+    is_informative = wilson_interval(agreeing, len(targets))[0] > most_frequent
+    exclusion = "" if is_informative else f"it agrees with only {agreement:.0%} of the labels"
+    return LabelPredictor(name, probabilities, agreement, exclusion)
 
 
-def _ask_probes(rows: Labelled, recipe: Recipe, advance: Callable[[], None]) -> Opinion:
-    lacking = _lacking(rows, recipe)
-    if lacking:
-        return Opinion("out_of_fold", np.full(rows.verified.shape, 1 / len(rows.labels)), 0.0, lacking)
-    return weigh("out_of_fold", out_of_fold_probabilities(rows, recipe, advance), rows.targets)
-
-
-def _lacking(rows: Labelled, recipe: Recipe) -> str:
-    """Say which label has too few groups for so many folds; empty where none has."""
-    groups = np.asarray(rows.groups)
-    for index, label in enumerate(rows.labels):
-        mine = rows.targets == index
-        scenes = len(set(groups[mine]))
-        if scenes < recipe.folds:
-            return (
-                f"only {int(mine.sum())} images of {label} in {scenes} groups passed the filters; expected at least "
-                f"{recipe.folds} groups, one a fold: generate more (prompts.count), or lower curate.folds"
-            )
-    return ""
-
-
-def out_of_fold_probabilities(rows: Labelled, recipe: Recipe, advance: Callable[[], None]) -> Floats:
-    """Predict each image by probes of the other folds, averaged over repeats; float64 (n, labels)."""
-    probabilities = np.zeros((len(rows.targets), len(rows.labels)))
-    for seed, seen, held_out in _folds(rows, recipe):
-        probabilities[held_out] += _probe(rows, seen, held_out, seed) / recipe.repeats
+def out_of_fold_probabilities(images: LabelledSet, config: ProbeConfig, advance: Callable[[], None]) -> Floats:
+    """Predict each image with probes trained on the other folds, averaged over repeats: float64 (n, labels)."""
+    probabilities = np.zeros((len(images.targets), len(images.labels)))
+    for seed, training, held_out in _folds(images, config):
+        probabilities[held_out] += _probe(images, training, held_out, seed) / config.repeats
         advance()
     return probabilities
 
 
-def _folds(rows: Labelled, recipe: Recipe) -> Iterator[tuple[int, Ints, Ints]]:
+def _train_probes(images: LabelledSet, config: ProbeConfig, advance: Callable[[], None]) -> LabelPredictor:
+    exclusion = _find_missing_groups(images, config)
+    if exclusion:
+        uniform = np.full(images.verifier_probabilities.shape, 1 / len(images.labels))
+        return LabelPredictor("out_of_fold", uniform, 0.0, exclusion)
+    return evaluate_predictor("out_of_fold", out_of_fold_probabilities(images, config, advance), images.targets)
+
+
+def _find_missing_groups(images: LabelledSet, config: ProbeConfig) -> str:
+    """Describe a label that has fewer groups than folds; empty if there is none."""
+    groups = np.asarray(images.groups)
+    for index, label in enumerate(images.labels):
+        rows = images.targets == index
+        scenes = len(set(groups[rows]))
+        if scenes < config.folds:
+            return (
+                f"only {int(rows.sum())} images of {label} in {scenes} groups passed the earlier checks; expected at "
+                f"least {config.folds} groups, one per fold: generate more (prompts.count), or lower curate.folds"
+            )
+    return ""
+
+
+def _folds(images: LabelledSet, config: ProbeConfig) -> Iterator[tuple[int, Ints, Ints]]:
+    """Yield (seed, training rows, held-out rows) of each probe."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    for seed in range(recipe.seed, recipe.seed + recipe.repeats):
-        splitter = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=seed)
-        for seen, held_out in splitter.split(np.zeros(len(rows.targets)), rows.targets, rows.groups):
-            yield seed, seen, held_out
+    for seed in range(config.seed, config.seed + config.repeats):
+        splitter = StratifiedGroupKFold(config.folds, shuffle=True, random_state=seed)
+        for training, held_out in splitter.split(np.zeros(len(images.targets)), images.targets, images.groups):
+            yield seed, training, held_out
 
 
-def _probe(rows: Labelled, seen: Ints, held_out: Ints, seed: int) -> Floats:
+def _probe(images: LabelledSet, training: Ints, held_out: Ints, seed: int) -> Floats:
+    """Train one probe and predict the held-out rows: float64 (held out, labels)."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    chosen = np.sort(np.random.default_rng(seed).permutation(seen)[:LEARNED_FROM])
-    learner = make_pipeline(StandardScaler(copy=False), LogisticRegression(C=STRENGTH / len(chosen), max_iter=1000))
-    learner.fit(rows.features(chosen), rows.targets[chosen])
-    parts = [held_out[first : first + READ_AT_ONCE] for first in range(0, len(held_out), READ_AT_ONCE)]
-    return np.concatenate([learner.predict_proba(rows.features(part)) for part in parts])
+    chosen = np.sort(np.random.default_rng(seed).permutation(training)[:MAX_PROBE_IMAGES])
+    probe = make_pipeline(StandardScaler(copy=False), LogisticRegression(C=REGULARISATION / len(chosen), max_iter=1000))
+    probe.fit(images.features(chosen), images.targets[chosen])
+    parts = [held_out[first : first + ROWS_PER_READ] for first in range(0, len(held_out), ROWS_PER_READ)]
+    return np.concatenate([probe.predict_proba(images.features(part)) for part in parts])

@@ -1,8 +1,8 @@
-"""A person's decisions on pictures: data/decisions.jsonl, which only grows.
+"""Manual decisions on images: data/decisions.jsonl, an append-only log with one JSON line per decision.
 
-One JSON line a decision, on disk (fsync) before ``append_decision`` returns. A decision holds for one very picture: an
-id *and* the sha256 of its encoded bytes. The last line of a picture wins; "undo" clears it. Whoever is killed in the
-middle of a line leaves half of one: reading passes over it, the next append removes it.
+A line is on disk (fsync) before ``append_decision`` returns. A decision applies to an image id *and* the sha256 of its
+encoded bytes; the last line of an image wins, and "undo" clears it. A process killed while writing leaves an incomplete
+last line: reading ignores it, the next append removes it.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from pipeline.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What holds of all that was decided.
+class ResolvedDecisions:
+    """Which decisions apply to a set of images.
 
     Attributes:
-        rows: Row of an image -> the keep or drop that holds for it.
+        by_row: Row of an image -> the keep or drop that applies to it.
         unknown: Decisions on ids that no image has.
-        stale: Decisions on pictures that have since been drawn anew.
+        stale: Decisions on images whose bytes have changed since, because they were generated again.
     """
 
-    rows: dict[int, Decision]
+    by_row: dict[int, Decision]
     unknown: list[Decision]
     stale: list[Decision]
 
 
 def append_decision(path: Path, decision: Decision) -> None:
-    """Put one decision on disk; removes a half-written last line first, and its own where it cannot be finished.
+    """Append one decision and sync it to disk, after removing an incomplete last line.
 
     Raises:
-        OSError: The disk is full, or the file may not be written; it is as it was before.
+        OSError: The disk is full or the file is not writable; the file is left unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with path.open("a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # two desks on one file take turns
-        end = _mend(file)
+        fcntl.flock(file, fcntl.LOCK_EX)  # two review sessions may write to one file
+        end = _repair_last_line(file)
         try:
             _write(file, decision.model_dump_json().encode() + b"\n")
             os.fsync(file.fileno())
@@ -57,10 +57,10 @@ def append_decision(path: Path, decision: Decision) -> None:
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """Read every decision, in the order they were made; a missing file holds none.
+    """Read all decisions, in the order they were made; none if the file is missing.
 
     Raises:
-        DataError: A line that is not the last, half-written one is no decision (with its number).
+        DataError: A line is damaged and is not the last one; the message gives its number.
     """
     if not path.exists():
         return []
@@ -76,43 +76,43 @@ def read_decisions(path: Path) -> list[Decision]:
             if not is_last:
                 raise DataError(
                     f"{path}:{number}: not a Decision row: {error.errors()[0]['msg']}; expected image_id, sha256, "
-                    f"decision, reason and decided_at; mend the line, or: git checkout {path}"
+                    f"decision, reason and decided_at; repair the line, or: git checkout {path}"
                 ) from error
     return decisions
 
 
-def standing(decisions: Sequence[Decision], images: Sequence[Image]) -> Standing:
-    """Say which decisions hold for these images, and which hold for none of them."""
+def resolve_decisions(decisions: Sequence[Decision], images: Sequence[Image]) -> ResolvedDecisions:
+    """Find the decisions that apply to these images, and those that apply to none of them."""
     last = {(decision.image_id, decision.sha256): decision for decision in decisions}
     rows = {image.id: row for row, image in enumerate(images)}
-    found = Standing({}, [], [])
+    resolved = ResolvedDecisions({}, [], [])
     for (image_id, sha256), decision in last.items():
         if decision.decision == "undo":
             continue
         row = rows.get(image_id)
         if row is None:
-            found.unknown.append(decision)
+            resolved.unknown.append(decision)
         elif images[row].sha256 != sha256:
-            found.stale.append(decision)
+            resolved.stale.append(decision)
         else:
-            found.rows[row] = decision
-    return found
+            resolved.by_row[row] = decision
+    return resolved
 
 
-def _mend(file: IO[bytes]) -> int:
-    """End the file with a whole line: finish one that only lacks its newline, remove half a one; returns the end."""
+def _repair_last_line(file: IO[bytes]) -> int:
+    """Complete a last line that lacks only its newline, remove an incomplete one; returns the new end of the file."""
     file.seek(0)
     head, newline, tail = file.read().rpartition(b"\n")
-    whole = len(head) + len(newline)
+    end = len(head) + len(newline)
     if not tail:
-        return whole
+        return end
     try:
         Decision.model_validate_json(tail)
     except ValidationError:
-        file.truncate(whole)
-        return whole
+        file.truncate(end)
+        return end
     _write(file, b"\n")
-    return whole + len(tail) + 1
+    return end + len(tail) + 1
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
@@ -121,7 +121,7 @@ def _write(file: IO[bytes], data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name last, too."""
+    """Sync the directory entry of a new file."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

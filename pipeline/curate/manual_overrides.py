@@ -1,7 +1,8 @@
-"""A person's decisions overrule what the checks of curation found.
+"""Manual decisions override the findings of the checks.
 
-A keep stands against every check but one: what cannot be decoded cannot be learned from. A drop always holds. The
-checks themselves find the same with and without decisions: a copy of a dropped picture stays put aside as its copy.
+A keep overrides every check except ``unreadable``, because an image that cannot be decoded cannot be trained on. A drop
+always applies. The checks themselves ignore decisions: a near duplicate of a dropped image stays rejected as its
+duplicate. Reads and writes no files.
 """
 
 from __future__ import annotations
@@ -11,51 +12,54 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline.curate.image_quality import Finding
-from pipeline.curate.manual_decisions import standing
+from pipeline.curate.findings import Finding
+from pipeline.curate.manual_decisions import resolve_decisions
 from pipeline.data.records import Decision, Image
 
 REASON = "decision"
-NAMED = 3
+MAX_LISTED = 3
 
 
-def overrule(findings: dict[int, Finding], images: Sequence[Image], decisions: Sequence[Decision]) -> dict[str, int]:
-    """Change the findings as a person decided; name on stderr the decisions that hold for no image.
+def apply_overrides(
+    findings: dict[int, Finding], images: Sequence[Image], decisions: Sequence[Decision]
+) -> dict[str, int]:
+    """Add and remove findings as a person decided; print a warning about decisions that apply to no image.
 
     Args:
-        findings: Row of an image -> what the checks found; changed in place.
-        images: Every image, in order.
-        decisions: As read from data/decisions.jsonl.
+        findings: Row of an image -> finding of the checks; changed in place.
+        images: All images, in order.
+        decisions: Rows of data/decisions.jsonl.
 
     Returns:
-        How many pictures were ``kept`` and ``dropped`` on a person's word, and how many decisions were ``unknown`` (no
-        image has the id) and ``stale`` (the picture has been drawn anew).
+        Number of images ``kept`` and ``dropped`` by decisions, and of decisions that are ``unknown`` (no image has the
+        id) or ``stale`` (the image has been generated again since).
     """
-    found = standing(decisions, images)
+    resolved = resolve_decisions(decisions, images)
     kept = dropped = 0
-    for row, decision in found.rows.items():
+    for row, decision in resolved.by_row.items():
         finding = findings.get(row)
         if decision.decision == "drop":
-            findings[row] = _dropped(decision, finding)
+            findings[row] = _drop_finding(decision, finding)
             dropped += 1
         elif finding is None or finding.reason != "unreadable":
             findings.pop(row, None)
             kept += 1
-    _name(found.unknown, "no image has the id")
-    _name(found.stale, "the picture has been drawn anew since; look at it again: gossamer review")
-    return {"kept": kept, "dropped": dropped, "unknown": len(found.unknown), "stale": len(found.stale)}
+    _warn(resolved.unknown, "no image has the id")
+    _warn(resolved.stale, "the image has been generated again since; review it again: gossamer review")
+    return {"kept": kept, "dropped": dropped, "unknown": len(resolved.unknown), "stale": len(resolved.stale)}
 
 
-def _dropped(decision: Decision, finding: Finding | None) -> Finding:
-    said = "nothing"
+def _drop_finding(decision: Decision, finding: Finding | None) -> Finding:
+    summary = "nothing"
     if finding is not None:
-        said = f"{finding.reason} {finding.score:.3f}" + (f", {finding.detail}" if finding.detail else "")
+        summary = f"{finding.reason} {finding.score:.3f}" + (f", {finding.detail}" if finding.detail else "")
     date = decision.decided_at.date().isoformat()
-    return Finding(REASON, 0.0, 1.0, f"dropped by a person on {date}; the checks said: {said}")
+    return Finding(REASON, 0.0, 1.0, f"dropped by a person on {date}; the checks said: {summary}")
 
 
-def _name(decisions: Sequence[Decision], why: str) -> None:
+def _warn(decisions: Sequence[Decision], cause: str) -> None:
     if decisions:
-        names = ", ".join(decision.image_id for decision in decisions[:NAMED])
-        more = f" and {len(decisions) - NAMED} more" if len(decisions) > NAMED else ""
-        Console(stderr=True, soft_wrap=True).print(escape(f"curate: not obeyed: {names}{more}: {why}"))
+        ids = ", ".join(decision.image_id for decision in decisions[:MAX_LISTED])
+        more = f" and {len(decisions) - MAX_LISTED} more" if len(decisions) > MAX_LISTED else ""
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(escape(f"curate: decisions not applied: {ids}{more}: {cause}"))

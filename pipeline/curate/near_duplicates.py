@@ -1,4 +1,8 @@
-"""Near-duplicate images: all but the first of each group of images with nearly equal perceptual hashes."""
+"""Near duplicates: all images but the first of each group with nearly equal perceptual hashes.
+
+The hash is ``pipeline.data.perceptual_hash``: 144 bits of a DCT (Zauner, "Implementation and Benchmarking of Perceptual
+Image Hash Functions", 2010). Reads and writes no files.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +15,34 @@ from pipeline.data.perceptual_hash import near_pairs
 from pipeline.data.records import Image
 
 
-def find_copies(
-    fingerprints: NDArray[np.uint64], images: Sequence[Image], threshold: float
+def find_near_duplicates(
+    hashes: NDArray[np.uint64], images: Sequence[Image], threshold: float
 ) -> dict[int, tuple[int, float]]:
-    """Find pictures that add nothing to an earlier one.
+    """Find images that repeat an earlier image of the same label.
 
-    A picture is a copy when its fingerprint differs from that of an earlier picture of the same label, itself no copy,
-    in a share of bits below the threshold. So the first stays, and another seed of a caption is a copy only where it
-    came out all but identical. Counterfactuals never pair: neither under two labels nor, where one drew its label
-    wrongly, under one (same group, other factors); which of the two is wrong is for the label check to say.
+    The first image of a group is never a duplicate, and duplicates are only compared with images that are none. Another
+    noise seed of a caption counts as a duplicate only if the image came out nearly identical. Counterfactuals (same
+    group, other factors) are never duplicates: if they look alike, one of them shows the wrong label, and the label
+    check decides which.
 
     Args:
-        fingerprints: uint64 (n, 3), in order.
-        images: The n records they belong to.
-        threshold: Share of differing bits; 0 finds no copies.
+        hashes: Perceptual hashes, uint64 (n, 3), in the order of the images.
+        images: The n records.
+        threshold: Share of differing bits in [0, 1], below which images are duplicates; 0 finds none.
 
     Returns:
-        Row of each copy -> (row of the picture it repeats, share of differing bits).
+        Row of each duplicate -> (row of the image it repeats, share of differing bits).
     """
-    copies: dict[int, tuple[int, float]] = {}
+    duplicates: dict[int, tuple[int, float]] = {}
     labels = np.asarray([image.label for image in images])
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        for first, second, share in near_pairs(fingerprints[rows], fingerprints[rows], threshold):
-            original, copy = int(rows[first]), int(rows[second])
-            counterfactual = (
-                images[original].group == images[copy].group and images[original].factors != images[copy].factors
+        for first, second, share in near_pairs(hashes[rows], hashes[rows], threshold):
+            original, duplicate = int(rows[first]), int(rows[second])
+            is_counterfactual = (
+                images[original].group == images[duplicate].group
+                and images[original].factors != images[duplicate].factors
             )
-            if original not in copies and copy not in copies and not counterfactual:
-                copies[copy] = (original, share)
-    return copies
+            if original not in duplicates and duplicate not in duplicates and not is_counterfactual:
+                duplicates[duplicate] = (original, share)
+    return duplicates

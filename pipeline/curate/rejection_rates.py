@@ -1,6 +1,7 @@
-"""Pure: who is thrown away -> rejection rate of every slice with its interval, and the slices that lose too much.
+"""Rejection rate of each slice, with its interval, and the slices that curation rejects too often.
 
-A slice is a label or a value of a factor. A curator that throws dark skin at night away makes a model that fails there.
+A slice is a label or one value of a factor. A curation that rejects dark skin at night more often than other images
+produces a model that fails there. Reads and writes no files.
 """
 
 from __future__ import annotations
@@ -14,74 +15,80 @@ from pipeline.config.policy import LABEL
 from pipeline.data.records import Image
 from pipeline.metrics.statistics import wilson_interval
 
-TIMES = 2.0
-"""A slice loses too much above so many times the average."""
+MAX_RATE_RATIO = 2.0
+"""A slice is rejected too often above this multiple of the average rate."""
 CONFIDENCE = 0.999
-"""Of the interval that must lie above the average too: a hundred slices are looked at side by side."""
+"""Level of the interval that must lie above the average rate as well; high, because about 100 slices are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class SliceLoss:
-    """What a slice lost.
+class SliceRejections:
+    """Rejections in one slice.
 
     Attributes:
-        name: As ``factor=value``; the factor of a label is ``label``.
-        count: Images of it.
-        lost: Those rejected.
-        rate: Their share.
+        name: ``factor=value``; the factor of a label is ``label``.
+        images: Images of the slice.
+        rejected: Images of it that were rejected.
+        rate: rejected / images, in [0, 1].
         low: Lower end of the rate's 95 % Wilson interval.
-        high: Upper end.
+        high: Upper end of that interval.
     """
 
     name: str
-    count: int
-    lost: int
+    images: int
+    rejected: int
     rate: float
     low: float
     high: float
 
     @property
     def top_up(self) -> int:
-        """Prompts to ask for so that, at this rate, as many images are kept as were lost."""
-        return math.ceil(self.lost / (1 - self.rate)) if self.rate < 1 else self.lost
+        """Prompts to add so that, at this rate, as many images are kept as were rejected."""
+        return math.ceil(self.rejected / (1 - self.rate)) if self.rate < 1 else self.rejected
 
 
-Losses = dict[str, dict[str, SliceLoss]]
-"""Factor (or label) -> value -> what it lost."""
+RejectionsBySlice = dict[str, dict[str, SliceRejections]]
+"""Factor (or ``label``) -> value -> its rejections."""
 
 
-def slice_losses(images: Sequence[Image], rejected: Collection[int]) -> Losses:
-    """Count what each slice lost: factor -> value -> loss, the label first, values in order of their names.
+def count_rejections(images: Sequence[Image], rejected: Collection[int]) -> RejectionsBySlice:
+    """Count the rejections of each slice.
 
     Args:
-        images: Every image.
-        rejected: Rows of those rejected.
+        images: All images.
+        rejected: Rows of the rejected images.
+
+    Returns:
+        Factor -> value -> rejections; the label comes first, values are in alphabetical order.
     """
     totals: dict[str, Counter[str]] = {}
-    losses: dict[str, Counter[str]] = {}
+    rejections: dict[str, Counter[str]] = {}
     for row, image in enumerate(images):
         for factor, value in {LABEL: image.label, **image.factors}.items():
             totals.setdefault(factor, Counter())[value] += 1
-            losses.setdefault(factor, Counter())[value] += row in rejected
+            rejections.setdefault(factor, Counter())[value] += row in rejected
     return {
-        factor: {value: _loss(f"{factor}={value}", losses[factor][value], count) for value, count in sorted(of.items())}
-        for factor, of in totals.items()
+        factor: {
+            value: _slice_rejections(f"{factor}={value}", rejections[factor][value], count)
+            for value, count in sorted(counts.items())
+        }
+        for factor, counts in totals.items()
     }
 
 
-def losing_slices(losses: Losses) -> list[SliceLoss]:
-    """The slices that lose more than twice the average, and surely (at ``CONFIDENCE``) more than it; worst first."""
-    labels = losses.get(LABEL, {}).values()
-    average = sum(each.lost for each in labels) / max(1, sum(each.count for each in labels))
-    every = [each for of in losses.values() for each in of.values()]
-    losing = [each for each in every if each.rate > TIMES * average and _least(each) > average]
-    return sorted(losing, key=lambda each: (-each.rate, each.name))
+def over_rejected_slices(slices: RejectionsBySlice) -> list[SliceRejections]:
+    """Find slices whose rate is above ``MAX_RATE_RATIO`` times the average, and significantly above it; worst first."""
+    labels = slices.get(LABEL, {}).values()
+    average = sum(label.rejected for label in labels) / max(1, sum(label.images for label in labels))
+    over_rejected = [
+        row
+        for values in slices.values()
+        for row in values.values()
+        if row.rate > MAX_RATE_RATIO * average and wilson_interval(row.rejected, row.images, CONFIDENCE)[0] > average
+    ]
+    return sorted(over_rejected, key=lambda row: (-row.rate, row.name))
 
 
-def _least(loss: SliceLoss) -> float:
-    return wilson_interval(loss.lost, loss.count, CONFIDENCE)[0]
-
-
-def _loss(name: str, lost: int, count: int) -> SliceLoss:
-    low, high = wilson_interval(lost, count)
-    return SliceLoss(name, count, lost, lost / count, low, high)
+def _slice_rejections(name: str, rejected: int, images: int) -> SliceRejections:
+    low, high = wilson_interval(rejected, images)
+    return SliceRejections(name, images, rejected, rejected / images, low, high)

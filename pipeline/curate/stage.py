@@ -1,18 +1,19 @@
-"""Stage: images -> kept images and rejections; nothing is relabelled, nothing deleted.
+"""Stage: images -> kept images and rejections. No image is relabelled, none is deleted.
 
-Reads data/images/; writes data/kept.jsonl, data/rejected.jsonl, metrics/curate.json (and, by ``contact_sheets``,
-report/curation/). Checks go in steps, each on what passed those before it, so that a broken picture neither hides a
-good copy of itself nor teaches the probes that judge labels:
+Reads data/images/ and data/decisions.jsonl; writes data/kept.jsonl, data/rejected.jsonl, metrics/curate.json and (with
+``contact_sheets``) report/curation/. Each step checks only the images that passed the steps before it, so that a broken
+image neither displaces an intact duplicate of itself nor trains the probes that check labels:
 
-1. faults: duplicate_id; damaged, unreadable (no image, or not the index's); nsfw, nan, black (the generator's record);
-2. quality: dark, light, low_information, blurry (``pipeline.curate.image_quality``);
-3. near_duplicate: all but repeats an earlier picture of the same label, no counterfactual of it; the first stays;
-4. label_error: the pooled opinions of probes and verifier give the label less than ``label_error``
-   (``pipeline.curate.label_errors``); out_of_sample: like nothing else in the set (``pipeline.curate.outliers``).
+1. faults: duplicate_id; unreadable (cannot be decoded, or differs from the index); nsfw, nan, black (reported by the
+   generator);
+2. quality: dark, light, low_information, blurry (``image_quality``);
+3. near_duplicate: repeats an earlier image of the same label that is not its counterfactual (``near_duplicates``);
+4. label_error: the pooled probability of the given label is below the threshold (``label_errors``); out_of_sample:
+   unlike all other images (``outliers``).
 
-Of several reasons of one step one is recorded, and the others stand in the detail: of quality the first in the order
-above, for what is black has no edges either; of step 4 the one furthest below its threshold. At the end a person's
-decisions (data/decisions.jsonl, made with ``gossamer review``) overrule the checks: ``manual_overrides``.
+One reason is recorded per image, and its detail lists the other reasons of the same step: in step 2 the first in the
+order above is recorded, because a black image has no edges either; in step 4 the one furthest below its threshold.
+Finally a person's decisions (``gossamer review``) override the checks (``manual_overrides``).
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.config.params import CurateParams
 from pipeline.config.policy import Policy
-from pipeline.curate.feature_cache import Looks, Store, find_witness, look
-from pipeline.curate.image_quality import QUALITY, Finding, find, score_quality
-from pipeline.curate.label_errors import Judgement, Labelled, Recipe, judge_labels
-from pipeline.curate.manual_overrides import overrule
-from pipeline.curate.near_duplicates import find_copies
+from pipeline.curate.feature_cache import CacheOptions, FeatureCache, compute_features, load_verifier_spec
+from pipeline.curate.findings import Finding, check_score, merge_findings
+from pipeline.curate.image_quality import QUALITY_REASONS, score_quality
+from pipeline.curate.label_errors import LabelledSet, LabelQuality, ProbeConfig, score_labels
+from pipeline.curate.manual_overrides import apply_overrides
+from pipeline.curate.near_duplicates import find_near_duplicates
 from pipeline.curate.outliers import score_outliers
-from pipeline.curate.rejection_rates import SliceLoss, losing_slices, slice_losses
+from pipeline.curate.rejection_rates import SliceRejections, count_rejections, over_rejected_slices
 from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Decision, Image, Rejection
 from pipeline.errors import DataError
@@ -48,11 +50,11 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CurateResult:
-    """Every image once: kept, or rejected; both in the order of the images.
+    """Every image once, kept or rejected; both lists in the order of the images.
 
     Attributes:
         kept: Images that passed every check, unchanged.
-        rejected: One a rejected image, with reason, score and threshold.
+        rejected: One rejection per rejected image, with reason, score and threshold.
         metrics: Contents of metrics/curate.json.
         machine: Section ``curate`` of metrics/machine.json.
     """
@@ -64,23 +66,23 @@ class CurateResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where curation finds what it judges.
+class CurateInputs:
+    """What curation reads besides the index.
 
     Attributes:
-        folder: Of the images' shards.
-        work: Where what was seen is kept; may be lost.
-        decisions: What a person decided; it overrules the checks.
+        shards: Folder of the shards.
+        work: Folder of the feature cache; may be deleted at any time.
+        decisions: A person's decisions, which override the checks.
     """
 
-    folder: Path
+    shards: Path
     work: Path
     decisions: Sequence[Decision] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """What every check needs, and where it notes what it finds: row -> finding."""
+class _Curation:
+    """State of a run: the images, and the findings so far (row -> finding)."""
 
     params: CurateParams
     images: Sequence[Image]
@@ -89,51 +91,52 @@ class _Job:
     findings: dict[int, Finding]
 
     def passed(self) -> Rows:
+        """Rows without a finding, int64 (rows,)."""
         return np.asarray([row for row in range(len(self.images)) if row not in self.findings], np.int64)
 
-    def note(self, row: int, doubts: Sequence[Finding]) -> None:
-        """Record the first finding, if there is one; the others are told with it."""
-        if doubts:
-            first, *others = doubts
-            also = [f"also {other.reason} {other.score:.3f}" for other in others]
-            detail = ", ".join(filter(None, [first.detail, *also]))
-            self.findings[row] = Finding(first.reason, first.score, first.threshold, detail)
+    def record(self, row: int, candidates: Sequence[Finding | None]) -> None:
+        """Record the findings of one step on one image, if there are any."""
+        findings = [finding for finding in candidates if finding is not None]
+        if findings:
+            self.findings[row] = merge_findings(findings)
 
 
-def run(params: CurateParams, images: Sequence[Image], sources: Sources, policy: Policy) -> CurateResult:
+def run(params: CurateParams, images: Sequence[Image], inputs: CurateInputs, policy: Policy) -> CurateResult:
     """Decide which images to keep.
 
     Args:
-        params: Thresholds, folds and the verifier.
+        params: Thresholds, probe configuration and the verifier.
         images: Records of the images, in order.
-        sources: Their shards, the work area, and a person's decisions.
-        policy: Its labels, and what tells them apart.
+        inputs: Shards, work area, and a person's decisions.
+        policy: Its labels, and the factor that distinguishes them.
 
     Raises:
-        DataError: There are no images, a label is not the policy's, or of some label nothing would be kept.
-        ModelError: The verifier's model is not whole, or not to be had.
+        DataError: There are no images, a label is not one of the policy's, or all images of a label would be rejected.
+        ModelError: The verifier's model is missing or damaged.
         ParamsError: There is no such verifier, or its section is wrong.
     """
     started = time.perf_counter()
-    witness = find_witness(params, policy)
-    _check_images(images, sources.folder, list(policy.labels))
+    verifier = load_verifier_spec(params, policy)
+    _require_policy_labels(images, inputs.shards, list(policy.labels))
     findings: dict[int, Finding] = {}
     with _progress() as progress:
-        job = _Job(params, images, tuple(policy.labels), progress, findings)
-        task = progress.add_task("looking at images", total=len(images))
-        store = Store(sources.work, params.workers)
-        looks = look(sources.folder, images, witness, store, lambda count: progress.advance(task, count))
-        _find_faults(job, looks)
-        _judge_quality(job, looks)
-        _judge_copies(job, looks)
-        judgement = _judge_content(job, looks)
-    decided = overrule(findings, images, sources.decisions)
+        curation = _Curation(params, images, tuple(policy.labels), progress, findings)
+        task = progress.add_task("computing features", total=len(images))
+        options = CacheOptions(inputs.work, params.workers)
+        features = compute_features(
+            inputs.shards, images, verifier, options, lambda count: progress.advance(task, count)
+        )
+        _check_faults(curation, features)
+        _check_quality(curation, features)
+        _check_near_duplicates(curation, features)
+        label_quality = _check_labels_and_outliers(curation, features)
+    decisions = apply_overrides(findings, images, inputs.decisions)
     kept = [image for row, image in enumerate(images) if row not in findings]
-    rejected = [_reject(images[row], findings[row]) for row in sorted(findings)]
+    rejected = [_rejection(images[row], findings[row]) for row in sorted(findings)]
     _require_kept(images, kept, findings)
-    metrics = _metrics(images, findings, judgement)
+    metrics = _metrics(images, findings, label_quality)
     seconds = round(time.perf_counter() - started, 1)
-    return CurateResult(kept, rejected, {**metrics, "decisions": decided}, {"seconds": seconds})
+    return CurateResult(kept, rejected, {**metrics, "decisions": decisions}, {"seconds": seconds})
 
 
 def _progress() -> Progress:
@@ -141,83 +144,85 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def _check_images(images: Sequence[Image], folder: Path, labels: Sequence[str]) -> None:
+def _require_policy_labels(images: Sequence[Image], folder: Path, labels: Sequence[str]) -> None:
     if not images:
         raise DataError(f"{folder}: no images; expected at least one of each label; run: dvc repro generate")
     counts = Counter(image.label for image in images)
-    strangers = sorted(set(counts) - set(labels))
+    unknown = sorted(set(counts) - set(labels))
     absent = [label for label in labels if not counts[label]]
-    if strangers or absent:
-        found = ", ".join(f"{label} {count}" for label, count in counts.items())
+    if unknown or absent:
+        listing = ", ".join(f"{label} {count}" for label, count in counts.items())
         raise DataError(
-            f"{folder}: found images of {found}; expected images of {', '.join(labels)}, and of no other label"
+            f"{folder}: found images of {listing}; expected images of {', '.join(labels)}, and of no other label"
         )
 
 
-def _find_faults(job: _Job, looks: Looks) -> None:
-    times = Counter(image.id for image in job.images)
-    for row, (image, error) in enumerate(zip(job.images, looks.column("error"), strict=True)):
-        if times[image.id] > 1:
-            job.findings[row] = Finding("duplicate_id", 0.0, 1.0, f"{times[image.id]} images have this id")
+def _check_faults(curation: _Curation, features: FeatureCache) -> None:
+    id_counts = Counter(image.id for image in curation.images)
+    for row, (image, error) in enumerate(zip(curation.images, features.column("error"), strict=True)):
+        if id_counts[image.id] > 1:
+            detail = f"{id_counts[image.id]} images have this id"
+            curation.findings[row] = Finding("duplicate_id", 0.0, 1.0, detail)
         elif image.fault is not None:
-            job.findings[row] = Finding(image.fault, 0.0, 1.0, "reported by the generator")
+            curation.findings[row] = Finding(image.fault, 0.0, 1.0, "reported by the generator")
         elif error:
-            job.findings[row] = Finding("unreadable", 0.0, 1.0, error.decode(errors="replace"))
+            curation.findings[row] = Finding("unreadable", 0.0, 1.0, error.decode(errors="replace"))
 
 
-def _judge_quality(job: _Job, looks: Looks) -> None:
-    rows = job.passed()
+def _check_quality(curation: _Curation, features: FeatureCache) -> None:
+    rows = curation.passed()
     if len(rows):
-        scores = score_quality(looks.column("measures")[rows])
-        thresholds = {reason: float(getattr(job.params, reason)) for reason in QUALITY}
+        scores = score_quality(features.column("measures")[rows])
+        thresholds = {reason: float(getattr(curation.params, reason)) for reason in QUALITY_REASONS}
         for position, row in enumerate(rows.tolist()):
-            found = [find(reason, scores[reason][position], thresholds[reason]) for reason in QUALITY]
-            job.note(row, [finding for finding in found if finding is not None])
+            checks = [(reason, scores[reason][position], thresholds[reason]) for reason in QUALITY_REASONS]
+            curation.record(row, [check_score(*check) for check in checks])
 
 
-def _judge_copies(job: _Job, looks: Looks) -> None:
-    rows = job.passed()
+def _check_near_duplicates(curation: _Curation, features: FeatureCache) -> None:
+    rows = curation.passed()
     if len(rows):
-        prints, threshold = looks.column("print")[rows], job.params.near_duplicate
-        for position, (original, share) in find_copies(prints, [job.images[row] for row in rows], threshold).items():
-            detail = f"repeats {job.images[rows[original]].id}"
-            job.findings[int(rows[position])] = Finding("near_duplicate", share, threshold, detail)
+        hashes, threshold = features.column("perceptual_hash")[rows], curation.params.near_duplicate
+        duplicates = find_near_duplicates(hashes, [curation.images[row] for row in rows], threshold)
+        for position, (original, share) in duplicates.items():
+            detail = f"repeats {curation.images[rows[original]].id}"
+            curation.findings[int(rows[position])] = Finding("near_duplicate", share, threshold, detail)
 
 
-def _judge_content(job: _Job, looks: Looks) -> Judgement:
-    rows = job.passed()
-    _require_kept(job.images, [job.images[row] for row in rows], job.findings)
-    params = job.params
-    task = job.progress.add_task("judging labels", total=params.folds * params.repeats)
-    labelled = Labelled(
-        lambda chosen: looks.features(rows[chosen]),
-        np.asarray([job.labels.index(job.images[row].label) for row in rows], np.int64),
-        [job.images[row].group for row in rows],
-        tuple(job.labels),
-        looks.column("probabilities")[rows],
+def _check_labels_and_outliers(curation: _Curation, features: FeatureCache) -> LabelQuality:
+    rows = curation.passed()
+    _require_kept(curation.images, [curation.images[row] for row in rows], curation.findings)
+    params = curation.params
+    labelled = LabelledSet(
+        lambda chosen: features.features(rows[chosen]),
+        np.asarray([curation.labels.index(curation.images[row].label) for row in rows], np.int64),
+        [curation.images[row].group for row in rows],
+        tuple(curation.labels),
+        features.column("probabilities")[rows],
     )
-    recipe = Recipe(params.folds, params.repeats, params.seed)
-    judgement = judge_labels(labelled, recipe, lambda: job.progress.advance(task))
-    task = job.progress.add_task("looking for strangers", total=2)
-    outliers = score_outliers(labelled.features, len(rows), lambda: job.progress.advance(task))
+    task = curation.progress.add_task("checking labels", total=params.folds * params.repeats)
+    config = ProbeConfig(params.folds, params.repeats, params.seed)
+    quality = score_labels(labelled, config, lambda: curation.progress.advance(task))
+    task = curation.progress.add_task("searching outliers", total=2)
+    outlier_scores = score_outliers(labelled.features, len(rows), lambda: curation.progress.advance(task))
     for position, row in enumerate(rows.tolist()):
-        found = (
-            find("label_error", judgement.scores[position], params.label_error, _told(judgement, position, job.labels)),
-            find("out_of_sample", outliers[position], params.out_of_sample),
-        )
-        doubts = [finding for finding in found if finding is not None]
-        job.note(row, sorted(doubts, key=lambda finding: finding.score / finding.threshold))
-    return judgement
+        detail = _label_detail(quality, position, curation.labels)
+        label_error = check_score("label_error", quality.scores[position], params.label_error, detail)
+        outlier = check_score("out_of_sample", outlier_scores[position], params.out_of_sample)
+        findings = [finding for finding in (label_error, outlier) if finding is not None]
+        findings.sort(key=lambda finding: finding.score / finding.threshold)
+        curation.record(row, findings)
+    return quality
 
 
-def _told(judgement: Judgement, position: int, labels: Sequence[str]) -> str:
-    best = int(judgement.probabilities[position].argmax())
-    heard = [opinion for opinion in judgement.opinions if not opinion.unheard]
-    told = ", ".join(f"{opinion.name} {opinion.probabilities[position][best]:.3f}" for opinion in heard)
-    return f"looks like {labels[best]} ({told})"
+def _label_detail(quality: LabelQuality, position: int, labels: Sequence[str]) -> str:
+    best = int(quality.probabilities[position].argmax())
+    used = [predictor for predictor in quality.predictors if not predictor.exclusion]
+    values = ", ".join(f"{predictor.name} {predictor.probabilities[position][best]:.3f}" for predictor in used)
+    return f"looks like {labels[best]} ({values})"
 
 
-def _reject(image: Image, finding: Finding) -> Rejection:
+def _rejection(image: Image, finding: Finding) -> Rejection:
     return Rejection(
         image_id=image.id,
         label=image.label,
@@ -229,24 +234,26 @@ def _reject(image: Image, finding: Finding) -> Rejection:
 
 
 def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict[int, Finding]) -> None:
+    """Raise ``DataError`` if all images of a label are rejected; name the most frequent reason and its threshold."""
     remaining = {image.label for image in kept}
     for label in dict.fromkeys(image.label for image in images):
         if label not in remaining:
-            mine = [finding for row, finding in findings.items() if images[row].label == label]
-            reason, count = Counter(finding.reason for finding in mine).most_common(1)[0]
-            worst = next(finding for finding in mine if finding.reason == reason)
-            why = f": {worst.detail}" if worst.detail else ""
-            knob = f", or lower curate.{reason} in params.yaml" if reason in CurateParams.model_fields else ""
+            of_label = [finding for row, finding in findings.items() if images[row].label == label]
+            reason, count = Counter(finding.reason for finding in of_label).most_common(1)[0]
+            first = next(finding for finding in of_label if finding.reason == reason)
+            detail = f": {first.detail}" if first.detail else ""
+            advice = f", or lower curate.{reason} in params.yaml" if reason in CurateParams.model_fields else ""
+            scores = f"a score below {first.threshold:g}; the first has {first.score:.3f}{detail}"
             raise DataError(
-                f"curate: none of {len(mine)} images of {label} would be kept; {count} were rejected as {reason} (a "
-                f"score below {worst.threshold:g}; the first has {worst.score:.3f}{why}); look at the images{knob}"
+                f"curate: none of {len(of_label)} images of {label} would be kept; {count} were rejected as {reason} "
+                f"({scores}); look at the images{advice}"
             )
 
 
-def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], judgement: Judgement) -> dict[str, Any]:
-    losses = slice_losses(images, findings)
-    losing = losing_slices(losses)
-    _warn(judgement, losing, len(findings) / len(images))
+def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], quality: LabelQuality) -> dict[str, Any]:
+    slices = count_rejections(images, findings)
+    over_rejected = over_rejected_slices(slices)
+    _warn(quality, over_rejected, len(findings) / len(images))
     return {
         "images": len(images),
         "kept": len(images) - len(findings),
@@ -254,34 +261,34 @@ def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], judgement
         "rejection_rate": len(findings) / len(images),
         "reasons": dict(Counter(finding.reason for _, finding in sorted(findings.items())).most_common()),
         "rejection_rate_by": {
-            factor: {value: {"rate": loss.rate, "low": loss.low, "high": loss.high} for value, loss in of.items()}
-            for factor, of in losses.items()
+            factor: {value: {"rate": row.rate, "low": row.low, "high": row.high} for value, row in values.items()}
+            for factor, values in slices.items()
         },
-        "losing_slices": {loss.name: loss.top_up for loss in losing},
-        "opinions": {
-            opinion.name: {"agreement": opinion.agreement, "counts": not opinion.unheard}
-            for opinion in judgement.opinions
+        "over_rejected_slices": {row.name: row.top_up for row in over_rejected},
+        "label_predictors": {
+            predictor.name: {"agreement": predictor.agreement, "used": not predictor.exclusion}
+            for predictor in quality.predictors
         },
-        "expected_label_errors": judgement.expected_errors,
+        "expected_label_errors": quality.expected_errors,
     }
 
 
-def _warn(judgement: Judgement, losing: Sequence[SliceLoss], average: float) -> None:
-    said = [
-        f"the {opinion.name} opinion on labels does not count: {opinion.unheard}"
-        for opinion in judgement.opinions
-        if opinion.unheard
+def _warn(quality: LabelQuality, over_rejected: Sequence[SliceRejections], average: float) -> None:
+    warnings = [
+        f"label predictor {predictor.name} is not used: {predictor.exclusion}"
+        for predictor in quality.predictors
+        if predictor.exclusion
     ]
-    if len(said) == len(judgement.opinions):
-        said.append("labels were not judged")
-    said += [
-        f"{loss.name} loses {loss.rate:.1%} of {loss.count} images ({loss.low:.1%} to {loss.high:.1%}), more than "
-        f"twice the average, {average:.1%}; look at them: gossamer review"
-        for loss in losing
+    if len(warnings) == len(quality.predictors):
+        warnings.append("labels were not checked")
+    warnings += [
+        f"{row.name}: {row.rate:.1%} of {row.images} images are rejected ({row.low:.1%} to {row.high:.1%}), more than "
+        f"twice the average of {average:.1%}; look at them: gossamer review"
+        for row in over_rejected
     ]
-    if losing:
-        wanted = ", ".join(f"{loss.name}: {loss.top_up}" for loss in losing)
-        said.append(f"to draw as many anew, in params.yaml: prompts.top_up: {{{wanted}}}")
+    if over_rejected:
+        top_up = ", ".join(f"{row.name}: {row.top_up}" for row in over_rejected)
+        warnings.append(f"to generate replacements, set in params.yaml: prompts.top_up: {{{top_up}}}")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for line in said:
-        console.print(escape(f"curate: {line}"))
+    for warning in warnings:
+        console.print(escape(f"curate: {warning}"))

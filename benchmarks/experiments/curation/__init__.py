@@ -37,8 +37,8 @@ from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
-from pipeline.curate.feature_cache import Store, find_witness, look
-from pipeline.curate.label_errors import Labelled, Recipe, judge_labels
+from pipeline.curate.feature_cache import CacheOptions, compute_features, load_verifier_spec
+from pipeline.curate.label_errors import LabelledSet, ProbeConfig, score_labels
 from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import INDEX, read_index, write_images
 from pipeline.data.storage import read_metrics, read_rows, write_json
@@ -183,22 +183,23 @@ def noise_figures(course: Course) -> dict[str, Any]:
     """Find changed labels again: how -> share changed -> precision, recall, F1."""
     params = course.checked.curate
     images = read_index(course.drawn("rendered"))
-    witness = find_witness(params, load_policy(Path(course.policy)))
-    looks = look(course.drawn("rendered"), images, witness, Store(course.work / "looks.work", params.workers), _quiet)
+    verifier = load_verifier_spec(params, load_policy(Path(course.policy)))
+    options = CacheOptions(course.work / "looks.work", params.workers)
+    cache = compute_features(course.drawn("rendered"), images, verifier, options, _quiet)
     every = np.arange(len(images))
-    features, verified = looks.features(every), looks.column("probabilities")
-    recipe = Recipe(params.folds, params.repeats, params.seed)
+    features, verified = cache.features(every), cache.column("probabilities")
+    config = ProbeConfig(params.folds, params.repeats, params.seed)
     found: dict[str, Any] = {}
     for mode, within in (("uniform", None), ("clustered", course.params.slice)):
         for share in course.params.noise:
             wrong = choose(images, share, course.params.seed, within)
             told = relabel(images, wrong, LABELS)
             targets = np.asarray([LABELS.index(image.label) for image in told], np.int64)
-            rows = Labelled(looks.features, targets, [image.group for image in told], LABELS, verified)
-            judgement = judge_labels(rows, recipe, lambda: None)
-            accused = {mode: judgement.scores < params.label_error}
-            for opinion in judgement.opinions:
-                accused[f"{opinion.name}_{mode}"] = opinion.probabilities[every, targets] < params.label_error
+            rows = LabelledSet(cache.features, targets, [image.group for image in told], LABELS, verified)
+            quality = score_labels(rows, config, lambda: None)
+            accused = {mode: quality.scores < params.label_error}
+            for predictor in quality.predictors:
+                accused[f"{predictor.name}_{mode}"] = predictor.probabilities[every, targets] < params.label_error
             accused[f"cleanlab_default{'' if mode == 'uniform' else '_clustered'}"] = _plain_cleanlab(features, targets)
             for name, mask in accused.items():
                 found.setdefault(name, {})[f"{share:.2f}"] = score(mask, wrong)

@@ -1,1 +1,1 @@
-"""The desk: one local page on which a person looks at pictures and keeps or drops them."""
+"""The review app: a local web page on which a person looks at images and keeps or drops them."""

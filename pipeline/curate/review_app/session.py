@@ -1,6 +1,6 @@
-"""What lies on the desk: every curated picture, what curation said of it, and what a person decides.
+"""Review session: all curated images, their rejections, and the decisions that a person makes on them.
 
-Reads an image folder's index, the rows that curation kept and put aside, and the decisions so far; appends decisions.
+Reads an image folder's index, data/kept.jsonl, data/rejected.jsonl and data/decisions.jsonl; appends to the latter.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.curate.manual_decisions import append_decision, read_decisions, standing
+from pipeline.curate.manual_decisions import append_decision, read_decisions, resolve_decisions
 from pipeline.data.records import Decision, Image, Rejection
 from pipeline.data.shards import INDEX, read_bytes, read_index
 from pipeline.data.storage import read_rows
@@ -23,8 +23,8 @@ KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)
-class DeskPaths:
-    """Where everything lies."""
+class ReviewPaths:
+    """Files of a session: the folder of shards, and the rows of ``curate``."""
 
     images: Path
     kept: Path
@@ -33,99 +33,100 @@ class DeskPaths:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """One picture; ``said`` is None where curation kept it."""
+class ReviewItem:
+    """One image and its rejection; None if curation kept it."""
 
     image: Image
-    said: Rejection | None
+    rejection: Rejection | None
 
 
 @dataclass(slots=True)
-class Desk:
-    """The pictures in the order they are shown, and the decisions that hold.
+class ReviewSession:
+    """Images in the order of display, and the decisions in force.
 
     Attributes:
-        paths: Where everything lies.
-        tiles: Image id -> picture; by label, then reason, the most doubtful first, kept ones last.
-        decided: Image id -> the keep or drop that holds for it.
-        made: How many decisions were made at this desk.
+        paths: Files of the session.
+        items: Image id -> item. Rejected ones first, by label, reason and score (lowest first), then kept ones.
+        decisions: Image id -> the keep or drop in force.
+        decision_count: Number of decisions made in this session, undos included.
     """
 
-    paths: DeskPaths
-    tiles: dict[str, Tile]
-    decided: dict[str, Choice]
-    made: int = 0
+    paths: ReviewPaths
+    items: dict[str, ReviewItem]
+    decisions: dict[str, Choice]
+    decision_count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def decide(self, image_id: str, choice: Choice, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Put a decision on disk, then remember it.
+        """Write a decision to disk, then apply it to the session.
 
         Raises:
-            KeyError: There is no such picture.
-            OSError: It could not be written, and does not hold.
+            KeyError: There is no such image.
+            OSError: The decision could not be written, and is not applied.
         """
-        tile = self.tiles[image_id]
+        item = self.items[image_id]
         with self._lock:
-            reason = tile.said.reason if tile.said else ""
+            reason = item.rejection.reason if item.rejection else ""
             decision = Decision(
-                image_id=image_id, sha256=tile.image.sha256, decision=choice, reason=reason, decided_at=clock()
+                image_id=image_id, sha256=item.image.sha256, decision=choice, reason=reason, decided_at=clock()
             )
             append_decision(self.paths.decisions, decision)
-            self.made += 1
+            self.decision_count += 1
             if choice == "undo":
-                self.decided.pop(image_id, None)
+                self.decisions.pop(image_id, None)
             else:
-                self.decided[image_id] = choice
+                self.decisions[image_id] = choice
 
     def encoded(self, image_id: str) -> bytes:
-        """Read a picture as it lies in its shard."""
-        return read_bytes(self.paths.images, self.tiles[image_id].image)
+        """Read the encoded bytes (PNG or JPEG) of an image from its shard."""
+        return read_bytes(self.paths.images, self.items[image_id].image)
 
     def listing(self) -> dict[str, Any]:
-        """All the page needs, in columns: a factor value is written once, however many pictures have it."""
-        tiles = list(self.tiles.values())
-        names = dict.fromkeys(name for tile in tiles for name in tile.image.factors)
+        """Return the items as columns, ready for JSON: each distinct label, reason and factor value occurs once."""
+        items = list(self.items.values())
+        names = dict.fromkeys(name for item in items for name in item.image.factors)
         return {
-            "id": [tile.image.id for tile in tiles],
-            "label": _column([tile.image.label for tile in tiles]),
-            "reason": _column([tile.said.reason if tile.said else KEPT for tile in tiles]),
-            "score": [tile.said.score if tile.said else None for tile in tiles],
-            "threshold": [tile.said.threshold if tile.said else None for tile in tiles],
-            "detail": [tile.said.detail if tile.said else "" for tile in tiles],
-            "decision": [self.decided.get(tile.image.id, "") for tile in tiles],
-            "factors": {name: _column([tile.image.factors.get(name, "") for tile in tiles]) for name in names},
+            "id": [item.image.id for item in items],
+            "label": _column([item.image.label for item in items]),
+            "reason": _column([item.rejection.reason if item.rejection else KEPT for item in items]),
+            "score": [item.rejection.score if item.rejection else None for item in items],
+            "threshold": [item.rejection.threshold if item.rejection else None for item in items],
+            "detail": [item.rejection.detail if item.rejection else "" for item in items],
+            "decision": [self.decisions.get(item.image.id, "") for item in items],
+            "factors": {name: _column([item.image.factors.get(name, "") for item in items]) for name in names},
         }
 
 
-def open_desk(paths: DeskPaths) -> Desk:
-    """Lay the pictures out.
+def open_session(paths: ReviewPaths) -> ReviewSession:
+    """Read the files of a session.
 
     Raises:
-        DataError: A file is missing or damaged, the rows are of other images than the index, or there are none.
+        DataError: A file is missing or damaged, rows refer to images that are not in the index, or there are no rows.
     """
     images = read_index(paths.images)
     by_id = {image.id: image for image in images}
     rejected = [(paths.rejected, row.image_id, row) for row in read_rows(paths.rejected, Rejection)]
     kept = [(paths.kept, row.id, None) for row in read_rows(paths.kept, Image)]
-    tiles: list[Tile] = []
-    for path, image_id, said in [*rejected, *kept]:
+    items: list[ReviewItem] = []
+    for path, image_id, rejection in [*rejected, *kept]:
         if image_id not in by_id:
             raise DataError(
                 f"{path}: image {image_id} is not in {paths.images / INDEX}; expected rows of these very images; "
                 "run: dvc repro curate"
             )
-        tiles.append(Tile(by_id[image_id], said))
-    if not tiles:
+        items.append(ReviewItem(by_id[image_id], rejection))
+    if not items:
         raise DataError(f"{paths.kept}, {paths.rejected}: no images; expected at least one; run: dvc repro curate")
-    tiles.sort(key=_place)
-    found = standing(read_decisions(paths.decisions), images).rows
-    decided: dict[str, Choice] = {images[row].id: decision.decision for row, decision in found.items()}
-    return Desk(paths, {tile.image.id: tile for tile in tiles}, decided)
+    items.sort(key=_display_order)
+    by_row = resolve_decisions(read_decisions(paths.decisions), images).by_row
+    decisions: dict[str, Choice] = {images[row].id: decision.decision for row, decision in by_row.items()}
+    return ReviewSession(paths, {item.image.id: item for item in items}, decisions)
 
 
-def _place(tile: Tile) -> tuple[bool, str, str, float]:
-    said = tile.said
-    return (said is None, tile.image.label, said.reason if said else "", said.score if said else 0.0)
+def _display_order(item: ReviewItem) -> tuple[bool, str, str, float]:
+    rejection = item.rejection
+    reason, score = (rejection.reason, rejection.score) if rejection else ("", 0.0)
+    return (rejection is None, item.image.label, reason, score)
 
 
 def _column(values: Sequence[str]) -> dict[str, list[str] | list[int]]:

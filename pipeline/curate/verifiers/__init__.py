@@ -1,14 +1,15 @@
-"""Verifiers say which label a picture shows, without having seen any label. One file each; the file name is the name.
+"""Verifiers predict labels without training on the labels of the set; one file each, whose name is the verifier's name.
 
-A verifier module has:
+A verifier module defines:
 
     Params            a frozen pydantic model: its section of params.yaml under ``curate``
-    create(...)       opens it: (Params, Policy) -> Verify
-    identify(...)     what its answers depend on beside the picture: (Params, Policy) -> str, the same on every machine
+    create(...)       (Params, Policy) -> Verifier: loads the model
+    identify(...)     (Params, Policy) -> str: identifies everything the output depends on apart from the image, equally
+                      on every machine
 
-Labels are told by the one factor of their own that no two labels share a value of: ``headwear`` of the helmet policy. A
-label's probability is that of its values together. Of a policy without such a factor, or with one that the verifier
-does not know, it has no opinion: every label is as likely. Its features serve all the same.
+A verifier recognises the label by the policy's label factor: a factor that every label has, with no value under two
+labels (``headwear`` in the helmet policy). The probability of a label is the sum over its values. If the policy has no
+label factor, or one the verifier was not trained on, all labels get the same probability; features are still valid.
 """
 
 from __future__ import annotations
@@ -26,38 +27,43 @@ from pipeline.machine import plugins
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a verifier sees in n pictures.
+class VerifierOutput:
+    """Output of a verifier for n images.
 
     Attributes:
         probabilities: float64 (n, labels), rows sum to one.
-        features: float32 (n, width); pictures that look alike lie near each other.
+        features: float32 (n, width), an embedding: similar images lie near each other.
     """
 
     probabilities: NDArray[np.float64]
     features: NDArray[np.float32]
 
 
-Verify = Callable[[Sequence[Pixels]], Seen]
-"""Takes pictures, uint8 (height, width, 3) RGB of any size; what it sees in one does not hang on the others."""
+Verifier = Callable[[Sequence[Pixels]], VerifierOutput]
+"""Takes n images, uint8 (height, width, 3) RGB of any size; each row of the output depends only on its own image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """What tells the labels of a policy apart.
+class LabelFactor:
+    """The factor that distinguishes the labels of a policy.
 
     Attributes:
-        name: Of the factor.
-        factors: Label -> that factor with the values it has there; no value stands under two labels.
+        name: Name of the factor.
+        factors: Label -> the factor with the values it has under that label; no value occurs under two labels.
     """
 
     name: str
     factors: Mapping[str, Factor]
 
     def pool(self, values: Sequence[str], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Add up the probabilities (n, values) of each label's values, and scale rows to one: (n, labels).
+        """Sum the probabilities of each label's values.
 
-        Values that the verifier does not know go without: it takes them for what comes nearest.
+        Args:
+            values: Names of the n values that the verifier predicts; policy values missing here count as 0.
+            probabilities: float (rows, n).
+
+        Returns:
+            float64 (rows, labels), rows sum to one; uniform where no value of the policy has any probability.
         """
         pooled = np.stack(
             [
@@ -72,39 +78,40 @@ class Telling:
         return np.asarray(np.divide(pooled, total, out=np.full_like(pooled, 1 / len(self.factors)), where=total > 0))
 
 
-def find_telling(policy: Policy, known: Mapping[str, Container[str]] | None = None) -> Telling | None:
-    """Find the factor that tells the labels apart; of several the first in the policy.
+def find_label_factor(policy: Policy, known: Mapping[str, Container[str]] | None = None) -> LabelFactor | None:
+    """Find the factor that distinguishes the labels; the first one if there are several.
 
     Args:
-        policy: The policy.
-        known: Factor -> the values that the verifier knows; None: it knows all.
+        policy: Policy to search.
+        known: Factor -> values that the verifier predicts; None: it predicts every value.
 
     Returns:
-        The factor; None where there is none, or none of which the verifier knows a value of every label.
+        The label factor; None if the policy has none, or if the verifier predicts no value of some label.
     """
     owned = {label: {factor.name: factor for factor in own} for label, own in policy.labels.items()}
-    names = [name for name in next(iter(owned.values())) if all(name in own for own in owned.values())]
-    telling = [name for name in names if _are_apart([set(own[name].values) for own in owned.values()])]
-    for name in telling:
+    shared = [name for name in next(iter(owned.values())) if all(name in own for own in owned.values())]
+    for name in shared:
+        if not _are_disjoint([set(own[name].values) for own in owned.values()]):
+            continue
         values = () if known is None else known.get(name, ())
         if known is None or all(any(value in values for value in own[name].values) for own in owned.values()):
-            return Telling(name, {label: own[name] for label, own in owned.items()})
+            return LabelFactor(name, {label: own[name] for label, own in owned.items()})
     return None
 
 
-def no_opinion(pictures: int, policy: Policy) -> NDArray[np.float64]:
-    """Every label is as likely: float64 (pictures, labels)."""
-    return np.full((pictures, len(policy.labels)), 1 / len(policy.labels))
+def uniform_probabilities(images: int, policy: Policy) -> NDArray[np.float64]:
+    """Return equal probabilities of all labels: float64 (images, labels)."""
+    return np.full((images, len(policy.labels)), 1 / len(policy.labels))
 
 
 def find_verifier(name: str) -> ModuleType:
     """Import a verifier's module.
 
     Raises:
-        ParamsError: There is no such verifier.
+        ParamsError: There is no verifier of that name.
     """
     return plugins.find(__name__, name, "params.yaml curate.verifier")
 
 
-def _are_apart(sets: Sequence[set[str]]) -> bool:
+def _are_disjoint(sets: Sequence[set[str]]) -> bool:
     return len(set().union(*sets)) == sum(map(len, sets))

@@ -1,7 +1,7 @@
-"""The attribute network that comes with Gossamer as a verifier: it knows drawn portraits, and their headwear and masks.
+"""Verifier for generated and rendered portraits: the bundled attribute network, which predicts headwear and masks.
 
-It learned from rendered portraits whose every factor is certain, never from a generated picture or its caption. It
-looks at a picture and at its mirror image.
+The network was trained on rendered portraits, whose factors are certain, never on a generated image or its caption.
+Its output is averaged over the image and its mirror image. Reads the weights file; writes nothing.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ import numpy as np
 
 from pipeline.config.fields import Section, accept_renamed
 from pipeline.config.policy import Policy
-from pipeline.curate.verifiers import Seen, Verify, find_telling, no_opinion
+from pipeline.curate.verifiers import Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.errors import ModelError
 from pipeline.generate.diffusion.model_source import WEIGHTS
 from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME
 
-SIZE = PreprocessSpec(input_size=(128, 96), fit="crop")
-"""The pictures it learned from."""
+INPUT = PreprocessSpec(input_size=(128, 96), fit="crop")
+"""Size of its training images: (height, width)."""
 BATCH = 50
-"""Always looked at so many at once, blank ones among them: some processors round by the size of a batch."""
+"""Fixed batch size, padded with blank images: on some processors rounding depends on the batch size."""
 
 
 class Params(Section):
-    """``weights``: "bundled", or a file that ``make bundled`` wrote."""
+    """Which weights to use.
+
+    Attributes:
+        weights: "bundled", or a file that ``make bundled`` wrote.
+    """
 
     weights: Annotated[str, accept_renamed(FORMER_NAME, BUNDLED)]
 
 
-def create(params: Params, policy: Policy) -> Verify:
-    """Open the network.
+def create(params: Params, policy: Policy) -> Verifier:
+    """Load the network.
 
     Raises:
         ModelError: Its weights are missing or damaged.
@@ -48,35 +52,36 @@ def create(params: Params, policy: Policy) -> Verify:
         network = load_attributes(path).float()
     except Exception as error:  # safetensors raises its own kinds
         raise ModelError(f"params.yaml curate.attributes.weights: {path}: no attribute network: {error}") from error
-    telling = find_telling(policy, network.factors)
+    label_factor = find_label_factor(policy, network.factors)
 
-    def look(pictures: Sequence[Pixels]) -> Seen:
-        pixels, count = np.zeros((BATCH, *SIZE.input_size, 3), np.uint8), len(pictures)
-        pixels[:count] = [fit(picture, SIZE) for picture in pictures]
+    def verify_batch(images: Sequence[Pixels]) -> VerifierOutput:
+        pixels, count = np.zeros((BATCH, *INPUT.input_size, 3), np.uint8), len(images)
+        pixels[:count] = [fit(image, INPUT) for image in images]
         batch = to_input(pixels)
         with torch.inference_mode():
             maps, mirrored = (network.features(view)[-1] for view in (batch, batch.flip(3)))
             features = ((network.pool(maps) + network.pool(mirrored.flip(3))) / 2)[:count].numpy()
-            if telling is None:
-                return Seen(no_opinion(count, policy), features)
-            told = [network.read(view)[telling.name].log_softmax(1) for view in (maps, mirrored)]
-            probabilities = (told[0] + told[1]).div(2).softmax(1)[:count].numpy()
-        return Seen(telling.pool(network.factors[telling.name], probabilities), features)
+            if label_factor is None:
+                return VerifierOutput(uniform_probabilities(count, policy), features)
+            logs = [network.read(view)[label_factor.name].log_softmax(1) for view in (maps, mirrored)]
+            probabilities = (logs[0] + logs[1]).div(2).softmax(1)[:count].numpy()
+        return VerifierOutput(label_factor.pool(network.factors[label_factor.name], probabilities), features)
 
-    def verify(pictures: Sequence[Pixels]) -> Seen:
-        seen = [look(pictures[first : first + BATCH]) for first in range(0, len(pictures), BATCH)]
-        return Seen(
-            np.concatenate([each.probabilities for each in seen]), np.concatenate([each.features for each in seen])
+    def verify(images: Sequence[Pixels]) -> VerifierOutput:
+        outputs = [verify_batch(images[first : first + BATCH]) for first in range(0, len(images), BATCH)]
+        return VerifierOutput(
+            np.concatenate([output.probabilities for output in outputs]),
+            np.concatenate([output.features for output in outputs]),
         )
 
     return verify
 
 
 def identify(params: Params, policy: Policy) -> str:
-    """The weights' hash, and what is asked of them."""
-    telling = find_telling(policy)
-    asked = telling and (telling.name, {label: factor.values for label, factor in telling.factors.items()})
-    return f"attributes {hashlib.sha256(_find(params).read_bytes()).hexdigest()} {list(policy.labels)} {asked}"
+    """Identify the output by the hash of the weights and the values of each label."""
+    label_factor = find_label_factor(policy)
+    values = label_factor and (label_factor.name, {name: own.values for name, own in label_factor.factors.items()})
+    return f"attributes {hashlib.sha256(_find(params).read_bytes()).hexdigest()} {list(policy.labels)} {values}"
 
 
 def _find(params: Params) -> Path:

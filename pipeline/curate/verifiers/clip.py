@@ -1,8 +1,8 @@
-"""Zero-shot CLIP as a verifier: for photographs and pictures like them.
+"""Verifier for photographs: zero-shot CLIP with prompt ensembling.
 
-Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021): a class is the mean
-of the embeddings of many sentences about it. The sentences come from the policy: the words of each value of the factor
-that tells the labels apart, in several frames. A label's probability is that of its values together.
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021): the weight vector
+of a class is the mean text embedding of many sentences about it. Here a class is a value of the policy's label factor,
+and its sentences are the value's phrases in the templates below. Reads a local model folder or the hub; writes nothing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 
 from pipeline.config.fields import Positive, Section
 from pipeline.config.policy import Factor, Policy
-from pipeline.curate.verifiers import Seen, Telling, Verify, find_telling, no_opinion
+from pipeline.curate.verifiers import LabelFactor, Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.hashing import hash_folder
 from pipeline.data.preprocess import Pixels
 from pipeline.errors import ModelError
 from pipeline.machine.devices import choose_device
 
-FRAMES = (
+TEMPLATES = (
     "a photo of a person {}",
     "a selfie of a person {}",
     "a portrait of a person {}",
@@ -32,17 +32,17 @@ FRAMES = (
     "a dark photo of a person {}",
     "a person {} looking at the camera",
 )
-PLACE = "params.yaml curate.clip.model"
+_KEY = "params.yaml curate.clip.model"
 
 
 class Params(Section):
-    """Which CLIP, and on what.
+    """Which CLIP model, and how it runs.
 
     Attributes:
         model: A local folder in the transformers layout, or a hub id, e.g. openai/clip-vit-base-patch32.
-        revision: Of a hub id: a branch, tag or commit; null is its main branch.
-        batch_size: Pictures at once.
-        device: "auto" is the best there is.
+        revision: Branch, tag or commit of a hub id; null: its main branch.
+        batch_size: Images per forward pass.
+        device: "auto" is the best available one.
     """
 
     model: str
@@ -51,67 +51,69 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
 
 
-def create(params: Params, policy: Policy) -> Verify:
-    """Open the model and embed the policy's sentences.
+def create(params: Params, policy: Policy) -> Verifier:
+    """Load the model and embed the policy's sentences.
 
     Raises:
-        ModelError: It is no whole CLIP folder here, and the hub does not give it.
+        ModelError: The folder holds no complete CLIP model, or the hub cannot be reached.
     """
     import torch
     from torch.nn.functional import normalize
 
-    telling = find_telling(policy)
+    label_factor = find_label_factor(policy)
     device = choose_device(params.device, "curate.clip")
     model, processor = _open(params, device)
     as_tensors = {"return_tensors": "pt", "padding": True}
-    directions = torch.zeros(1, 1)
-    if telling is not None:
+    weights = torch.zeros(1, 1)
+    if label_factor is not None:
         with torch.inference_mode():
             classes = [
-                normalize(_tensor(model.get_text_features(**processor(text=asked, **as_tensors).to(device))), dim=-1)
-                for asked in _questions(policy, telling)
+                normalize(_tensor(model.get_text_features(**processor(text=texts, **as_tensors).to(device))), dim=-1)
+                for texts in _class_sentences(policy, label_factor)
             ]
-            directions = model.logit_scale.exp() * torch.stack([normalize(each.mean(0), dim=-1) for each in classes])
+            weights = model.logit_scale.exp() * torch.stack([normalize(each.mean(0), dim=-1) for each in classes])
 
-    def verify(pictures: Sequence[Pixels]) -> Seen:
+    def verify(images: Sequence[Pixels]) -> VerifierOutput:
         parts = []
-        for first in range(0, len(pictures), params.batch_size):
-            part = [np.array(picture) for picture in pictures[first : first + params.batch_size]]  # torch wants its own
-            seen = processor(images=part, return_tensors="pt")
+        for first in range(0, len(images), params.batch_size):
+            part = [np.array(image) for image in images[first : first + params.batch_size]]  # torch needs a copy
+            inputs = processor(images=part, return_tensors="pt")
             with torch.inference_mode():
-                parts.append(normalize(_tensor(model.get_image_features(**seen.to(device))), dim=-1))
-        images = torch.cat(parts)
-        features = images.float().cpu().numpy()
-        if telling is None:
-            return Seen(no_opinion(len(pictures), policy), features)
-        values = [value for factor in telling.factors.values() for value in factor.values]
-        told = (images @ directions.T).softmax(1).double().cpu().numpy()
-        return Seen(telling.pool(values, told), features)
+                parts.append(normalize(_tensor(model.get_image_features(**inputs.to(device))), dim=-1))
+        embeddings = torch.cat(parts)
+        features = embeddings.float().cpu().numpy()
+        if label_factor is None:
+            return VerifierOutput(uniform_probabilities(len(images), policy), features)
+        values = [value for factor in label_factor.factors.values() for value in factor.values]
+        probabilities = (embeddings @ weights.T).softmax(1).double().cpu().numpy()
+        return VerifierOutput(label_factor.pool(values, probabilities), features)
 
     return verify
 
 
 def identify(params: Params, policy: Policy) -> str:
-    """The model's state, and the sentences."""
+    """Identify the output by the state of the model and the sentences of each class."""
     folder = Path(params.model)
     state = hash_folder(folder) if folder.is_dir() else f"{params.model} {params.revision}"
-    telling = find_telling(policy)
-    return f"clip {state} {list(policy.labels)} {telling and _questions(policy, telling)}"
+    label_factor = find_label_factor(policy)
+    return f"clip {state} {list(policy.labels)} {label_factor and _class_sentences(policy, label_factor)}"
 
 
-def _questions(policy: Policy, telling: Telling) -> list[list[str]]:
-    """Sentences of every value, label by label."""
+def _class_sentences(policy: Policy, label_factor: LabelFactor) -> list[list[str]]:
+    """List the sentences of each value of the label factor, label by label."""
     return [
-        list(sentences(policy, label, phrase)) for label, factor in telling.factors.items() for phrase in factor.phrases
+        list(sentences(policy, label, phrase))
+        for label, factor in label_factor.factors.items()
+        for phrase in factor.phrases
     ]
 
 
 def sentences(policy: Policy, label: str, phrase: str) -> Iterator[str]:
-    """Put a phrase of the policy into every frame, with every word that its braces may stand for."""
+    """Yield a phrase of the policy in every template, with every value of the factors that it names in braces."""
     factors = {factor.name: factor for factor in policy.factors_of(label)}
-    for told in _fill(phrase, factors):
-        for frame in FRAMES:
-            yield frame.format(told).strip()
+    for filled in _fill(phrase, factors):
+        for template in TEMPLATES:
+            yield template.format(filled).strip()
 
 
 def _fill(phrase: str, factors: dict[str, Factor]) -> Iterator[str]:
@@ -127,13 +129,13 @@ def _open(params: Params, device: str) -> tuple[Any, Any]:
         model = CLIPModel.from_pretrained(params.model, revision=params.revision).to(device).eval()
         processor = CLIPProcessor.from_pretrained(params.model, revision=params.revision)
     except (OSError, ValueError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{PLACE}: {params.model}: no CLIP: {why}; expected a folder that CLIPModel and CLIPProcessor saved, or a "
-            "hub id and a network"
+            f"{_KEY}: {params.model}: no CLIP: {reason}; expected a folder that CLIPModel and CLIPProcessor saved, or "
+            "a hub id and a network"
         ) from error
     return model, processor
 
 
-def _tensor(features: Any) -> Any:  # noqa: ANN401 - transformers gives a tensor or, later, an output that holds one
+def _tensor(features: Any) -> Any:  # noqa: ANN401 - a tensor, or in later versions of transformers an output object with one
     return getattr(features, "pooler_output", features)

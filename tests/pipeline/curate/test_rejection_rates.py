@@ -1,10 +1,10 @@
-"""What curation takes from each slice."""
+"""Rejection rates of slices, and the slices that are rejected too often."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.curate.rejection_rates import losing_slices, slice_losses
+from pipeline.curate.rejection_rates import count_rejections, over_rejected_slices
 from pipeline.data.records import Image
 from pipeline.metrics.statistics import wilson_interval
 
@@ -29,26 +29,27 @@ def images(lights: dict[str, int]) -> list[Image]:
 
 
 def test_every_slice_has_its_rate_and_a_wilson_interval() -> None:
-    losses = slice_losses(images({"day": 10, "night": 30}), {0, 1, 12})
-    night = losses["light"]["night"]
-    assert (night.name, night.count, night.lost, night.rate) == ("light=night", 30, 1, 1 / 30)
+    slices = count_rejections(images({"day": 10, "night": 30}), {0, 1, 12})
+    night = slices["light"]["night"]
+    assert (night.name, night.images, night.rejected, night.rate) == ("light=night", 30, 1, 1 / 30)
     assert (night.low, night.high) == wilson_interval(1, 30)
-    assert {value: loss.lost for value, loss in losses["label"].items()} == {"no": 2, "yes": 1}
-    assert list(losses) == ["label", "light"]
+    assert {value: row.rejected for value, row in slices["label"].items()} == {"no": 2, "yes": 1}
+    assert list(slices) == ["label", "light"]
 
 
-def test_a_slice_that_loses_more_than_twice_the_average_is_named() -> None:
-    found = losing_slices(slice_losses(images({"day": 300, "night": 100}), set(range(300, 340)) | {1, 3}))
-    assert [loss.name for loss in found] == ["light=night"]
-    assert found[0].top_up == 67  # at a rate of 40 %, 67 prompts keep 40 images
+def test_a_slice_rejected_at_more_than_twice_the_average_rate_is_found() -> None:
+    rejected = {1, 3, *range(300, 340)}
+    over_rejected = over_rejected_slices(count_rejections(images({"day": 300, "night": 100}), rejected))
+    assert [row.name for row in over_rejected] == ["light=night"]
+    assert over_rejected[0].top_up == 67  # at a rate of 40 %, 67 prompts keep 40 images
 
 
-def test_bad_luck_of_few_images_is_not_taken_for_bias() -> None:
-    few = slice_losses(images({"day": 395, "dusk": 5}), {0, 1, 2, 3, 4, 5, 6, 399})
-    assert few["light"]["dusk"].rate == pytest.approx(0.2)
-    assert losing_slices(few) == []
+def test_chance_rejections_among_few_images_are_not_reported() -> None:
+    slices = count_rejections(images({"day": 395, "dusk": 5}), {0, 1, 2, 3, 4, 5, 6, 399})
+    assert slices["light"]["dusk"].rate == pytest.approx(0.2)
+    assert over_rejected_slices(slices) == []
 
 
-def test_nothing_lost_is_no_bias() -> None:
-    assert losing_slices(slice_losses(images({"day": 10}), set())) == []
-    assert losing_slices({}) == []
+def test_no_rejections_means_no_over_rejected_slices() -> None:
+    assert over_rejected_slices(count_rejections(images({"day": 10}), set())) == []
+    assert over_rejected_slices({}) == []

@@ -3,7 +3,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pipeline.data.hashing import files_of, sha256_of, size_of
+import numpy as np
+import pytest
+
+from pipeline.data.hashing import files_of, hash_share, sha256_of, size_of
 
 
 def test_a_file_s_fingerprint_is_its_own(tmp_path: Path) -> None:
@@ -24,3 +27,12 @@ def test_a_folder_s_fingerprint_depends_on_names_and_contents_alone(tmp_path: Pa
     assert [file.name for file in files_of(tmp_path / "a")] == ["y", "x"]
     (tmp_path / "b" / "x").rename(tmp_path / "b" / "z")
     assert sha256_of(tmp_path / "a") != sha256_of(tmp_path / "b")
+
+
+def test_hash_shares_are_reproducible_and_uniform() -> None:
+    shares = np.array([hash_share(1, f"scene-{number}") for number in range(2000)])
+    assert shares[0] == pytest.approx(hash_share(1, "scene-0"))
+    assert hash_share(1, "scene-0") != hash_share(2, "scene-0")
+    assert shares.min() >= 0
+    assert shares.max() < 1
+    assert np.histogram(shares, 4, (0, 1))[0] == pytest.approx([500] * 4, abs=80)

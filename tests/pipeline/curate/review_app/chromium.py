@@ -1,6 +1,6 @@
-"""A headless Chromium, driven by the DevTools protocol over a pipe.
+"""A headless Chromium, controlled through a pipe by the DevTools protocol.
 
-Messages are JSON ended by NUL: the browser reads them on its descriptor 3 and answers on 4.
+Messages are JSON, terminated by NUL: the browser reads requests on file descriptor 3 and writes responses to 4.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0  # seconds; a busy machine is slow, not broken
+TIMEOUT_S = 60.0  # generous: a busy machine is slow, not broken
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
 KEYS = {" ": ("Space", 32), "Enter": ("Enter", 13), "Escape": ("Escape", 27), "End": ("End", 35), "Home": ("Home", 36)}
 ARROWS = {"ArrowLeft": ("ArrowLeft", 37), "ArrowUp": ("ArrowUp", 38)}
@@ -32,10 +32,10 @@ def find_chromium() -> str | None:
 
 @dataclass(slots=True)
 class Chromium:
-    """The browser's end of the pipe; ``events`` is all it said unasked."""
+    """Our end of the pipe; ``events`` are the messages that are no responses."""
 
-    wish: int
-    answer: int
+    requests: int
+    responses: int
     events: list[dict[str, Any]] = field(default_factory=list)
     buffer: bytes = b""
     number: int = 0
@@ -43,11 +43,11 @@ class Chromium:
     def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
         self.number += 1
         message = {"id": self.number, "method": method, "params": params} | ({"sessionId": session} if session else {})
-        os.write(self.wish, json.dumps(message).encode() + b"\0")
-        while (found := self._read()).get("id") != self.number:
-            self.events.append(found)
-        assert "error" not in found, f"{method}: {found['error']}"
-        return found["result"]
+        os.write(self.requests, json.dumps(message).encode() + b"\0")
+        while (response := self._read()).get("id") != self.number:
+            self.events.append(response)
+        assert "error" not in response, f"{method}: {response['error']}"
+        return response["result"]
 
     def open(self, url: str, size: tuple[int, int] = (1400, 900), scheme: str = "light") -> Page:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -63,9 +63,9 @@ class Chromium:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self.buffer:
-            assert select.select([self.answer], [], [], PATIENCE)[0], "the browser says nothing"
-            data = os.read(self.answer, 1 << 20)
-            assert data, "the browser is gone"
+            assert select.select([self.responses], [], [], TIMEOUT_S)[0], "the browser does not respond"
+            data = os.read(self.responses, 1 << 20)
+            assert data, "the browser has exited"
             self.buffer += data
         line, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(line)
@@ -82,17 +82,17 @@ class Page:
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         return self.browser.call(method, self.session, **params)
 
-    def tell(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+    def evaluate(self, expression: str) -> Any:
+        """Evaluate a JavaScript expression."""
+        response = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in response, response["exceptionDetails"]
+        return response["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Until a JavaScript expression is true."""
-        until = time.monotonic() + PATIENCE
-        while not self.tell(f"!!({expression})"):
-            assert time.monotonic() < until, f"never true: {expression}"
+        """Wait until a JavaScript expression is true."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self.evaluate(f"!!({expression})"):
+            assert time.monotonic() < deadline, f"never true: {expression}"
             time.sleep(0.02)
 
     def press(self, key: str) -> None:
@@ -105,11 +105,11 @@ class Page:
     def screenshot(self) -> bytes:
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
-    def complaints(self) -> list[dict[str, Any]]:
-        """What this tab threw or logged as an error."""
-        mine = [event for event in self.browser.events if event.get("sessionId") == self.session]
-        logged = [event["params"]["entry"] for event in mine if event["method"] == "Log.entryAdded"]
-        thrown = [event["params"] for event in mine if event["method"] == "Runtime.exceptionThrown"]
+    def errors(self) -> list[dict[str, Any]]:
+        """Exceptions and log entries of level error of this tab."""
+        events = [event for event in self.browser.events if event.get("sessionId") == self.session]
+        logged = [event["params"]["entry"] for event in events if event["method"] == "Log.entryAdded"]
+        thrown = [event["params"] for event in events if event["method"] == "Runtime.exceptionThrown"]
         return thrown + [
             entry for entry in logged if entry["level"] == "error" and "favicon" not in entry.get("url", "")
         ]
@@ -120,14 +120,14 @@ class Page:
 
 @contextmanager
 def start(command: str, folder: Path) -> Iterator[Chromium]:
-    """A browser of its own profile; ends with the block."""
+    """Start a browser with a fresh profile; it is killed at the end of the block."""
     ours, theirs = os.pipe(), os.pipe()
-    far = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (ours[0], theirs[1])]  # clear of 3 and 4
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (ours[0], theirs[1])]  # numbers other than 3 and 4
     silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    pipes = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in zip(far, (3, 4), strict=True)]
+    pipes = [(os.POSIX_SPAWN_DUP2, end, number) for end, number in zip(ends, (3, 4), strict=True)]
     arguments = [command, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]
     process = os.posix_spawn(command, arguments, os.environ, file_actions=[*silent, *pipes], setpgroup=0)
-    for end in (*far, ours[0], theirs[1]):
+    for end in (*ends, ours[0], theirs[1]):
         os.close(end)
     try:
         yield Chromium(ours[1], theirs[0])

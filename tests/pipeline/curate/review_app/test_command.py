@@ -1,4 +1,4 @@
-"""``gossamer review`` as a person runs it: it prints an address, and nothing decided is lost however it ends."""
+"""``gossamer review`` prints its address and loses no decision, however it ends."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.curate.manual_decisions import read_decisions
-from tests.pipeline.curate.review_app.small_desk import lay_out, paths_in
+from tests.pipeline.curate.review_app.small_session import paths_in, write_curated
 
 
 @contextmanager
 def review(folder: Path, root: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running ``gossamer review`` and the address it printed."""
+    """Start ``gossamer review``; yield the process and the address that it printed."""
     command = [sys.executable, "-m", "pipeline.cli", "review"]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     pipe = subprocess.PIPE
@@ -35,51 +35,51 @@ def review(folder: Path, root: Path) -> Iterator[tuple[subprocess.Popen[str], st
 
 
 def keep(url: str, image_id: str) -> int:
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.netloc, timeout=30)
-    headers = {"Content-Type": "application/json", "Origin": f"http://{place.netloc}"}
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=30)
+    headers = {"Content-Type": "application/json", "Origin": f"http://{address.netloc}"}
     body = f'{{"image_id": "{image_id}", "decision": "keep"}}'
-    connection.request("POST", f"{place.path}decisions", body, headers)
+    connection.request("POST", f"{address.path}decisions", body, headers)
     status = connection.getresponse().status
     connection.close()
     return status
 
 
-def test_ctrl_c_says_what_was_written_and_what_is_next(tmp_path: Path, root: Path) -> None:
-    paths = lay_out(tmp_path, 12)
+def test_ctrl_c_prints_the_number_of_decisions_and_the_next_command(tmp_path: Path, root: Path) -> None:
+    paths = write_curated(tmp_path, 12)
     with review(tmp_path, root) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert [keep(url, "00000"), keep(url, "00003")] == [200, 200]
         process.send_signal(signal.SIGINT)
-        told, complaints = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert told.endswith("2 decisions written to data/decisions.jsonl; run: dvc repro curate\n")
-    assert complaints == ""
+    assert output.endswith("2 decisions written to data/decisions.jsonl; run: dvc repro curate\n")
+    assert errors == ""
     assert len(read_decisions(paths.decisions)) == 2
 
 
-def test_a_review_without_decisions_prints_that_the_file_is_unchanged(tmp_path: Path, root: Path) -> None:
-    paths = lay_out(tmp_path, 12)
+def test_a_session_without_decisions_writes_no_file(tmp_path: Path, root: Path) -> None:
+    paths = write_curated(tmp_path, 12)
     with review(tmp_path, root) as (process, _):
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=60)[0]
     assert process.returncode == 0
-    assert told.endswith("no decisions made; data/decisions.jsonl is unchanged\n")
+    assert output.endswith("no decisions made; data/decisions.jsonl is unchanged\n")
     assert not paths.decisions.exists()
 
 
-def test_a_kill_loses_no_decision(tmp_path: Path, root: Path) -> None:
-    paths = lay_out(tmp_path, 12)
+def test_a_killed_session_loses_no_decision(tmp_path: Path, root: Path) -> None:
+    paths = write_curated(tmp_path, 12)
     with review(tmp_path, root) as (process, url):
         assert keep(url, "00003") == 200
         process.kill()
         process.communicate(timeout=60)
-    assert [one.image_id for one in read_decisions(paths.decisions)] == ["00003"]
+    assert [decision.image_id for decision in read_decisions(paths.decisions)] == ["00003"]
 
 
-@pytest.mark.parametrize("words", [[], ["--open"]])
-def test_the_browser_opens_only_if_asked(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out(tmp_path, 12)
+@pytest.mark.parametrize("options", [[], ["--open"]])
+def test_only_the_option_opens_the_browser(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_curated(tmp_path, 12)
     monkeypatch.chdir(tmp_path)
     opened: list[str] = []
 
@@ -87,19 +87,19 @@ def test_the_browser_opens_only_if_asked(words: list[str], tmp_path: Path, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("pipeline.curate.review_app.server.DeskServer.serve_forever", interrupt)
-    result = CliRunner().invoke(app, ["review", *words])
+    monkeypatch.setattr("pipeline.curate.review_app.server.ReviewServer.serve_forever", interrupt)
+    result = CliRunner().invoke(app, ["review", *options])
     assert result.exit_code == 0, result.output
-    assert opened == [url for url in (result.output.split()[1],) if words]
+    assert opened == [url for url in (result.output.split()[1],) if options]
 
 
-def test_help_teaches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_names_options_files_and_the_next_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    told = CliRunner().invoke(app, ["review", "--help"]).output
-    assert all(words in told for words in ("--open", "--port", "Ctrl-C", "dvc repro curate", "data/decisions.jsonl"))
+    output = CliRunner().invoke(app, ["review", "--help"]).output
+    assert all(text in output for text in ("--open", "--port", "Ctrl-C", "dvc repro curate", "data/decisions.jsonl"))
 
 
-def test_nothing_to_review_yet_names_the_next_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_images_an_error_names_the_next_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["review"])
     assert result.exit_code == 2

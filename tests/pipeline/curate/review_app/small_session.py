@@ -1,4 +1,4 @@
-"""A desk of as many pictures as a test asks for; they share the bytes of four."""
+"""Review sessions of any number of images; the images share the bytes of four pictures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.curate.review_app.server import DeskServer
-from pipeline.curate.review_app.session import Desk, DeskPaths, open_desk
+from pipeline.curate.review_app.server import ReviewServer
+from pipeline.curate.review_app.session import ReviewPaths, ReviewSession, open_session
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import Encoded, write_images, write_index
@@ -19,34 +19,34 @@ from pipeline.data.storage import write_rows
 
 LABELS = ("no_helmet", "helmet")
 LIGHTS = ("day", "indoor", "night")
-DOUBTED = 3  # every third picture is put aside
+REJECTED_STEP = 3  # every third image is rejected
 
 
-def paths_in(folder: Path) -> DeskPaths:
+def paths_in(folder: Path) -> ReviewPaths:
     data = folder / "data"
-    return DeskPaths(data / "images", data / "kept.jsonl", data / "rejected.jsonl", data / "decisions.jsonl")
+    return ReviewPaths(data / "images", data / "kept.jsonl", data / "rejected.jsonl", data / "decisions.jsonl")
 
 
-def lay_out(folder: Path, count: int) -> DeskPaths:
-    """Write what curation leaves behind: of picture n the label is n's parity, the light n modulo 3."""
+def write_curated(folder: Path, count: int) -> ReviewPaths:
+    """Write the outputs of curation: the label of image n is n modulo 2, its light n modulo 3."""
     paths = paths_in(folder)
     shades = [np.full((128, 96, 3), 30 + 40 * shade, np.uint8) for shade in range(4)]
     encoded = [Encoded(f"{n}", f"{n}", "helmet", {}, encode_png(shade), 96, 128) for n, shade in enumerate(shades)]
-    few = write_images(paths.images, encoded, 4)
-    images = [few[n % 4].model_copy(update=facts(n)) for n in range(count)]
+    written = write_images(paths.images, encoded, 4)
+    images = [written[n % 4].model_copy(update=fields(n)) for n in range(count)]
     write_index(paths.images, images)
-    write_rows(paths.kept, [image for n, image in enumerate(images) if n % DOUBTED])
-    write_rows(paths.rejected, [doubt(image) for image in images[::DOUBTED]])
+    write_rows(paths.kept, [image for n, image in enumerate(images) if n % REJECTED_STEP])
+    write_rows(paths.rejected, [rejection(image) for image in images[::REJECTED_STEP]])
     return paths
 
 
-def facts(number: int) -> dict[str, object]:
-    factors = {"light": LIGHTS[number % 3], "label": f"mine-{number % 2}"}  # a factor may be called label, too
+def fields(number: int) -> dict[str, object]:
+    factors = {"light": LIGHTS[number % 3], "label": f"mine-{number % 2}"}  # a factor may be named label
     return {"id": f"{number:05d}", "label": LABELS[number % 2], "factors": factors}
 
 
-def doubt(image: Image) -> Rejection:
-    """Put aside as blurry or as wrongly labelled, the later the more doubtful."""
+def rejection(image: Image) -> Rejection:
+    """Reject an image as blurry or as a label error; later images have lower scores."""
     number = int(image.id)
     return Rejection(
         image_id=image.id,
@@ -58,14 +58,14 @@ def doubt(image: Image) -> Rejection:
     )
 
 
-def small_desk(folder: Path, count: int = 12) -> Desk:
-    return open_desk(lay_out(folder, count))
+def small_session(folder: Path, count: int = 12) -> ReviewSession:
+    return open_session(write_curated(folder, count))
 
 
 @contextmanager
-def serving(desk: Desk) -> Iterator[DeskServer]:
-    """Serve a desk in a thread until the block ends."""
-    with DeskServer(desk) as server:
+def serving(session: ReviewSession) -> Iterator[ReviewServer]:
+    """Serve a session in a thread until the end of the block."""
+    with ReviewServer(session) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -77,7 +77,7 @@ def serving(desk: Desk) -> Iterator[DeskServer]:
 
 @contextmanager
 def full_disk(path: Path, room: int = 20) -> Iterator[None]:
-    """Let no file of this process grow beyond ``room`` bytes more than this one has: writes end half-done."""
+    """Limit files of this process to the size of this one plus ``room`` bytes: larger writes stay incomplete."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, ((path.stat().st_size if path.exists() else 0) + room, hard))
     try:
