@@ -1,8 +1,8 @@
-"""Stage: kept images -> training and validation rows, by group, so that no scene stands on both sides.
+"""Stage: kept images -> training and validation rows. It splits by group, so that no scene is in both.
 
-Reads data/kept.jsonl; writes data/train.jsonl and data/val.jsonl. A group's side is decided by a hash of its name and
-the seed alone: more images, or another order, move no group from one side to the other. Groups of the generator hold
-every label of a scene, so hashing them keeps labels and factors in proportion.
+Reads data/kept.jsonl; writes data/train.jsonl and data/val.jsonl. The side of a group depends only on a hash of its
+name and the seed: with more images, or in another order, every group stays on its side. A generated group has all
+labels of a scene, so labels and factors stay in proportion.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from pipeline.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Training and validation rows, each in the order of the kept images; they share no group."""
+    """Training and validation rows without a common group, each in the order of the kept images."""
 
     train: list[Image]
     val: list[Image]
 
 
 def run(params: SplitParams, kept: Sequence[Image]) -> Split:
-    """Deal the groups out: those whose hash lies below ``val_fraction`` go to validation.
+    """Split the images; groups whose hash is below ``val_fraction`` are held out for validation.
+
+    Args:
+        params: Share of groups to hold out, and the seed of the hash.
+        kept: Images that curation kept.
 
     Raises:
-        DataError: A side is left without images of a label that there are images of.
+        DataError: One side has no images of a label.
     """
     groups = {image.group for image in kept}
     held_out = {group for group in groups if hash_share(params.seed, group) < params.val_fraction}
@@ -42,7 +46,7 @@ def run(params: SplitParams, kept: Sequence[Image]) -> Split:
         if missing or not side:
             raise DataError(
                 f"params.yaml split.val_fraction: {params.val_fraction}; found {len(kept)} kept images in "
-                f"{len(groups)} groups, none of {', '.join(missing) or 'any label'} for {name}; expected each "
+                f"{len(groups)} groups, none of {', '.join(missing) or 'any label'} for {name}; expected every "
                 "label on both sides; generate more images (prompts.count) or change split.val_fraction or split.seed"
             )
     return split

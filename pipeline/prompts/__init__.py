@@ -1,1 +1,1 @@
-"""Stage prompts: from a policy to captions."""
+"""Stage prompts: a policy -> captions with noise seeds."""

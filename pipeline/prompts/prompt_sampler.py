@@ -1,13 +1,14 @@
-"""Scenes: stratified, plausible draws of every factor, and the prompts made from them.
+"""Prompt sampler: stratified sampling of plausible scenes from a policy, and the prompts of each scene.
 
-A scene is one person, place and light. Each label makes one caption of it (counterfactuals: the same person with and
-without), and each caption several prompts that differ in their noise seed only. Because every scene serves every label
-alike, no shared factor can tell the label.
+A scene is one combination of person, place and light. It yields one caption per label (counterfactuals: the same person
+with and without a helmet), and each caption yields several prompts that differ only in their noise seed. Every scene
+yields every label, so the shared factors are independent of the label.
 
-Scenes are drawn in blocks of ``BLOCK``: within a block each factor's values stand in proportion to their weights, by
-systematic sampling (Madow & Madow, Ann. Math. Stat. 15, 1944), shuffled factor by factor. Where a plausibility rule is
-broken, values are swapped between scenes of the block, which keeps the proportions; only where no swap helps is a
-scene drawn anew. A block depends on the seed and its number alone, so asking for more prompts keeps the first ones.
+Scenes are sampled in blocks of ``BLOCK``. Within a block, the values of each factor occur in proportion to their
+weights: systematic sampling (Madow & Madow, Ann. Math. Stat. 15, 1944), then a random permutation per factor. A scene
+that violates a plausibility rule swaps values with other scenes of the block, which keeps the proportions; it is
+sampled again only if no swap repairs it. A block depends only on the seed and its number, so a larger ``count`` keeps
+the first prompts. Reads and writes no files.
 """
 
 from __future__ import annotations
@@ -28,28 +29,43 @@ from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
 
 BLOCK = 100
-SPACE_LIMIT = 50_000_000
+"""Scenes per block. Part of the sequence: another value gives other prompts."""
+MAX_COMBINATIONS = 50_000_000
+"""Largest table of value combinations, bool, that rules may require."""
+_RESAMPLE_BLOCKS = 200
 
-Column = tuple[str, str]  # (label or "" for shared factors, factor name)
+Column = tuple[str, str]
+"""(label, factor); the label of a shared factor is empty."""
 Codes = NDArray[np.intp]
+"""Indices of factor values, intp (scenes,)."""
 Table = dict[Column, Codes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Clause:
-    """A rule compiled for one label: broken where every column's code is marked."""
+    """A forbidden combination of values, compiled from a rule for one label.
 
-    marks: Mapping[Column, NDArray[np.bool_]]
+    Attributes:
+        forbidden: Column -> which of its values are part of the combination, bool (values,).
+    """
 
-    def broken(self, table: Mapping[Column, Codes]) -> NDArray[np.bool_]:
-        """Tell which rows of the table break the rule."""
-        hits = (marked[table[column]] for column, marked in self.marks.items())
-        return functools.reduce(np.logical_and, hits)
+    forbidden: Mapping[Column, NDArray[np.bool_]]
+
+    def violated(self, table: Mapping[Column, Codes]) -> NDArray[np.bool_]:
+        """Find the rows whose values are forbidden in every column: bool (scenes,)."""
+        matches = (values[table[column]] for column, values in self.forbidden.items())
+        return functools.reduce(np.logical_and, matches)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A policy compiled for drawing: its columns, its rules, and each label's factors with their columns."""
+    """A policy compiled for sampling.
+
+    Attributes:
+        columns: Column -> factor.
+        clauses: Forbidden combinations of all rules and labels.
+        layout: Label -> its factors, shared ones included, with their columns.
+    """
 
     columns: Mapping[Column, Factor]
     clauses: tuple[_Clause, ...]
@@ -57,30 +73,30 @@ class _Plan:
 
 
 def draw_prompts(policy: Policy, count: int, seeds_per_caption: int, seed: int) -> list[Prompt]:
-    """Draw the first ``count`` prompts of a policy's endless, seeded sequence.
+    """Sample the first ``count`` prompts of the sequence of a policy and a seed.
 
     Args:
-        policy: What to draw from.
-        count: How many prompts.
-        seeds_per_caption: Prompts of the same caption, each with a noise seed of its own.
-        seed: Another seed, other scenes.
+        policy: Policy to sample from.
+        count: Number of prompts.
+        seeds_per_caption: Prompts per caption, each with a different noise seed.
+        seed: Seed of the sequence.
 
     Raises:
-        PolicyError: The rules leave a label, or a value of a factor, without any plausible scene.
+        PolicyError: The rules exclude every scene of a label, or of a value of a factor.
     """
-    return list(itertools.islice(endless_prompts(policy, seeds_per_caption, seed), count))
+    return list(itertools.islice(prompt_sequence(policy, seeds_per_caption, seed), count))
 
 
-def endless_prompts(policy: Policy, seeds_per_caption: int, seed: int) -> Iterator[Prompt]:
-    """Draw a policy's endless, seeded sequence of prompts, of which ``draw_prompts`` takes the first.
+def prompt_sequence(policy: Policy, seeds_per_caption: int, seed: int) -> Iterator[Prompt]:
+    """Sample the infinite sequence of prompts whose beginning ``draw_prompts`` returns.
 
     Raises:
         PolicyError: As ``draw_prompts``.
     """
     check_plausible(policy)
-    plan = _plan(policy)
+    plan = _compile(policy)
     for block in itertools.count():
-        table = _draw_block(plan, seed, block)
+        table = _sample_block(plan, seed, block)
         for row in range(BLOCK):
             scene = block * BLOCK + row
             captions = {
@@ -101,7 +117,7 @@ def endless_prompts(policy: Policy, seeds_per_caption: int, seed: int) -> Iterat
 
 
 def space_size(policy: Policy) -> int:
-    """Count the plausible combinations of factor values, over all labels: captions that could be asked for."""
+    """Count the plausible combinations of factor values over all labels: the captions that can occur."""
     return sum(prod(int(allowed.sum()) for _, allowed in _components(policy, label)) for label in policy.labels)
 
 
@@ -109,7 +125,7 @@ def check_plausible(policy: Policy) -> None:
     """Check that each label, and each value of each factor, has a plausible scene.
 
     Raises:
-        PolicyError: Names the label, or the factor and value, that the rules leave nothing of.
+        PolicyError: The rules exclude every scene of a label, or of a value; the message names it.
     """
     for label in policy.labels:
         for factors, allowed in _components(policy, label):
@@ -121,15 +137,15 @@ def check_plausible(policy: Policy) -> None:
                 )
             for axis, factor in enumerate(factors):
                 others = tuple(i for i in range(len(factors)) if i != axis)
-                for value, possible in zip(factor.values, np.any(allowed, axis=others).tolist(), strict=True):
-                    if not possible:
+                for value, is_possible in zip(factor.values, np.any(allowed, axis=others).tolist(), strict=True):
+                    if not is_possible:
                         raise PolicyError(
                             f"policy {policy.name} rules: {factor.name}: {value} can never appear with label {label}; "
                             "expected a plausible scene for it; relax a rule, or give it weight 0"
                         )
 
 
-def _plan(policy: Policy) -> _Plan:
+def _compile(policy: Policy) -> _Plan:
     layout = {
         label: tuple((factor, _column(policy, label, factor.name)) for factor in policy.factors_of(label))
         for label in policy.labels
@@ -156,29 +172,29 @@ def _clauses(policy: Policy, label: str) -> list[_Clause]:
 
 
 def _terms(rule: Rule, label: str) -> Iterable[dict[str, Sequence[str]]]:
-    """A rule as conjunctions of (factor in values), one a factor of ``never``; none where it is about other labels."""
+    """Split a rule into conjunctions of (factor in values), one per factor of ``never``; none for other labels."""
     if label not in rule.when.get(LABEL, (label,)):
         return
     when = {name: values for name, values in rule.when.items() if name != LABEL}
     for name, values in rule.never.items():
-        both = set(values) & set(when.get(name, values))
-        yield {**when, name: sorted(both)}
+        common = set(values) & set(when.get(name, values))
+        yield {**when, name: sorted(common)}
 
 
 def _components(policy: Policy, label: str) -> Iterable[tuple[list[Factor], NDArray[np.bool_]]]:
-    """Groups of factors that rules tie together, each with its table of allowed combinations."""
+    """Yield groups of factors that rules connect, each with its table of allowed combinations, bool (values, ...)."""
     clauses = _clauses(policy, label)
     groups: list[set[Column]] = [{_column(policy, label, factor.name)} for factor in policy.factors_of(label)]
     for clause in clauses:
-        tied = [group for group in groups if group & clause.marks.keys()]
-        groups = [group for group in groups if group not in tied] + [set().union(*tied)]
+        connected = [group for group in groups if group & clause.forbidden.keys()]
+        groups = [group for group in groups if group not in connected] + [set().union(*connected)]
     for group in groups:
         factors = [f for f in policy.factors_of(label) if _column(policy, label, f.name) in group]
         shape = tuple(len(factor.values) for factor in factors)
-        if prod(shape) > SPACE_LIMIT:
+        if prod(shape) > MAX_COMBINATIONS:
             raise PolicyError(
-                f"policy {policy.name} rules: they tie {len(factors)} factors together, {prod(shape)} combinations; "
-                f"expected at most {SPACE_LIMIT}"
+                f"policy {policy.name} rules: they connect {len(factors)} factors, {prod(shape)} combinations; "
+                f"expected at most {MAX_COMBINATIONS}"
             )
         grid = {
             _column(policy, label, factor.name): axis
@@ -186,21 +202,21 @@ def _components(policy: Policy, label: str) -> Iterable[tuple[list[Factor], NDAr
         }
         allowed = np.ones(shape, bool)
         for clause in clauses:
-            if clause.marks.keys() <= group:
-                allowed &= ~clause.broken(grid)
+            if clause.forbidden.keys() <= group:
+                allowed &= ~clause.violated(grid)
         yield factors, allowed
 
 
-def _draw_block(plan: _Plan, seed: int, block: int) -> Table:
+def _sample_block(plan: _Plan, seed: int, block: int) -> Table:
     table = {column: _systematic(factor, _stream(seed, block, column)) for column, factor in plan.columns.items()}
     rng = _stream(seed, block, ("", "repair"))
-    ruled = {column: table[column] for clause in plan.clauses for column in clause.marks}  # the same arrays
-    for row in np.flatnonzero(_count_broken(plan.clauses, table)).tolist():
+    constrained = {column: table[column] for clause in plan.clauses for column in clause.forbidden}  # the same arrays
+    for row in np.flatnonzero(_count_violations(plan.clauses, table)).tolist():
         swaps = 0
-        while swaps < len(plan.columns) and _swap_away(plan, ruled, row, rng):
+        while swaps < len(plan.columns) and _swap_value(plan, constrained, row, rng):
             swaps += 1
-        if any(clause.broken(_one_row(ruled, row))[0] for clause in plan.clauses):
-            _redraw(plan, table, row, rng)
+        if any(clause.violated(_one_row(constrained, row))[0] for clause in plan.clauses):
+            _resample(plan, table, row, rng)
     return table
 
 
@@ -214,26 +230,26 @@ def _systematic(factor: Factor, rng: np.random.Generator) -> Codes:
     return np.asarray(rng.permutation(codes), np.intp)
 
 
-def _count_broken(clauses: Iterable[_Clause], table: Mapping[Column, Codes]) -> NDArray[np.intp]:
-    broken = [clause.broken(table) for clause in clauses] or np.zeros((1, BLOCK), bool)
-    return np.asarray(np.sum(broken, axis=0), np.intp)
+def _count_violations(clauses: Iterable[_Clause], table: Mapping[Column, Codes]) -> NDArray[np.intp]:
+    violations = [clause.violated(table) for clause in clauses] or np.zeros((1, BLOCK), bool)
+    return np.asarray(np.sum(violations, axis=0), np.intp)
 
 
 def _one_row(table: Table, row: int) -> Table:
     return {column: codes[row : row + 1] for column, codes in table.items()}
 
 
-def _swap_away(plan: _Plan, table: Table, row: int, rng: np.random.Generator) -> bool:
-    """Swap one value of ``row`` with the scene that mends most; False when the row is whole or nothing helps."""
+def _swap_value(plan: _Plan, table: Table, row: int, rng: np.random.Generator) -> bool:
+    """Swap one value of ``row`` with the scene that removes most violations; False if no swap removes any."""
     here = _one_row(table, row)  # one row broadcasts against a column
-    broken = [clause for clause in plan.clauses if clause.broken(here)[0]]
+    violated = [clause for clause in plan.clauses if clause.violated(here)[0]]
     best_gain, best = 0, None
-    for column in dict.fromkeys(itertools.chain.from_iterable(clause.marks for clause in broken)):
-        touched = [clause for clause in plan.clauses if column in clause.marks]
-        now = _count_broken(touched, table)
-        with_theirs = _count_broken(touched, {**here, column: table[column]})
-        with_mine = _count_broken(touched, {**table, column: here[column]})
-        gains = now[row] + now - with_theirs - with_mine
+    for column in dict.fromkeys(itertools.chain.from_iterable(clause.forbidden for clause in violated)):
+        affected = [clause for clause in plan.clauses if column in clause.forbidden]
+        before = _count_violations(affected, table)
+        row_after = _count_violations(affected, {**here, column: table[column]})
+        partner_after = _count_violations(affected, {**table, column: here[column]})
+        gains = before[row] + before - row_after - partner_after
         gains[row] = 0
         order = rng.permutation(BLOCK)
         partner = int(order[gains[order].argmax()])
@@ -246,25 +262,25 @@ def _swap_away(plan: _Plan, table: Table, row: int, rng: np.random.Generator) ->
     return True
 
 
-def _redraw(plan: _Plan, table: Table, row: int, rng: np.random.Generator) -> None:
-    """Replace a scene by a plausible one drawn by weight."""
-    for _ in range(200):
+def _resample(plan: _Plan, table: Table, row: int, rng: np.random.Generator) -> None:
+    """Replace a scene by a plausible one, with values sampled independently by weight."""
+    for _ in range(_RESAMPLE_BLOCKS):
         fresh = {column: rng.choice(len(f.values), size=BLOCK, p=f.shares) for column, f in plan.columns.items()}
-        whole = np.flatnonzero(_count_broken(plan.clauses, fresh) == 0)
-        if whole.size:
+        plausible = np.flatnonzero(_count_violations(plan.clauses, fresh) == 0)
+        if plausible.size:
             for column, codes in fresh.items():
-                table[column][row] = codes[whole[0]]
+                table[column][row] = codes[plausible[0]]
             return
     raise PolicyError("policy rules: fewer than 1 in 20000 scenes are plausible; expected more; relax a rule")
 
 
-def _caption(policy: Policy, drawn: Iterable[tuple[Factor, int]]) -> tuple[str, dict[str, str]]:
+def _caption(policy: Policy, scene: Iterable[tuple[Factor, int]]) -> tuple[str, dict[str, str]]:
     values: dict[str, str] = {}
-    words = dict.fromkeys(policy.slots(), "")
-    for factor, code in drawn:
-        values[factor.name], words[factor.name] = factor.values[code], factor.phrases[code]
-    told = {name: phrase.format_map(words) if "{" in phrase else phrase for name, phrase in words.items()}
-    clauses = [clause.format_map(told).strip() for clause in policy.caption]
+    phrases = dict.fromkeys(policy.slots(), "")
+    for factor, code in scene:
+        values[factor.name], phrases[factor.name] = factor.values[code], factor.phrases[code]
+    filled = {name: phrase.format_map(phrases) if "{" in phrase else phrase for name, phrase in phrases.items()}
+    clauses = [clause.format_map(filled).strip() for clause in policy.caption]
     scenario = policy.scenario_of(values)
     if scenario is not None:
         values[SCENARIO] = scenario
@@ -272,6 +288,6 @@ def _caption(policy: Policy, drawn: Iterable[tuple[Factor, int]]) -> tuple[str, 
 
 
 def _noise_seed(seed: int, scene: int, k: int) -> int:
-    """63 bits, the same for every label of a scene, so that counterfactuals start from the same noise."""
+    """Hash to 63 bits; the label is left out, so that the counterfactuals of a scene start from the same noise."""
     digest = hashlib.sha256(f"{seed}/{scene}/{k}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Split: no scene on both sides, no row lost, nobody moves when the data grow."""
+"""Split: no scene on both sides, no row lost, no group moved by more data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rows(groups: int, labels: tuple[str, ...] = ("no_helmet", "helmet")) -> list
     ]
 
 
-def test_no_group_stands_on_both_sides_and_no_row_is_lost() -> None:
+def test_no_group_is_on_both_sides_and_no_row_is_lost() -> None:
     kept = rows(200)
     split = run(PARAMS, kept)
     assert {row.group for row in split.train}.isdisjoint(row.group for row in split.val)
@@ -48,21 +48,21 @@ def test_rows_keep_their_order() -> None:
         assert positions == sorted(positions)
 
 
-def test_about_the_asked_share_is_held_out_with_labels_and_factors_in_proportion() -> None:
+def test_the_held_out_share_is_as_configured_with_labels_and_factors_in_proportion() -> None:
     split = run(PARAMS, rows(1000))
     assert len(split.val) / 4000 == pytest.approx(0.2, abs=0.03)
     assert sum(row.label == "helmet" for row in split.val) * 2 == len(split.val)
     assert sum(row.factors["light"] == "night" for row in split.val) / len(split.val) == pytest.approx(0.5, abs=0.08)
 
 
-def test_more_images_move_no_group_to_the_other_side() -> None:
+def test_more_images_move_no_group() -> None:
     before = {row.id for row in run(PARAMS, rows(100)).val}
     after = run(PARAMS, rows(300))
     assert before <= {row.id for row in after.val}
     assert before.isdisjoint(row.id for row in after.train)
 
 
-def test_the_order_of_the_rows_does_not_matter() -> None:
+def test_the_split_does_not_depend_on_the_order_of_rows() -> None:
     kept = rows(60)
     assert {row.id for row in run(PARAMS, kept).val} == {row.id for row in run(PARAMS, kept[::-1]).val}
 
@@ -73,14 +73,14 @@ def test_another_seed_holds_out_other_groups() -> None:
     assert {row.group for row in run(PARAMS, kept).val} != {row.group for row in run(other, kept).val}
 
 
-def test_too_few_groups_for_both_sides_are_refused() -> None:
+def test_too_few_groups_for_both_sides_are_an_error() -> None:
     with pytest.raises(DataError, match=r"split.val_fraction: 0.2; found 4 kept images in 1 groups, none of"):
         run(PARAMS, rows(1))
     with pytest.raises(DataError, match="found 0 kept images in 0 groups, none of any label for training"):
         run(PARAMS, [])
 
 
-def test_a_side_without_a_label_is_refused() -> None:
-    lonely = [*rows(100, ("helmet",)), *rows(1, ("no_helmet",))]
+def test_a_side_without_images_of_a_label_is_an_error() -> None:
+    one_group = [*rows(100, ("helmet",)), *rows(1, ("no_helmet",))]
     with pytest.raises(DataError, match="none of no_helmet for"):
-        run(PARAMS, lonely)
+        run(PARAMS, one_group)

@@ -1,3 +1,5 @@
+"""Prompt sampler: reproducible sequences, counterfactuals, proportions, and rules that always hold."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -17,29 +19,29 @@ def helmet(root: Path) -> Policy:
     return load_policy(root / "policies" / "helmet.yaml")
 
 
-def reload(path: Path, values: dict[str, Any]) -> Policy:
+def write_policy(path: Path, values: dict[str, Any]) -> Policy:
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     return load_policy(path)
 
 
-def test_asking_for_more_prompts_keeps_the_first_ones(helmet: Policy) -> None:
+def test_a_larger_count_keeps_the_first_prompts(helmet: Policy) -> None:
     assert draw_prompts(helmet, 1300, 2, seed=5)[:401] == draw_prompts(helmet, 401, 2, seed=5)
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_others(helmet: Policy) -> None:
+def test_prompts_depend_on_the_seed_only(helmet: Policy) -> None:
     assert draw_prompts(helmet, 40, 2, seed=5) == draw_prompts(helmet, 40, 2, seed=5)
     texts = {prompt.text for prompt in draw_prompts(helmet, 400, 2, seed=5)}
     assert texts.isdisjoint(prompt.text for prompt in draw_prompts(helmet, 400, 2, seed=6))
 
 
-def test_ids_and_noise_seeds_are_unique_but_for_counterfactuals(helmet: Policy) -> None:
+def test_ids_are_unique_and_only_counterfactuals_share_a_noise_seed(helmet: Policy) -> None:
     prompts = draw_prompts(helmet, 2000, 2, seed=5)
     assert len({prompt.id for prompt in prompts}) == 2000
     assert set(Counter(prompt.seed for prompt in prompts).values()) == {2}
     assert all(0 <= prompt.seed < 2**63 for prompt in prompts)
 
 
-def test_counterfactuals_share_all_but_the_labels_own_factors(helmet: Policy) -> None:
+def test_counterfactuals_differ_only_in_factors_of_the_label(helmet: Policy) -> None:
     bare, helmeted = draw_prompts(helmet, 2, 1, seed=5)
     own = helmet.slots()
     assert (bare.label, helmeted.label) == ("no_helmet", "helmet")
@@ -50,12 +52,12 @@ def test_counterfactuals_share_all_but_the_labels_own_factors(helmet: Policy) ->
     assert bare.factors["headwear"] != helmeted.factors["headwear"]
 
 
-def test_several_seeds_share_a_caption(helmet: Policy) -> None:
+def test_each_caption_has_the_configured_number_of_seeds(helmet: Policy) -> None:
     prompts = draw_prompts(helmet, 600, 3, seed=5)
     assert set(Counter((prompt.group, prompt.text) for prompt in prompts).values()) == {3}
 
 
-def test_values_stand_in_proportion_to_their_weights(helmet: Policy) -> None:
+def test_values_occur_in_proportion_to_their_weights(helmet: Policy) -> None:
     prompts = draw_prompts(helmet, 2000, 2, seed=5)
     for label in helmet.labels:
         rows = [prompt.factors for prompt in prompts if prompt.label == label]
@@ -66,7 +68,7 @@ def test_values_stand_in_proportion_to_their_weights(helmet: Policy) -> None:
 
 
 @pytest.mark.parametrize("name", ["helmet", "mask"])
-def test_no_prompt_breaks_a_rule(root: Path, name: str) -> None:
+def test_no_prompt_violates_a_rule(root: Path, name: str) -> None:
     policy = load_policy(root / "policies" / f"{name}.yaml")
     for prompt in draw_prompts(policy, 2000, 2, seed=5):
         values = {**prompt.factors, "label": prompt.label}
@@ -75,7 +77,7 @@ def test_no_prompt_breaks_a_rule(root: Path, name: str) -> None:
                 assert not any(values.get(factor) in never for factor, never in rule.never.items())
 
 
-def test_the_size_of_the_space_is_counted_exactly(policy_file: Path, policy_values: dict[str, Any]) -> None:
+def test_the_size_of_the_prompt_space_is_exact(policy_file: Path, policy_values: dict[str, Any]) -> None:
     policy_values["factors"] = {
         "light": {"day": [1, "by day"], "night": [1, "at night"]},
         "glasses": {"clear": [1, "glasses"], "sunglasses": [1, "sunglasses"], "round": [1, "round glasses"]},
@@ -87,38 +89,40 @@ def test_the_size_of_the_space_is_counted_exactly(policy_file: Path, policy_valu
     policy_values["scenarios"] = {}
     policy_values["rules"] = [{"when": {"light": ["night"]}, "never": {"glasses": ["sunglasses"]}, "because": "dark"}]
     policy_values["caption"] = ["{headwear}", "{light}", "{glasses}"]
-    policy = reload(policy_file, policy_values)
+    policy = write_policy(policy_file, policy_values)
     assert space_size(policy) == 5 * 2 + 5 * 1
-    drawn = {prompt.text for prompt in draw_prompts(policy, 4000, 1, seed=1)}
-    assert len(drawn) == 15
+    texts = {prompt.text for prompt in draw_prompts(policy, 4000, 1, seed=1)}
+    assert len(texts) == 15
 
 
 def test_the_helmet_policy_has_millions_of_captions(helmet: Policy) -> None:
     assert space_size(helmet) > 10_000_000
 
 
-def test_rules_that_exclude_everything_are_named(policy_file: Path, policy_values: dict[str, Any]) -> None:
+def test_rules_that_exclude_every_scene_are_an_error_that_names_the_factors(
+    policy_file: Path, policy_values: dict[str, Any]
+) -> None:
     lights = list(policy_values["factors"]["light"])
     places = list(policy_values["factors"]["place"])
     policy_values["rules"].append({"when": {"light": lights}, "never": {"place": places}, "because": "nowhere to be"})
     with pytest.raises(PolicyError, match=r"exclude every picture of label no_helmet \(between .*light.*place"):
-        draw_prompts(reload(policy_file, policy_values), 10, 1, seed=1)
+        draw_prompts(write_policy(policy_file, policy_values), 10, 1, seed=1)
 
 
-def test_a_value_that_the_rules_leave_no_scene_is_named(policy_file: Path, policy_values: dict[str, Any]) -> None:
+def test_rules_that_exclude_a_value_are_an_error_that_names_it(
+    policy_file: Path, policy_values: dict[str, Any]
+) -> None:
     lights = list(policy_values["factors"]["light"])
     policy_values["rules"].append({"when": {"light": lights}, "never": {"place": ["park"]}, "because": "closed"})
     with pytest.raises(PolicyError, match="place: park can never appear with label no_helmet"):
-        draw_prompts(reload(policy_file, policy_values), 10, 1, seed=1)
+        draw_prompts(write_policy(policy_file, policy_values), 10, 1, seed=1)
 
 
-def test_weights_that_no_swap_can_meet_still_give_plausible_scenes(
-    policy_file: Path, policy_values: dict[str, Any]
-) -> None:
+def test_scenes_are_plausible_even_if_no_swap_repairs_them(policy_file: Path, policy_values: dict[str, Any]) -> None:
     policy_values["factors"]["light"] = {"indoor": [9, "in lamp light"], "day": [1, "by day"]}
     policy_values["scenarios"] = {}
     policy_values["rules"] = policy_values["rules"][1:2]
-    policy = reload(policy_file, policy_values)
+    policy = write_policy(policy_file, policy_values)
     outdoors = {"street", "park", "bridge", "forest"}
     assert all(
         prompt.factors["place"] not in outdoors
