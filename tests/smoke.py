@@ -30,6 +30,7 @@ SMALL: dict[str, Any] = {
         "int8": {"max_log_odds_error": 9.0, "min_agreement": 0.0, "sensitivity_images": 4},
     },
     "measure": {"camera": {"selfies": 6, "artifact_selfies": 3}},
+    "gate": {"min_accuracy": 0.0, "min_share_of_checkpoint": 0.0, "min_agreement": 0.0},
 }
 """Values of params.yaml that make the chain quick."""
 
