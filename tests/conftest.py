@@ -1,4 +1,4 @@
-"""What every test shares: one thread a process, no network, a small policy."""
+"""Settings and fixtures of all tests: one thread per process, no network, a copy of the helmet policy."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ import yaml
 ROOT = Path(__file__).parent.parent
 
 
-CONVERTED = (ROOT / "tests" / "export", ROOT / "tests" / "benchmarks" / "test_plain.py")
-"""Tests that convert a small checkpoint once a process: minutes, so one process has them all."""
+CONVERTING = (
+    ROOT / "tests" / "export",
+    ROOT / "tests" / "benchmarks" / "experiment_harness" / "test_toolkit_defaults.py",
+)
+"""Tests that convert a small checkpoint, once per process. This takes minutes, so one process runs all of them."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what stays together: the tests of a file, and all that convert (``--dist loadgroup``)."""
+    """Group tests for pytest-xdist (``--dist loadgroup``): by file, and all tests that convert in one group."""
     for item in items:
-        together = any(item.path.is_relative_to(place) for place in CONVERTED)
+        together = any(item.path.is_relative_to(place) for place in CONVERTING)
         item.add_marker(pytest.mark.xdist_group("convert" if together else item.path.relative_to(ROOT).as_posix()))
 
 
@@ -36,7 +39,7 @@ def root() -> Path:
 
 @pytest.fixture
 def policy_file(tmp_path: Path) -> Path:
-    """A copy of the helmet policy that a test may spoil."""
+    """A copy of the helmet policy, which a test may change."""
     path = tmp_path / "policies" / "helmet.yaml"
     path.parent.mkdir()
     path.write_text((ROOT / "policies" / "helmet.yaml").read_text(encoding="utf-8"), encoding="utf-8")
@@ -45,6 +48,6 @@ def policy_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def policy_values(policy_file: Path) -> dict[str, object]:
-    """The helmet policy as plain values, to change and write back."""
+    """The values of the helmet policy, to change and write back."""
     values: dict[str, object] = yaml.safe_load(policy_file.read_text(encoding="utf-8"))
     return values
