@@ -62,7 +62,7 @@ class GenerateParams(PlugInSection):
 
 
 class CurateParams(PlugInSection):
-    """Thresholds on scores in [0, 1] (0 never rejects), the verifier, and the probes behind out-of-fold opinions."""
+    """Thresholds on scores in [0, 1] (0 disables a check), the verifier, and the folds of the out-of-fold probes."""
 
     plug_ins = "pipeline.curate.verifiers"
 
@@ -89,7 +89,7 @@ class SplitParams(Section):
 
 
 class TrainParams(Section):
-    """The backbone, its input, and how it learns."""
+    """The backbone, its input and its training."""
 
     backbone: str
     pretrained: str
@@ -126,10 +126,14 @@ class SelfiesParams(Section):
 
 
 class Int8Params(Section):
-    """How near 8-bit artifacts must answer on validation frames, and how they may get there.
+    """Limits of the search for 8-bit activations.
 
-    ``max_log_odds_error`` is the root mean square of the difference in log-odds; ``percentiles`` are shares of
-    calibration frames, in percent, within each activation's range, tried in order; ``max_float_ops`` of 0 leaves none.
+    Attributes:
+        max_log_odds_error: Largest root mean square difference from the checkpoint's log-odds on validation images.
+        min_agreement: Smallest share of decisions equal to the checkpoint's.
+        percentiles: Shares of calibration images within the range of each activation, in %, in the order of trial.
+        max_float_ops: Largest number of operations that stay in float.
+        sensitivity_images: Number of images on which the error of each operation is measured.
     """
 
     max_log_odds_error: Annotated[float, Field(gt=0)]
@@ -163,7 +167,7 @@ class ConvertParams(Section):
 
 
 class CameraParams(Section):
-    """How many selfies are distorted as by a phone's camera (0: none); artifacts see some of them, at one severity."""
+    """Numbers of selfies with a phone camera's distortions: all severities for the checkpoint, one for artifacts."""
 
     selfies: Natural
     artifact_selfies: Natural
@@ -172,14 +176,14 @@ class CameraParams(Section):
 
 
 class LatencyParams(Section):
-    """How long LoadGen times each artifact: "quick", or "mlperf" for MLPerf's 1,024 samples and 60 s; the warm-up."""
+    """Length of a LoadGen run: ``quick``, or ``mlperf`` for MLPerf's 1,024 samples and 60 s; frames of the warm-up."""
 
     profile: Literal["quick", "mlperf"]
     warmup: Natural
 
 
 class Arm64Params(Section):
-    """The ARM lab: whether it is used (auto: where it was set up), where it is, and how many selfies it answers."""
+    """The ARM lab: whether it is used (auto: if it is set up), its folder, and the number of selfies it runs."""
 
     use: Literal["auto", "required", "never"] = "auto"
     folder: Path = Path("data/arm64-lab")
@@ -187,9 +191,10 @@ class Arm64Params(Section):
 
 
 class MeasureParams(Section):
-    """Confidence of the intervals, and how latency is taken: with ``threads``, and again with ``threads_many``.
+    """Confidence of the intervals, and the conditions of the measurements.
 
-    ``workers`` are processes that ask artifacts, while nobody is timed, beside the checkpoint; with 0 all runs in one.
+    Latency is measured with ``threads`` threads and again with ``threads_many``. ``workers`` processes run artifacts
+    while nothing is timed; with 0, this process runs them.
     """
 
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -207,7 +212,7 @@ Level = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class PairedLatencyParams(Section):
-    """Slowdowns to warn of and to fail for, and how candidate and baseline are timed side by side."""
+    """Slowdowns that warn and that fail, and the numbers of processes and pairs in which they are measured."""
 
     warn: Growth
     fail: Growth
@@ -217,17 +222,17 @@ class PairedLatencyParams(Section):
     seed: Seed
 
     @model_validator(mode="after")
-    def _warns_first(self) -> Self:
+    def _warning_is_not_above_failure(self) -> Self:
         if self.warn > self.fail:
             raise ValueError(f"warn: {self.warn}; expected no more than fail, which is {self.fail}")
         return self
 
 
 class GateParams(Section):
-    """Floors, margins and the formats that must pass; docs/decisions/011 says how they are tested.
+    """Absolute limits, margins against the baseline, and the required formats; docs/decisions/011 has the tests.
 
-    A pass is tested at ``alpha``, a fail at ``fail_alpha``; ``power`` is that of the number of selfies a check asks
-    for; ``max_instruction_growth`` goes by format.
+    A pass is tested at level ``alpha``, a fail at ``fail_alpha``. An undecided check reports the number of selfies
+    that would decide it with probability ``power``. ``max_instruction_growth`` maps a format to its limit.
     """
 
     min_accuracy: Share
@@ -254,7 +259,7 @@ class GateParams(Section):
 
 
 class ReportParams(Section):
-    """How many pictures the report shows."""
+    """Numbers of images in the report."""
 
     sample_images: Natural
     worst_images: Natural
