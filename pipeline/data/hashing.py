@@ -1,4 +1,4 @@
-"""The identity of an artifact on disk: a file, or a folder such as an .mlpackage."""
+"""SHA-256 of files and folders, their sizes, and a reproducible share in [0, 1) for a name."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def files_of(path: Path) -> list[Path]:
-    """List the files of an artifact, in the order of their names; a plain file is its own only one."""
+    """List the files of an artifact, sorted by path; a plain file is its own only one (an .mlpackage is a folder)."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def size_of(path: Path) -> int:
-    """Add up the files' lengths, in bytes."""
+    """Add up the sizes of an artifact's files, in bytes."""
     return sum(file.stat().st_size for file in files_of(path))
 
 
 def sha256_of(path: Path) -> str:
-    """Hash a file, or a folder as the list of its relative names and their hashes."""
+    """Hash a file, or a folder as the list of its files' relative names and hashes; 64 hexadecimal digits."""
     if not path.is_dir():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     lines = [
@@ -27,14 +27,14 @@ def sha256_of(path: Path) -> str:
 
 
 def hash_share(seed: int, name: str) -> float:
-    """Stable hash of a name and a seed in [0, 1): the same on every machine, whatever stands beside it."""
+    """Hash a name and a seed to a float in [0, 1): uniform over names, and the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big") / 2**64
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash names and contents of all files below a folder, hidden ones apart."""
+    """Hash names and contents of all files below a model folder, hidden ones excepted: "sha256:" and 16 digits."""
     digest = hashlib.sha256()
-    for path in _files(folder):
+    for path in _visible_files(folder):
         with path.open("rb") as file:
             digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -42,10 +42,10 @@ def hash_folder(folder: Path) -> str:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Sum of the sizes of all files below a folder, hidden ones apart."""
-    return sum(path.stat().st_size for path in _files(folder))
+    """Add up the sizes of all files below a folder, hidden ones excepted, in bytes."""
+    return sum(path.stat().st_size for path in _visible_files(folder))
 
 
-def _files(folder: Path) -> list[Path]:
+def _visible_files(folder: Path) -> list[Path]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]

@@ -1,9 +1,10 @@
-"""A folder of real photographs, FOLDER/LABEL/*.jpg|jpeg|png|webp -> images ready for shards, read when asked for.
+"""A folder of photographs, FOLDER/LABEL/*.jpg|jpeg|png|webp -> encoded images for shards, with ids and groups.
 
-Photographs that show the same scene share a group, so that no scene stands on both sides of a split: exact copies by
-SHA-256, near copies (re-encoded, resized, brightened, mirrored, trimmed by a percent) by perceptual hash. A group is
-known by its content, and its hash with a seed decides which part of the folder it belongs to: two disjoint parts, read
-by two stages, share no group. A file that cannot be decoded becomes a ``Rejection``.
+Reads every file once to group it, and again when its image is used; writes nothing. Photographs of the same scene form
+a group, so that a split never separates them: exact copies (equal SHA-256) and near copies (re-encoded, resized,
+brightened, mirrored, or cropped by a percent: perceptual hashes that differ in few bits). A group is named after its
+contents, and a hash of that name and a seed assigns it to a part of the folder: two stages that read disjoint parts
+share no group. A file that cannot be decoded becomes a ``Rejection``.
 """
 
 from __future__ import annotations
@@ -28,16 +29,26 @@ from pipeline.errors import DataError
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 UNREADABLE = "unreadable"
 SAME_SCENE = 0.20
-"""Share of differing hash bits below which two photographs show one scene. On 969 photographs of heads the nearest
-different pair differs in 0.22; 95 % of copies cut by 1 % or lit by 30 % more differ in under 0.12, and by JPEG quality
-20, half the size or noise in under 0.05."""
+"""Share of differing hash bits below which two photographs are taken to show the same scene. Of 969 photographs of
+heads the most similar pair of different scenes differs in 0.22. Of copies cropped by 1 % or brightened by 30 %, 95 %
+differ in less than 0.12; of copies with JPEG quality 20, half the size or added noise, in less than 0.05."""
 LONGEST_ID = 90
 PNG, JPEG = b"\x89PNG", b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One readable file: where it lies, what it is called, and the digest and size it had when it was grouped."""
+    """One readable file.
+
+    Attributes:
+        path: The file.
+        id: Label and file name, made safe and unique.
+        group: Name of the scene.
+        label: Name of its folder.
+        sha256: Of the file when it was grouped; it must not change until it is used.
+        width: Pixels, after EXIF orientation.
+        height: Pixels, after EXIF orientation.
+    """
 
     path: Path
     id: str
@@ -49,7 +60,7 @@ class Photograph:
 
 
 class PhotographFiles(Sequence[Encoded]):
-    """Encoded photographs, read from their files one at a time as they are asked for; in order of label and name."""
+    """Encoded photographs in order of label and file name; a file is read when its item is accessed."""
 
     def __init__(self, files: Sequence[Photograph]) -> None:
         self.files = tuple(files)
@@ -66,31 +77,34 @@ class PhotographFiles(Sequence[Encoded]):
     def __getitem__(self, index: int | slice) -> Encoded | PhotographFiles:
         if isinstance(index, slice):
             return PhotographFiles(self.files[index])
-        return _encode(self.files[index])
+        return _read(self.files[index])
 
     def __iter__(self) -> Iterator[Encoded]:
-        return map(_encode, self.files)
+        return map(_read, self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class Photographs:
-    """What a folder holds.
+    """Contents of a folder of photographs.
 
     Attributes:
-        images: Of the part asked for; bytes as in the file (WebP and other formats are re-encoded as PNG, losslessly).
-        rejections: Unreadable files of the whole folder: without content they belong to no part.
-        ignored: How many entries of the label folders are no photographs, by their suffix.
-        found: Readable photographs in the whole folder, all parts.
+        images: Photographs of the requested part, with the bytes of their files (formats other than PNG and JPEG are
+            re-encoded as PNG).
+        rejections: Unreadable files of all parts: without pixels they have no group, and so no part.
+        ignored: Number of entries in the label folders whose suffix is not a photograph's.
+        readable: Number of readable photographs in all parts.
     """
 
     images: PhotographFiles
     rejections: list[Rejection]
     ignored: int
-    found: int
+    readable: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
+    """One decoded file: size as (width, height), and the hashes of the image and of its mirror image."""
+
     path: Path
     label: str
     sha256: str
@@ -102,13 +116,14 @@ def read_photographs(folder: Path, labels: Sequence[str], part: tuple[float, flo
     """Read the photographs of one part of a folder.
 
     Args:
-        folder: Holds one folder a label, named exactly as the label.
+        folder: Contains one folder per label, named exactly as the label.
         labels: The policy's labels, in order.
-        part: (low, high) in [0, 1]: groups whose hash lies in low <= hash < high are taken; (0, 1) takes all.
-        seed: Of the hash; another seed deals the groups out differently.
+        part: (low, high) in [0, 1]: groups with low <= hash < high are taken; (0, 1) takes all.
+        seed: Seed of the hash; another seed assigns other groups to the part.
 
     Raises:
-        DataError: The folder or a label's folder is missing, or holds no readable photograph, in all or in this part.
+        DataError: The folder or a label's folder is missing, or a label has no readable photograph, in the folder or
+            in this part.
     """
     paths, ignored = _list_files(folder, labels)
     scans: list[_Scan] = []
@@ -135,20 +150,20 @@ def _list_files(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[str, Pa
     layout = f"expected a folder for each label ({', '.join(labels)}) with .jpg, .jpeg, .png or .webp files"
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {layout}")
-    there = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    missing = [label for label in labels if label not in there]
+    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    missing = [label for label in labels if label not in folders]
     if missing:
-        found = f"found the folders {', '.join(there)}" if there else "found no folders"
+        found = f"found the folders {', '.join(folders)}" if folders else "found no folders"
         raise DataError(f"{folder}: no folder {', '.join(missing)}; {found}; {layout}")
     paths: list[tuple[str, Path]] = []
     ignored = 0
     for label in labels:
         entries = sorted((folder / label).iterdir(), key=lambda entry: entry.name)
-        taken = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
-        if not taken:
+        photographs = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+        if not photographs:
             raise DataError(f"{folder / label}: no photographs among {len(entries)} entries; {layout}")
-        paths += [(label, entry) for entry in taken]
-        ignored += len(entries) - len(taken)
+        paths += [(label, entry) for entry in photographs]
+        ignored += len(entries) - len(photographs)
     return paths, ignored
 
 
@@ -167,8 +182,8 @@ def _scan(label: str, path: Path) -> _Scan | Rejection:
         name = f"{label}/{path.name}"
         return Rejection(image_id=name, label=label, reason=UNREADABLE, score=0.0, threshold=1.0, detail=str(error))
     height, width = pixels.shape[:2]
-    both = fingerprint(pixels), fingerprint(pixels[:, ::-1])
-    return _Scan(path, label, hashlib.sha256(data).hexdigest(), (width, height), both)
+    hashes = fingerprint(pixels), fingerprint(pixels[:, ::-1])
+    return _Scan(path, label, hashlib.sha256(data).hexdigest(), (width, height), hashes)
 
 
 def _require_labels(scans: Sequence[_Scan], labels: Sequence[str], folder: Path, found: str) -> None:
@@ -183,7 +198,7 @@ def _require_labels(scans: Sequence[_Scan], labels: Sequence[str], folder: Path,
 
 
 def _group(scans: Sequence[_Scan]) -> list[str]:
-    """Name the group of each photograph: the smallest digest among the copies it is linked to."""
+    """Name the group of each photograph by the smallest digest among its copies; groups are connected components."""
     plain = np.stack([scan.fingerprints[0] for scan in scans])
     mirrored = np.stack([scan.fingerprints[1] for scan in scans])
     parent = list(range(len(scans)))
@@ -195,8 +210,8 @@ def _group(scans: Sequence[_Scan]) -> list[str]:
         return row
 
     for others in (plain, mirrored):
-        for row, twin, _ in near_pairs(plain, others, SAME_SCENE):
-            parent[root(row)] = root(twin)
+        for row, copy, _ in near_pairs(plain, others, SAME_SCENE):
+            parent[root(row)] = root(copy)
     names: dict[int, str] = {}
     for row, scan in enumerate(scans):
         key = root(row)
@@ -205,25 +220,28 @@ def _group(scans: Sequence[_Scan]) -> list[str]:
 
 
 def _identify(scans: Sequence[_Scan]) -> list[str]:
-    """Name each photograph after its label and file; a changed or shared name gets eight digits of a hash."""
-    wanted = [f"{scan.label}-{scan.path.stem}" for scan in scans]
-    plain = [re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:LONGEST_ID] for name in wanted]
+    """Name each photograph after its label and file; a name that is not safe or not unique gets 8 digits of a hash."""
+    full_names = [f"{scan.label}-{scan.path.stem}" for scan in scans]
+    plain = [re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:LONGEST_ID] for name in full_names]
     shared = Counter(plain)
     return [
         name
         if name == full and shared[name] == 1
         else f"{name}-{hashlib.sha256(f'{scan.label}/{scan.path.name}'.encode()).hexdigest()[:8]}"
-        for name, full, scan in zip(plain, wanted, scans, strict=True)
+        for name, full, scan in zip(plain, full_names, scans, strict=True)
     ]
 
 
-def _encode(file: Photograph) -> Encoded:
+def _read(file: Photograph) -> Encoded:
     try:
         data = file.path.read_bytes()
     except OSError as error:
-        raise DataError(f"{file.path}: cannot be read any more ({error}); run the stage again") from error
+        raise DataError(
+            f"{file.path}: cannot be read ({error}); expected the file that was there when the folder was read; "
+            "run the stage again"
+        ) from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise DataError(f"{file.path}: changed while the folder was being read; run the stage again")
+        raise DataError(f"{file.path}: changed since the folder was read; run the stage again")
     if not data.startswith((PNG, JPEG)):
         data = encode_png(decode(data, str(file.path)))
     return Encoded(file.id, file.group, file.label, {}, data, file.width, file.height)

@@ -1,7 +1,10 @@
-"""The only image -> tensor code: training, export and benchmarks share it, and every artifact bakes its last step in.
+"""From encoded image to input tensor; training, export and benchmarks all use this code.
 
-Bytes -> ``decode`` -> RGB pixels, upright -> ``fit`` -> pixels of the input size -> ``normalise`` -> its tensor.
-A phone does the first two with its own camera and image library; the third lies inside the exported graph.
+    bytes -> decode -> uint8 (height, width, 3) RGB, upright
+          -> fit -> uint8 (input height, input width, 3)
+          -> normalise -> float32 (n, 3, input height, input width)
+
+On a phone the camera and the image library do the first two steps; the third is part of every exported graph.
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ class PreprocessSpec(BaseModel):
     """How pixels become a tensor; travels in the checkpoint and in every artifact.json.
 
     Attributes:
-        input_size: (height, width) in pixels; portrait.
-        fit: "crop" scales the frame to cover the input and cuts the overhang evenly; "pad" scales it to lie inside and
-            fills with black.
-        mean: Per RGB channel, on the 0..1 scale.
-        std: Per RGB channel, on the 0..1 scale.
+        input_size: (height, width) of the network's input, in pixels; portrait.
+        fit: "crop" scales the image to cover the input and cuts the overhang evenly; "pad" scales it to lie inside and
+            fills the rest with black.
+        mean: Subtracted from each RGB channel, which is scaled to 0..1.
+        std: Divides each RGB channel after that.
+        colour_order: Order of the channels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +45,14 @@ class PreprocessSpec(BaseModel):
 
 
 def decode(data: bytes, where: str = "image") -> Pixels:
-    """Decode PNG or JPEG bytes to upright RGB pixels, uint8 (height, width, 3); EXIF orientation is honoured.
+    """Decode an image and turn it upright, as its EXIF orientation says.
+
+    Args:
+        data: PNG or JPEG (or another format that Pillow reads).
+        where: Where the bytes come from, for the error.
+
+    Returns:
+        uint8 (height, width, 3) RGB in 0..255; grey, palette, CMYK and transparent images are converted.
 
     Raises:
         DataError: The bytes are no image, or a truncated one.
@@ -51,19 +62,19 @@ def decode(data: bytes, where: str = "image") -> Pixels:
             return np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         known = not isinstance(error, PIL.UnidentifiedImageError)
-        why = error if known else "of no known format"  # Pillow would name an address in memory
+        why = error if known else "of no known format"  # Pillow's message has an address in memory
         raise DataError(f"{where}: cannot be decoded ({why}); expected a whole PNG or JPEG image") from error
 
 
 def fit(pixels: Pixels, spec: PreprocessSpec) -> Pixels:
-    """Scale an RGB frame to the input size with an antialiased bilinear filter.
+    """Scale an image to the input size with an antialiased bilinear filter.
 
     Args:
-        pixels: uint8 (height, width, 3), any size.
-        spec: Gives the input size and whether to crop or pad.
+        pixels: uint8 (height, width, 3) RGB, any size.
+        spec: Input size, and whether to crop or to pad.
 
     Returns:
-        uint8 (input height, input width, 3); the same array where the size already fits.
+        uint8 (input height, input width, 3) RGB; ``pixels`` itself if it has that size already.
     """
     height, width = spec.input_size
     if pixels.shape[:2] == (height, width):
@@ -73,14 +84,22 @@ def fit(pixels: Pixels, spec: PreprocessSpec) -> Pixels:
 
 
 def normalise(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
-    """Turn a uint8 batch (n, height, width, 3) in 0..255 into a float32 batch (n, 3, height, width)."""
+    """Scale a batch to 0..1, subtract the mean and divide by the standard deviation, channel by channel.
+
+    Args:
+        pixels: uint8 (n, height, width, 3) RGB in 0..255.
+        spec: Mean and standard deviation.
+
+    Returns:
+        float32 (n, 3, height, width), contiguous.
+    """
     scaled = pixels.astype(np.float32) / np.float32(255)
     centred = (scaled - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
     return np.ascontiguousarray(centred.transpose(0, 3, 1, 2))
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Encode RGB pixels, uint8 (height, width, 3), without loss; the same pixels give the same bytes."""
+    """Encode uint8 (height, width, 3) RGB as PNG; the same pixels give the same bytes."""
     buffer = io.BytesIO()
     PIL.Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -1,10 +1,10 @@
-"""The records that cross the disk, and how: one JSON object a line, or one a file.
+"""The records that stages exchange on disk: pydantic models, one JSON object per line or per file.
 
-Every record carries its own id and its parent's, so that a row of any table leads back to the prompt it came from:
+Every record carries its own id and its parent's, so that a row of any table leads back to its prompt:
 
     Prompt -> Image -> kept Image | Rejection -> Artifact -> Measurement -> Verdict
 
-Reads and writes JSON lines and JSON files; writes are atomic (a temporary file, then a rename).
+``pipeline.data.storage`` reads and writes them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ Fault = Literal["nsfw", "black", "nan"]
 
 
 class Record(BaseModel):
-    """A frozen row; an unknown key is refused."""
+    """Base of all records: frozen; unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Prompt(Record):
-    """One picture to make.
+    """One image to generate.
 
     Attributes:
-        id: Stable under growth: asking for more prompts keeps the ids and texts of the first ones.
-        group: The scene it belongs to (same person, light and place, any label); the unit of splitting.
+        id: Name of the prompt; a larger ``prompts.count`` keeps the ids and texts of the first prompts.
+        group: The scene it belongs to (same person, light and place, any label); splits keep groups together.
         label: One of the policy's labels; set here, never changed afterwards.
-        text: The caption, in English, positive wording only.
-        seed: Noise seed in [0, 2**63); shared by the counterfactuals of a scene.
-        factors: Factor name -> value, as in the policy; includes the label's own slots and the scenario.
+        text: The caption, in English; describes what is in the image, never what is not.
+        seed: Noise seed in [0, 2**63); the counterfactuals of a scene share it.
+        factors: Factor name -> value, as in the policy; includes the label's own factors and the scenario.
     """
 
     id: str
@@ -47,17 +47,17 @@ class Image(Record):
     """One image in a tar shard.
 
     Attributes:
-        id: Id of the image; of a generated image, its prompt's.
-        group: Images of one group never stand on both sides of a split.
-        label: Label set at the prompt, or the name of the photograph's folder.
-        factors: Known factor values; empty for photographs.
-        shard: File name of the tar shard, beside the index.
-        offset: Byte offset of the encoded image inside the shard.
+        id: Name of the image; a generated image has its prompt's.
+        group: Images of one group are never in both training and validation rows.
+        label: The prompt's label, or the name of the photograph's folder.
+        factors: Factor name -> value; empty for photographs.
+        shard: File name of the tar shard, in the folder of the index.
+        offset: Byte offset of the encoded image in the shard.
         size_bytes: Length of the encoded image (PNG or JPEG).
-        sha256: Of the encoded image.
+        sha256: SHA-256 of the encoded image, hexadecimal.
         width: Pixels, after EXIF orientation.
         height: Pixels, after EXIF orientation.
-        fault: What the generator failed on, else None: "nsfw" (blanked by its safety checker), "black" or "nan".
+        fault: How generation failed: "nsfw" (blanked by the model's safety checker), "black" or "nan"; else None.
     """
 
     id: str
@@ -74,15 +74,15 @@ class Image(Record):
 
 
 class Rejection(Record):
-    """An image that curation, or a reader of photographs, put aside.
+    """An image that curation rejected, or a photograph that could not be read.
 
     Attributes:
-        image_id: The image, or the file name of an unreadable photograph.
+        image_id: Id of the image, or LABEL/FILE of an unreadable photograph.
         label: Its label, unchanged.
-        reason: A filter's name, e.g. "dark" or "label_error".
-        score: The filter's score in [0, 1]; lower is worse.
+        reason: Name of the check, e.g. "dark" or "label_error".
+        score: The check's score in [0, 1]; lower is worse.
         threshold: Scores below it are rejected.
-        detail: What a person needs to understand it (the twin of a duplicate, the decoder's message).
+        detail: What a person needs to know besides (the original of a duplicate, the decoder's message).
     """
 
     image_id: str
@@ -94,13 +94,13 @@ class Rejection(Record):
 
 
 class Decision(Record):
-    """What a person decided on one very picture; stronger than every check of curation.
+    """A person's decision on one image; overrides curation's checks (``pipeline.curate.manual_overrides``).
 
     Attributes:
-        image_id: The image.
-        sha256: Of the encoded image the person saw; a picture drawn anew is another one.
-        decision: "keep" or "drop" it, or "undo" what was decided before.
-        reason: What curation had said of it; "" of a kept one.
+        image_id: Id of the image.
+        sha256: SHA-256 of the encoded image that was reviewed; the decision does not apply to a new image of this id.
+        decision: "keep" or "drop" it, or "undo" the decision before.
+        reason: Curation's reason at that time; "" if it was kept.
         decided_at: When, in UTC (ISO 8601).
     """
 
@@ -112,7 +112,16 @@ class Decision(Record):
 
 
 class Tensor(Record):
-    """What a phone passes in or gets out: name, shape, dtype, layout and meaning."""
+    """Input or output tensor of an artifact.
+
+    Attributes:
+        name: Name in the model file.
+        shape: Sizes of all dimensions, the batch of 1 included.
+        dtype: Element type, e.g. "uint8".
+        layout: Meaning of the dimensions, e.g. "NHWC".
+        range: (lowest, highest) value.
+        meaning: What the values are, in words.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -123,7 +132,14 @@ class Tensor(Record):
 
 
 class QuantisationTrial(Record):
-    """One way to quantise: share of calibration frames within each range, ops left in float, and how it answered."""
+    """One 8-bit configuration that was tried, and how it did on validation frames.
+
+    Attributes:
+        percentile: Per cent of calibration frames whose activations lie within each activation's range.
+        float_ops: Number of operations left in float.
+        agreement: Share of decisions equal to the checkpoint's.
+        log_odds_error: Root mean square of the difference in log-odds from the checkpoint.
+    """
 
     percentile: float
     float_ops: int
@@ -132,9 +148,14 @@ class QuantisationTrial(Record):
 
 
 class Quantisation(Record):
-    """How an artifact's 8 bits were chosen: the way taken, all ways tried, and what was found to do harm.
+    """How an artifact's 8-bit configuration was chosen.
 
-    ``sensitivity`` says how far log-odds stray where an op alone has 8 bits, the worst first; empty where never asked.
+    Attributes:
+        percentile: As in ``QuantisationTrial``, of the chosen configuration.
+        float_ops: Names of the operations left in float.
+        trials: All configurations that were tried, in order.
+        sensitivity: Operation -> log-odds error with only that operation in 8 bits, the largest first; empty if it was
+            not needed.
     """
 
     percentile: float
@@ -144,7 +165,26 @@ class Quantisation(Record):
 
 
 class Artifact(Record):
-    """One exported model file of one format and recipe (file: relative to its artifact.json)."""
+    """One exported model: an entry of artifacts/FORMAT/artifact.json.
+
+    Attributes:
+        id: FORMAT-RECIPE.
+        format: Name of a format (export/formats/).
+        recipe: Quantisation recipe, one of the format's.
+        file: File or folder name, in the folder of artifact.json.
+        sha256: SHA-256 of the file, or of the folder's list of files (``pipeline.data.hashing``).
+        size_bytes: Size of the file, or of all files of the folder.
+        input: The image that goes in.
+        output: The probabilities that come out.
+        labels: In the order of the output; the last is the positive one.
+        threshold: Decide for the positive label where its probability is at least this high.
+        retake_band: (low, high): probabilities between them ask for another photograph; None: it never asks.
+        preprocess: The checkpoint's ``PreprocessSpec`` as JSON; all but the scaling to the input size is in the graph.
+        tools: Package -> version, of what wrote the file.
+        checkpoint_id: SHA-256 of the checkpoint's weights.
+        dataset_id: SHA-256 over the rows it was trained on.
+        quantisation: How the 8-bit configuration was chosen; None for recipes without 8-bit activations.
+    """
 
     id: str
     format: str
@@ -165,14 +205,23 @@ class Artifact(Record):
 
 
 class Artifacts(Record):
-    """The artifact.json of one format: its artifacts, a recipe each."""
+    """Contents of artifact.json: the artifacts of one format, one per recipe."""
 
     format: str
     artifacts: tuple[Artifact, ...]
 
 
 class Check(Record):
-    """One question of the gate and its answer; ``value`` or ``limit`` is None where there is none to give."""
+    """One check of the gate.
+
+    Attributes:
+        name: Name of the check.
+        artifact: Id of the artifact it concerns, or "*" for all.
+        value: What was measured; None if it could not be, or is not a number.
+        limit: What the value is compared with; None if there is no limit.
+        verdict: "pass", "fail" or "unmeasured".
+        reason: The verdict in words.
+    """
 
     name: str
     artifact: str
@@ -183,7 +232,13 @@ class Check(Record):
 
 
 class Verdict(Record):
-    """What the gate decided, and every check behind it."""
+    """Contents of metrics/gate.json.
+
+    Attributes:
+        verdict: "fail" if a check that counts failed, else "unmeasured" if one could not be made, else "pass".
+        baseline: Name of the baseline it was compared with, in words if there is none.
+        checks: All checks.
+    """
 
     verdict: Outcome
     baseline: str

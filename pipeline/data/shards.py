@@ -1,11 +1,11 @@
-"""Images on disk: tar shards and one index; the only code that knows the layout.
+"""Images on disk: tar shards and one index. No other module depends on this layout.
 
-    FOLDER/index.jsonl      an Image record a line, in order
-    FOLDER/shard-00000.tar  plain tar; each record names its shard, byte offset and length, so reading seeks there
-    FOLDER/README.md        of training images: a dataset card, for people
+    FOLDER/index.jsonl      one Image record per line, in order
+    FOLDER/shard-00000.tar  plain tar; each record has its shard, byte offset and length, so reading seeks there
+    FOLDER/README.md        training images only: the dataset card, for people
 
-Few large files, because hashing ten thousand small ones costs DVC ten times more than five tars.
-Writing is deterministic (no clock, no user names) and atomic a shard.
+Few large files, because hashing ten thousand small ones takes DVC ten times as long as five tars. Tar headers carry no
+time and no user names, so equal images give equal bytes. Each file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ CARD = "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded image on its way into a shard, with what its record needs."""
+    """An encoded image to write into a shard, with the values of its record (``Image``).
+
+    Attributes:
+        data: PNG or JPEG bytes; the other attributes are those of ``Image``.
+    """
 
     id: str
     group: str
@@ -44,12 +48,12 @@ class Encoded:
 
 
 def shard_name(number: int) -> str:
-    """Name of the shard with this number, from 0."""
+    """Return the file name of a shard; numbers begin at 0."""
     return f"shard-{number:05d}.tar"
 
 
 def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Image]:
-    """Write one tar shard and return its records; nothing is left behind when writing fails."""
+    """Write one tar shard and return its records; if writing fails, there is no file."""
     records: list[Image] = []
     with atomic_write(folder / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for image in images:
@@ -77,7 +81,7 @@ def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Imag
 
 
 def write_images(folder: Path, images: Iterable[Encoded], images_per_shard: int) -> list[Image]:
-    """Write a whole folder: shards of ``images_per_shard`` images and the index."""
+    """Write shards of ``images_per_shard`` images each (the last may be smaller), then the index."""
     records: list[Image] = []
     batch: list[Encoded] = []
     number = 0
@@ -93,12 +97,12 @@ def write_images(folder: Path, images: Iterable[Encoded], images_per_shard: int)
 
 
 def write_index(folder: Path, records: Iterable[Image]) -> None:
-    """Write the index, last: a folder without one is unfinished."""
+    """Write the index; it comes last, so a folder without an index is unfinished."""
     write_rows(folder / INDEX, records)
 
 
 def write_card(folder: Path, text: str) -> None:
-    """Write the dataset card; nothing reads it but people and the hub."""
+    """Write the dataset card (Markdown) for people and for the Hugging Face hub."""
     with atomic_write(folder / CARD) as file:
         file.write(text.encode())
 
@@ -132,18 +136,18 @@ def read_bytes(folder: Path, image: Image) -> bytes:
 
 
 def read_pixels(folder: Path, image: Image) -> Pixels:
-    """Read one image as upright RGB pixels, uint8 (height, width, 3)."""
+    """Read and decode one image: uint8 (height, width, 3) RGB, upright."""
     return decode(read_bytes(folder, image), f"{folder / image.shard}: image {image.id}")
 
 
 def iterate_pixels(folder: Path, images: Iterable[Image]) -> Iterator[Pixels]:
-    """Read images one after the other, in the given order."""
+    """Read and decode images one at a time, in the given order: uint8 (height, width, 3) RGB each."""
     for image in images:
         yield read_pixels(folder, image)
 
 
 def load_batch(folder: Path, images: Sequence[Image], spec: PreprocessSpec) -> NDArray[np.uint8]:
-    """Read images at the input size: uint8 (n, input height, input width, 3), RGB."""
+    """Read images and scale them to the input size: uint8 (n, input height, input width, 3) RGB."""
     height, width = spec.input_size
     batch = np.empty((len(images), height, width, 3), np.uint8)
     for row, image in enumerate(images):
@@ -151,9 +155,6 @@ def load_batch(folder: Path, images: Sequence[Image], spec: PreprocessSpec) -> N
     return batch
 
 
-_KEPT = frozenset({"id", "group", "label", "factors", "width", "height", "fault"})
-
-
 def repack(image: Image, data: bytes) -> Encoded:
-    """Put an image's values and its encoded bytes together for a new shard."""
-    return Encoded(data=data, **image.model_dump(include=set(_KEPT)))
+    """Combine an image's record and its encoded bytes for writing into another shard."""
+    return Encoded(image.id, image.group, image.label, image.factors, data, image.width, image.height, image.fault)

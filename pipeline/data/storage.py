@@ -1,4 +1,7 @@
-"""Reading and writing of records: JSON lines, JSON and CSV, atomically, and folders that appear whole or not at all."""
+"""Reading and writing of records: JSON lines, JSON and CSV; files and folders appear whole or not at all.
+
+A file is written under a temporary name beside its own, .NAME.PID.RANDOM, and renamed when it is whole.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _SCRATCH = re.compile(r"\..+\.(?P<pid>\d{1,9})\.[a-z0-9_]+")
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` and rename it into place on success; on failure nothing is left."""
+    """Open a temporary file beside ``path`` for writing; rename it to ``path`` on success, remove it on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_scratch_prefix(path))
     try:
@@ -34,11 +37,38 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         Path(name).chmod(0o644)
         Path(name).replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)  # still there only when something went wrong
+        Path(name).unlink(missing_ok=True)  # it exists only after an error
+
+
+@contextmanager
+def atomic_folder(out: Path) -> Iterator[Path]:
+    """Make a temporary folder beside ``out`` to fill; it replaces ``out`` on success and is removed on an error."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_scratch_prefix(out)) as scratch:
+        folder = Path(scratch) / out.name
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        folder.rename(out)
+
+
+def remove_stale_scratch(folder: Path) -> None:
+    """Remove temporary files and folders of killed processes from ``folder``; those of running ones stay."""
+    import psutil
+
+    for path in folder.iterdir():
+        match = _SCRATCH.fullmatch(path.name)
+        if match is None or psutil.pid_exists(int(match["pid"])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_rows(path: Path, rows: Iterable[Record]) -> int:
-    """Write records as JSON lines, in order; returns how many."""
+    """Write records as JSON lines, in order; returns their number."""
     count = 0
     with atomic_write(path) as file:
         for row in rows:
@@ -51,7 +81,7 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
     """Read JSON lines as records of one kind.
 
     Raises:
-        DataError: The file is missing, or a line is not such a record (with its number).
+        DataError: The file is missing, or a line is not such a record (the message has its number).
     """
     if not path.is_file():
         raise DataError(f"{path}: missing; expected {kind.__name__} rows; run the stage that writes it: dvc repro")
@@ -66,14 +96,14 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
 
 
 def write_json(path: Path, value: Record | dict[str, Any]) -> None:
-    """Write one record or plain dictionary as indented JSON."""
+    """Write one record or dictionary as indented JSON; infinities and NaN are errors."""
     plain = value.model_dump(mode="json") if isinstance(value, Record) else value
     with atomic_write(path) as file:
         file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows of the same columns as CSV with a header; no rows make an empty file."""
+    """Write rows with equal columns as CSV with a header; without rows the file is empty."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -114,38 +144,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return value
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    return f"{'.'.join(map(str, problem['loc'])) or 'line'}: {problem['msg']}"
-
-
-@contextmanager
-def atomic_folder(out: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``out`` that takes its place on success and vanishes on failure."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_scratch_prefix(out)) as scratch:
-        folder = Path(scratch) / out.name
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-
-
-def remove_stale_scratch(folder: Path) -> None:
-    """Remove temporary files and folders that processes of this machine left in ``folder`` when they were killed."""
-    import psutil
-
-    for path in folder.iterdir():
-        match = _SCRATCH.fullmatch(path.name)
-        if match is None or psutil.pid_exists(int(match["pid"])):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def _scratch_prefix(path: Path) -> str:
     """Begin a temporary name with the name it stands for and the process that writes it."""
     return f".{path.name}.{os.getpid()}."
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'line'}: {problem['msg']}"

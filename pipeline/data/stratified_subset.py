@@ -1,4 +1,4 @@
-"""A subset of rows in which every value of every factor is represented."""
+"""A small subset of rows in which labels and factor values have the same shares as in all rows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from pipeline.data.records import Image
 
 
 def choose_rows(rows: Sequence[Image], count: int, seed: int) -> list[Image]:
-    """Choose rows whose labels and factors are shared out as in all rows.
+    """Choose rows so that labels and factor values keep their shares.
 
-    Takes one row after the other: the one whose label and factor values lag most behind their share so far. Ties are
-    broken by a hash of seed and id, so the choice does not depend on the order of the rows.
+    Greedy: each step takes the row whose label and factor values are furthest below their shares among the rows chosen
+    so far, summed over label and factors. Ties are broken by a hash of seed and id, so the order of ``rows`` does not
+    matter.
 
     Args:
         rows: Candidates; factors may be empty (photographs).
-        count: At most so many; all rows when there are fewer.
-        seed: Another seed, another choice.
+        count: Number of rows to choose; all are chosen if there are fewer.
+        seed: Breaks ties: another seed chooses other rows.
 
     Returns:
-        The chosen rows in the order they were taken: the first k of them are representative, too.
+        The chosen rows in the order they were taken: every prefix is representative as well.
     """
     ordered = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
     columns = _encode(ordered)
@@ -42,7 +43,7 @@ def choose_rows(rows: Sequence[Image], count: int, seed: int) -> list[Image]:
 
 
 def _encode(rows: Sequence[Image]) -> list[NDArray[np.int64]]:
-    """One column of small integers for the label, and one for each factor (an absent factor is a value of its own)."""
+    """Encode label and factors as integers, int64 (rows,) each; an absent factor counts as one more value."""
     factors = sorted({name for row in rows for name in row.factors})
     columns = [[row.label for row in rows], *([row.factors.get(name, "") for row in rows] for name in factors)]
     return [np.unique(np.array(column), return_inverse=True)[1].astype(np.int64) for column in columns]

@@ -1,4 +1,4 @@
-"""Which device torch works on: what params.yaml asks for, held against what this machine has."""
+"""Chooses the device that torch uses, from params.yaml and what this machine has, and its number of threads."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from pipeline.errors import ParamsError
 BEST_FIRST = ("cuda", "mps", "cpu")
 
 
-def choose_device(wanted: str, place: str, among: Sequence[str] = BEST_FIRST) -> str:
-    """Name the device to work on; "auto" is the best there is.
+def choose_device(requested: str, place: str, usable: Sequence[str] = BEST_FIRST) -> str:
+    """Choose a device; "auto" is the best that this machine has.
 
     Args:
-        wanted: "auto", "cuda", "mps" or "cpu".
-        place: Where that was asked for, for the error; e.g. "train".
-        among: Devices that the work can be done on, the best first.
+        requested: "auto", "cuda", "mps" or "cpu".
+        place: Section of params.yaml with the key ``device``, for the error; e.g. "train".
+        usable: Devices that the work can run on, the best first.
+
+    Returns:
+        "cuda", "mps" or "cpu".
 
     Raises:
-        ParamsError: This machine does not have it.
+        ParamsError: This machine does not have the requested device, or the work cannot run on it.
     """
     import torch
 
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    there = [name for name in among if has[name]]
-    if wanted == "auto":
-        return there[0]
-    if wanted not in there:
-        found = ", ".join(reversed(there))
-        raise ParamsError(f"{place}.device: {wanted}; this machine has {found}; expected one of them, or auto")
-    return wanted
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    choices = [name for name in usable if available[name]]
+    if requested == "auto":
+        return choices[0]
+    if requested not in choices:
+        found = ", ".join(reversed(choices))
+        raise ParamsError(f"{place}.device: {requested}; this machine has {found}; expected one of them, or auto")
+    return requested
 
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """Let torch use so many threads inside an operation (None: as many as now), and as many as before afterwards."""
+    """Set the number of threads torch uses within an operation, and restore it afterwards.
+
+    Args:
+        count: Number of threads; None changes nothing.
+    """
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,7 @@
-"""What this machine can do: devices, runtimes, optional parts, memory and disk. Measures nothing, changes nothing."""
+"""Checks this machine for ``gossamer doctor``: Python, cores, memory, disk, packages and accelerators.
+
+Reads package metadata and system figures; measures nothing and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +40,23 @@ ENOUGH_MEMORY_GB = 6
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor: what was looked at, what was found, and whether the chain can do with it."""
+    """One line of the doctor's table.
+
+    Attributes:
+        name: What was checked.
+        value: What was found.
+        good: Whether that is enough for the chain.
+        advice: What is expected, or how to get it; printed where ``good`` is false.
+    """
 
     name: str
-    found: str
+    value: str
     good: bool
     advice: str = ""
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """Look at this machine and at the disk that holds ``folder``."""
+    """Check this machine, and the disk that ``folder`` is on."""
     version = sys.version_info[:2]
     yield Finding("python", platform.python_version(), (3, 11) <= version <= (3, 12), "expected 3.11 or 3.12")
     yield Finding("cores", str(os.cpu_count()), True)
@@ -60,7 +70,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     mac = sys.platform == "darwin"
     yield Finding(
         "Core ML latency",
-        "can be measured" if mac else "unmeasured: needs macOS; accuracy and parity are measured here all the same",
+        "can be measured" if mac else "unmeasured: needs macOS; accuracy and parity are measured here as well",
         good=True,
     )
 
@@ -69,7 +79,7 @@ def show(findings: Iterable[Finding]) -> None:
     """Print findings as a table."""
     table = Table("", "found", "", box=None)
     for finding in findings:
-        table.add_row(finding.name, finding.found, "[green]ok[/]" if finding.good else f"[red]{finding.advice}[/]")
+        table.add_row(finding.name, finding.value, "[green]ok[/]" if finding.good else f"[red]{finding.advice}[/]")
     Console().print(table)
 
 

@@ -1,8 +1,8 @@
-"""Runs jobs on this machine: in this process, or in several.
+"""Runs jobs on this machine, in this process or in several worker processes.
 
-Workers are spawned, not forked (torch and its threads do not survive a fork), and leave Ctrl-C to the parent: it stops
-handing out jobs and lets those under way finish, so that what they write is whole. They end with the parent, however
-that ends: none is left with its memory when it is killed.
+Workers are spawned, not forked: torch and its threads do not survive a fork. They ignore Ctrl-C; the parent then starts
+no further jobs and waits for the running ones, so what they write is complete. Workers exit when the parent does, even
+if it is killed, and free their memory.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ R = TypeVar("R")
 
 
 def run_jobs(task: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterator[R]:
-    """Yield ``task(job)`` of every job, as they finish.
+    """Run ``task(job)`` for every job and yield the results in the order in which they finish.
 
     Args:
         task: A picklable function of one job.
         jobs: Picklable jobs.
-        workers: Processes; with one, everything runs in this process.
+        workers: Number of processes; with one worker or one job, everything runs in this process.
 
     Raises:
-        Exception: What a task raised; no further job is started.
+        Exception: The first exception that a task raised; no further job is started.
     """
     if workers == 1 or len(jobs) < 2:
         yield from map(task, jobs)
@@ -41,27 +41,27 @@ def run_jobs(task: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterato
 
 @contextmanager
 def open_pool(workers: int, environment: Mapping[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Start workers; on an error or Ctrl-C jobs that wait are dropped, those under way are waited for.
+    """Start worker processes; on an error or Ctrl-C waiting jobs are cancelled and running ones are waited for.
 
     Args:
-        workers: Processes.
-        environment: Variables that they have beside this process's own.
+        workers: Number of processes.
+        environment: Environment variables of the workers, in addition to this process's.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _settle, (dict(environment or {}),)) as pool:
+    with ProcessPoolExecutor(workers, context, _initialise_worker, (dict(environment or {}),)) as pool:
         try:
             yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _settle(environment: Mapping[str, str]) -> None:
+def _initialise_worker(environment: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

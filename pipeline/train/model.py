@@ -1,9 +1,9 @@
-"""A timm backbone with one output a label, and the checkpoint it is kept in.
+"""The classifier: a timm backbone with one output per label, and its checkpoint on disk.
 
     FOLDER/model.safetensors  float32 state dict
     FOLDER/config.json        ``CheckpointConfig``: backbone, labels, preprocessing, threshold, ids
 
-The checkpoint's id is the SHA-256 of the weights file: the same weights are the same checkpoint.
+The checkpoint's id is the SHA-256 of the weights file: equal weights are the same checkpoint.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ Padding = Literal["symmetric", "same"]
 
 
 class CheckpointConfig(Record):
-    """What stands beside the weights.
+    """Contents of config.json.
 
     Attributes:
+        backbone: Name of the timm model.
+        padding: "symmetric", or "same" (TensorFlow's).
         labels: In the order of the outputs; the last is the positive one.
-        threshold: Of the positive label's probability; with more than two labels unused.
-        temperature: Log-odds divided by it are honest (``pipeline.metrics.decision_threshold``).
+        preprocess: How an image becomes the input tensor.
+        threshold: Decide for the positive label where its probability is at least this; unused with more labels.
+        checkpoint_id: SHA-256 of the weights file.
         dataset_id: SHA-256 over the training and validation rows.
+        temperature: Log-odds divided by it are calibrated (``pipeline.metrics.decision_threshold``).
     """
 
     backbone: str
@@ -60,9 +64,9 @@ class Checkpoint:
 
 
 class PortableClassifier(nn.Module):
-    """The network a phone gets: camera pixels in, probabilities out; normalisation and softmax inside.
+    """The network with normalisation before it and softmax after it: the graph that is exported.
 
-    Takes pixels (n, height, width, 3) RGB in 0..255, uint8 or float32; returns float32 (n, labels), rows sum to one.
+    Takes pixels (n, height, width, 3) RGB in 0..255, uint8 or float32; returns probabilities float32 (n, labels).
     """
 
     mean: torch.Tensor
@@ -75,13 +79,13 @@ class PortableClassifier(nn.Module):
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """Score a batch of frames: what training descends on."""
+        """Compute logits, float32 (n, labels), of pixels (n, height, width, 3) RGB in 0..255; used in training."""
         scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         scores: torch.Tensor = self.network((scaled - self.mean) / self.std)
         return scores
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Classify a batch of frames."""
+        """Compute probabilities, float32 (n, labels); rows sum to one."""
         return torch.softmax(self.logits(image), dim=1)
 
 
@@ -89,36 +93,39 @@ def build_network(backbone: str, labels: int, pretrained: str = "none", padding:
     """Create a timm classifier.
 
     Args:
-        backbone: A timm model name.
-        labels: Outputs.
+        backbone: Name of a timm model.
+        labels: Number of outputs.
         pretrained: "none", "hub" (timm's own weights), or the path of a safetensors state dict; its classifier is
-            replaced when it has another number of outputs.
+            replaced if it has another number of outputs.
         padding: "symmetric", or "same" for weights that were trained with TensorFlow's padding.
 
+    Returns:
+        Takes normalised float32 (n, 3, height, width), returns logits (n, labels).
+
     Raises:
-        ParamsError: timm knows no such backbone.
-        ModelError: The weights cannot be had, or are another network's.
+        ParamsError: timm has no such backbone.
+        ModelError: The weights cannot be loaded, or belong to another network.
     """
     if not timm.is_model(backbone):
         near = ", ".join(timm.list_models(f"*{backbone.partition('_')[0]}*")[:6]) or "timm.list_models()"
         raise ParamsError(f"params.yaml train.backbone: {backbone!r}; expected a timm model such as {near}")
-    # "fast" pooling is a plain mean: exporters turn the default one into a reshape and a gather.
+    # "fast" pooling is a mean; exporters convert the default pooling to a reshape and a gather.
     options: dict[str, Any] = {"num_classes": labels, "global_pool": "fast"}
     if padding == "same":
         options["pad_type"] = "same"
     if pretrained == "hub":
         try:
-            return _quieten(_as_module(timm.create_model(backbone, pretrained=True, **options)), labels)
+            return _shrink_head(_as_module(timm.create_model(backbone, pretrained=True, **options)), labels)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"params.yaml train.pretrained: hub; {backbone} cannot be fetched: {error}") from error
-    network = _quieten(_as_module(timm.create_model(backbone, **options)))
+    network = _shrink_head(_as_module(timm.create_model(backbone, **options)))
     if pretrained != "none":
         _load_pretrained(network, Path(pretrained))
     return network
 
 
 def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:
-    """Write weights and config; returns the config with the checkpoint's id filled in."""
+    """Write weights and config; returns the config with the checkpoint's id."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     data = safetensors.torch.save(state)
     with atomic_write(folder / WEIGHTS) as file:
@@ -129,10 +136,10 @@ def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) 
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint back.
+    """Read a checkpoint; its weights are verified against the id in its config.
 
     Raises:
-        ModelError: The folder holds none, or the weights are not the ones its config names.
+        ModelError: The folder has no weights, or they are not the ones its config names.
         DataError: Its config is missing or damaged.
     """
     config = read_json(folder / CONFIG, CheckpointConfig)
@@ -148,7 +155,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def predict(checkpoint: Checkpoint, pixels: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
-    """Classify frames at the input size: uint8 (n, height, width, 3) RGB -> float32 (n, labels)."""
+    """Classify images at the input size: uint8 (n, height, width, 3) RGB -> probabilities, float32 (n, labels)."""
     classifier = PortableClassifier(checkpoint.network, checkpoint.config.preprocess).eval()
     with torch.inference_mode():
         rows = [classifier(torch.from_numpy(pixels[i : i + batch_size])) for i in range(0, len(pixels), batch_size)]
@@ -161,10 +168,10 @@ def _as_module(network: object) -> nn.Module:
     return network
 
 
-def _quieten(network: nn.Module, hub_labels: int = 0) -> nn.Module:
-    """Let a fresh head start near zero: timm's init scales with the outputs, and two of them shout (first loss > 1.5).
+def _shrink_head(network: nn.Module, hub_labels: int = 0) -> nn.Module:
+    """Initialise the head close to zero: timm's initialisation is too large for few outputs (first loss > 1.5).
 
-    A head that came with the hub's weights, because it has as many outputs, is left as it is.
+    A head that was loaded with the hub's weights, because it has ``hub_labels`` outputs, is not changed.
     """
     if hub_labels and getattr(network, "pretrained_cfg", {}).get("num_classes") == hub_labels:
         return network
@@ -189,7 +196,7 @@ def _load_pretrained(network: nn.Module, path: Path) -> None:
     for name in head:
         del state[name]
     missing, unexpected = network.load_state_dict(state, strict=False)
-    strange = [name for name in missing if name not in head and "num_batches_tracked" not in name]
-    if strange or unexpected:
-        first = (strange or unexpected)[0]
+    unset = [name for name in missing if name not in head and "num_batches_tracked" not in name]
+    if unset or unexpected:
+        first = (unset or unexpected)[0]
         raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {first} does not match")

@@ -1,13 +1,14 @@
-"""Stage: training rows and their images -> a checkpoint, by the phone-camera recipe of params.yaml's train section.
+"""Stage: training rows and their images -> a checkpoint.
 
-Reads image rows and shards; writes OUT/model.safetensors and OUT/config.json, and while it works OUT.work/ beside it
-(the state after each epoch, and DVCLive's files to watch it by), which is gone when it is done.
+Reads image rows and shards; writes OUT/model.safetensors, OUT/config.json, metrics/train.json, plots/train.csv and the
+section ``train`` of metrics/machine.json. During training, OUT.work/ beside OUT holds the state after the last epoch
+and DVCLive's files, to watch progress; it is removed at the end.
 
-Every epoch shows as many pictures as there are rows, each label equally often, each picture augmented anew; a resumed
-run meets the pictures an uninterrupted one would have met. What is kept is the moving average of the weights after the
-epoch with the best validation accuracy; ties go to the lower loss, then to the earlier epoch. Its threshold
-follows from its answers to the validation rows and from what mistakes cost. The same rows, params and
-machine give the same bytes, for any number of threads.
+An epoch has as many images as there are training rows (rounded down to whole batches), equally many of each label, with
+new augmentation in every epoch; a resumed training sees the images that an uninterrupted one would. The checkpoint has
+the averaged weights (EMA) of the epoch with the highest validation accuracy; ties go to the lower loss, then to the
+earlier epoch. Its threshold follows from its probabilities for the validation rows and the costs of errors. Equal rows,
+params and machine give equal bytes, for any number of threads.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from pipeline.data.records import Image
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
-from pipeline.train.data_loader import Pictures, Plan, draw_epoch
+from pipeline.train.data_loader import EpochPlan, ImageDataset, load_epoch
 from pipeline.train.model import CheckpointConfig, build_network, save_checkpoint
-from pipeline.train.trainer import Learner, Score, Tensors, reproducible_pool, split_batch
+from pipeline.train.trainer import Score, Tensors, Trainer, reproducible_pool, split_batch
 from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, save_state
 
 OnEpoch = Callable[[Epoch], None]
@@ -49,7 +50,14 @@ PACKAGES = ("numpy", "pillow", "timm", "torch")
 
 @dataclass(frozen=True, slots=True)
 class TrainRows:
-    """Rows to learn from and rows to judge by, the folder that holds their shards, and what mistakes cost."""
+    """Input of a training.
+
+    Attributes:
+        train: Training rows.
+        val: Validation rows, to choose the epoch and the threshold.
+        images: Folder of the shards.
+        costs: Costs of false positives and false negatives.
+    """
 
     train: Sequence[Image]
     val: Sequence[Image]
@@ -59,7 +67,14 @@ class TrainRows:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """OUT/config.json, metrics/train.json, section ``train`` of machine.json, and plots/train.csv (a row per epoch)."""
+    """Result of a training, beside the checkpoint on disk.
+
+    Attributes:
+        config: Contents of OUT/config.json.
+        metrics: Contents of metrics/train.json: figures of the saved epoch.
+        machine: Section ``train`` of metrics/machine.json.
+        curve: Rows of plots/train.csv, one per epoch.
+    """
 
     config: CheckpointConfig
     metrics: dict[str, float]
@@ -70,29 +85,29 @@ class TrainResult:
 def run(
     params: TrainParams, labels: Sequence[str], rows: TrainRows, out: Path, on_epoch: OnEpoch | None = None
 ) -> TrainResult:
-    """Train a checkpoint; after a kill, go on after the last whole epoch.
+    """Train a checkpoint; a killed training resumes after its last complete epoch.
 
     Args:
         params: The train section.
         labels: In the order of the outputs; the last is the positive one.
-        rows: What to learn from.
+        rows: Training and validation rows.
         out: Folder of the checkpoint; OUT.work/ beside it is the work area.
-        on_epoch: Called after each epoch, once its state is safe on disk.
+        on_epoch: Called after each epoch, when its state is on disk.
 
     Raises:
-        DataError: No rows, a label without rows, or rows of a label that is not among ``labels``.
-        ParamsError: An unknown backbone, or a batch of one.
-        ModelError: The pretrained weights do not fit, or the loss is no longer a number.
+        DataError: No rows, a label without training rows, or rows of a label that is not among ``labels``.
+        ParamsError: An unknown backbone, or a batch size of one.
+        ModelError: The pretrained weights do not fit, or the loss is not finite.
     """
     _check(params, labels, rows)
     cache = open_work(out.with_name(f"{out.name}.work"), _work_key(params, labels, rows))
     with reproducible_pool(params) as pool:
         training = _Training(params, labels, rows, pool)
         best, epochs = training.run_epochs(cache, on_epoch)
-        network = training.learner.average
+        network = training.trainer.average
         network.load_state_dict(best)
-        answers = training.learner.probabilities(training.val.read, len(rows.val))
-    temperature = fit_temperature(answers, training.val.targets)
+        probabilities = training.trainer.probabilities(training.val.read, len(rows.val))
+    temperature = fit_temperature(probabilities, training.val.targets)
     config = CheckpointConfig(
         backbone=params.backbone,
         padding=params.padding,
@@ -110,7 +125,7 @@ def run(
 
 
 def dataset_id(rows: TrainRows) -> str:
-    """SHA-256 over id, label and image bytes of the training rows, then of the validation rows."""
+    """Compute SHA-256 over id, label and image hash of the training rows, then of the validation rows."""
     digest = hashlib.sha256()
     for name, images in (("train", rows.train), ("val", rows.val)):
         for image in images:
@@ -119,7 +134,13 @@ def dataset_id(rows: TrainRows) -> str:
 
 
 def learning_rate(params: TrainParams, step: int, steps_per_epoch: int) -> float:
-    """Rise in a line over the warm-up epochs, then fall along a cosine to zero (arXiv 1608.03983)."""
+    """Return the learning rate of a step: linear warm-up, then cosine decay to zero (arXiv 1608.03983).
+
+    Args:
+        params: ``learning_rate``, ``epochs`` and ``warmup_epochs``.
+        step: Number of the step, from 0, counted over all epochs.
+        steps_per_epoch: Batches per epoch.
+    """
     warmup = min(params.warmup_epochs, params.epochs - 1) * steps_per_epoch
     if step < warmup:
         return params.learning_rate * (step + 1) / warmup
@@ -128,7 +149,7 @@ def learning_rate(params: TrainParams, step: int, steps_per_epoch: int) -> float
 
 
 class _Training:
-    """One training under way: pictures, learner, and the loop over epochs."""
+    """Datasets, trainer and the loop over epochs."""
 
     def __init__(self, params: TrainParams, labels: Sequence[str], rows: TrainRows, pool: Executor) -> None:
         self.params, self.pool = params, pool
@@ -138,26 +159,26 @@ class _Training:
         with torch.random.fork_rng():
             torch.manual_seed(params.seed)
             network = build_network(params.backbone, len(labels), params.pretrained, params.padding)
-        self.learner = Learner(network, self.spec, params, pool)
+        self.trainer = Trainer(network, self.spec, params, pool)
         size = min(params.batch_size, len(rows.train))
-        self.plan = Plan(len(rows.train) // size, tuple(split_batch(size, self.learner.device)))
-        self.train = Pictures(rows.images, rows.train, labels, self.spec, pool)
-        self.val = Pictures(rows.images, rows.val, labels, self.spec, pool)
+        self.plan = EpochPlan(len(rows.train) // size, tuple(split_batch(size, self.trainer.device)))
+        self.train = ImageDataset(rows.images, rows.train, labels, self.spec, pool)
+        self.val = ImageDataset(rows.images, rows.val, labels, self.spec, pool)
 
     def run_epochs(self, cache: WorkCache, on_epoch: OnEpoch | None) -> tuple[Tensors, list[Epoch]]:
-        """Run the epochs that are left; returns the best averaged weights and every epoch."""
+        """Run the remaining epochs; returns the best averaged weights and the figures of all epochs."""
         state, epochs = load_state(cache)
         best = {name.removeprefix(BEST): tensor for name, tensor in state.items() if name.startswith(BEST)}
         if epochs:
-            self.learner.restore(state)
+            self.trainer.restore(state)
         live = _open_live(cache.folder / LIVE, epochs)
         with _progress(self.params.epochs * self.plan.images, len(epochs) * self.plan.images) as progress:
             for number in range(len(epochs), self.params.epochs):
                 epoch = self._run_epoch(number, progress)
                 if all(_score(epoch).beats(_score(earlier)) for earlier in epochs):
-                    best = {name: tensor.clone() for name, tensor in self.learner.average.state_dict().items()}
+                    best = {name: tensor.clone() for name, tensor in self.trainer.average.state_dict().items()}
                 epochs.append(epoch)
-                save_state(cache, self.learner.tensors() | {BEST + name: best[name] for name in best}, epochs)
+                save_state(cache, self.trainer.tensors() | {BEST + name: best[name] for name in best}, epochs)
                 _log(live, epoch)
                 progress.console.print(_line(epoch, self.params.epochs))
                 if on_epoch is not None:
@@ -170,18 +191,18 @@ class _Training:
         start = time.perf_counter()
         losses = []
         rate = 0.0
-        for batch, parts in enumerate(draw_epoch(self.train, self.plan, self.params, number, self.pool)):
-            rate = learning_rate(self.params, number * self.plan.batches + batch, self.plan.batches)
-            losses.append(self.learner.step(parts, rate))
+        for index, batch in enumerate(load_epoch(self.train, self.plan, self.params, number, self.pool)):
+            rate = learning_rate(self.params, number * self.plan.batches + index, self.plan.batches)
+            losses.append(self.trainer.step(batch, rate))
             speed = len(losses) * self.plan.batch_size / (time.perf_counter() - start)
             progress.update(progress.task_ids[0], advance=self.plan.batch_size, speed=f"{speed:.0f}")
-        trained = time.perf_counter() - start
-        score = self.learner.evaluate(self.val.read, self.val.targets)
+        training_seconds = time.perf_counter() - start
+        score = self.trainer.evaluate(self.val.read, self.val.targets)
         loss = sum(losses) / len(losses)
         if not math.isfinite(loss) or not math.isfinite(score.loss):
             raise ModelError(
-                f"params.yaml train.learning_rate: {self.params.learning_rate}; in epoch {number + 1} the loss is no "
-                f"longer a number; expected a rate the network can follow: try {self.params.learning_rate / 4:g}"
+                f"params.yaml train.learning_rate: {self.params.learning_rate}; in epoch {number + 1} the loss is not "
+                f"finite; expected a rate at which training converges: try {self.params.learning_rate / 4:g}"
             )
         return Epoch(
             epoch=number + 1,
@@ -189,22 +210,22 @@ class _Training:
             val_loss=score.loss,
             val_accuracy=score.accuracy,
             learning_rate=rate,
-            images_per_second=self.plan.images / trained,
+            images_per_second=self.plan.images / training_seconds,
             seconds=time.perf_counter() - start,
         )
 
 
 def _check(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> None:
     if params.batch_size < 2:
-        raise ParamsError("params.yaml train.batch_size: 1; expected at least 2: batch statistics of one say nothing")
+        raise ParamsError("params.yaml train.batch_size: 1; expected at least 2: one image has no batch statistics")
     counts = Counter(image.label for image in rows.train)
     expected = f"expected rows of {', '.join(labels)}"
     for name, images in (("training", rows.train), ("validation", rows.val)):
         if not images:
             raise DataError(f"{name} rows: found none; {expected}; make more images (prompts.count), then: dvc repro")
-        strange = sorted({image.label for image in images} - set(labels))
-        if strange:
-            raise DataError(f"{name} rows: label {strange[0]!r}; {expected}; the policy changed since: dvc repro")
+        unknown = sorted({image.label for image in images} - set(labels))
+        if unknown:
+            raise DataError(f"{name} rows: label {unknown[0]!r}; {expected}; the policy has changed: dvc repro")
     for label in labels:
         if not counts[label]:
             found = ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))
@@ -238,17 +259,17 @@ def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch])
     }
 
 
-def _machine_figures(epochs: Sequence[Epoch], plan: Plan) -> Figures:
+def _machine_figures(epochs: Sequence[Epoch], plan: EpochPlan) -> Figures:
     """Speed over all epochs, those before a restart included."""
-    trained = sum(plan.images / epoch.images_per_second for epoch in epochs)
+    seconds = sum(plan.images / epoch.images_per_second for epoch in epochs)
     return {
-        "images_per_second": round(plan.images * len(epochs) / trained, 1),
+        "images_per_second": round(plan.images * len(epochs) / seconds, 1),
         "seconds": round(sum(epoch.seconds for epoch in epochs), 1),
     }
 
 
 def _open_live(folder: Path, epochs: Sequence[Epoch]) -> Any:  # noqa: ANN401 - DVCLive is untyped
-    """Open DVCLive's log afresh and write the epochs so far; None outside a DVC repository, where it would make one."""
+    """Open a new DVCLive log and write the epochs so far; None outside a DVC repository, which DVCLive would create."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
     from dvclive import Live
@@ -277,7 +298,7 @@ def _progress(total: int, completed: int) -> Progress:
         BarColumn(),
         TextColumn("{task.completed}/{task.total} images, {task.fields[speed]}/s,"),
         TimeElapsedColumn(),
-        TextColumn("gone,"),
+        TextColumn("elapsed,"),
         TimeRemainingColumn(),
         TextColumn("left"),
         console=Console(stderr=True),

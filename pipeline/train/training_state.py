@@ -1,6 +1,6 @@
 """State of a training after its last whole epoch, from which a stopped training resumes.
 
-    OUT.work/KEY/state.safetensors  the learner's tensors, and the epochs so far as JSON in the header
+    OUT.work/KEY/state.safetensors  the trainer's tensors, and the epochs so far as JSON in the header
 
 An entry of a work area (``pipeline.data.work_cache``): a kill while it is written leaves the state of the epoch before.
 """
@@ -24,7 +24,17 @@ MACHINE_FIELDS = ("images_per_second", "seconds")
 
 
 class Epoch(Record):
-    """Figures of one epoch; only ``MACHINE_FIELDS`` vary between runs with equal inputs."""
+    """Figures of one epoch; only ``MACHINE_FIELDS`` vary between runs with equal inputs.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        train_loss: Mean loss over the training batches, label smoothing included.
+        val_loss: Cross-entropy of the averaged weights on the validation rows, in nats.
+        val_accuracy: Accuracy of the averaged weights on the validation rows, 0..1.
+        learning_rate: Learning rate of the last step.
+        images_per_second: Training speed, evaluation excluded.
+        seconds: Duration, evaluation included.
+    """
 
     epoch: int
     train_loss: float

@@ -33,7 +33,7 @@ def open_device(name: str) -> torch.device:
     Raises:
         ParamsError: This machine does not have it.
     """
-    return torch.device(choose_device(name, "recipe", among=("cuda", "cpu")))
+    return torch.device(choose_device(name, "recipe", usable=("cuda", "cpu")))
 
 
 def join_team() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Photographs: a folder of files becomes groups that never leak, ids that last, and rejections for what is broken."""
+"""Folders of photographs: groups that no split separates, stable ids, and rejections of unreadable files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL = (0.0, 1.0)
 
 
 def scene(seed: int, size: tuple[int, int] = (48, 64)) -> Pixels:
-    """Draw a smooth picture that no other seed resembles, uint8 (height, width, 3)."""
+    """Draw a smooth image, uint8 (height, width, 3) RGB, that resembles that of no other seed."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 6, 3)).astype(np.uint8)
     return np.asarray(PIL.Image.fromarray(coarse).resize(size, PIL.Image.Resampling.BICUBIC))
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_photographs_come_in_order_of_label_and_name_with_their_own_bytes(folder: Path) -> None:
+def test_photographs_are_sorted_by_label_and_name_and_keep_their_bytes(folder: Path) -> None:
     photographs = read_photographs(folder, LABELS, ALL, seed=1)
     assert [image.id for image in photographs.images] == [
         *(f"no_helmet-n{number}" for number in range(6)),
@@ -46,7 +46,7 @@ def test_photographs_come_in_order_of_label_and_name_with_their_own_bytes(folder
     assert photographs.images[6].data == (folder / "helmet" / "h0.jpg").read_bytes()
     assert [image.label for image in photographs.images[5:7]] == ["no_helmet", "helmet"]
     assert (photographs.images[0].width, photographs.images[0].height) == (48, 64)
-    assert photographs.found == len(photographs.images) == 12
+    assert photographs.readable == len(photographs.images) == 12
     assert photographs.rejections == []
 
 
@@ -114,7 +114,7 @@ def test_copies_share_a_group_even_under_another_label(folder: Path) -> None:
     assert len(set(groups.values())) == 12
 
 
-def test_a_group_is_known_by_its_content_not_by_its_name(folder: Path) -> None:
+def test_a_group_is_named_after_its_contents_not_its_file(folder: Path) -> None:
     before = groups_of(folder)
     (folder / "helmet" / "h3.jpg").rename(folder / "helmet" / "zz.jpg")
     assert groups_of(folder)["helmet-zz"] == before["helmet-h3"]
@@ -130,7 +130,7 @@ def test_disjoint_parts_share_no_group_and_lose_nothing(folder: Path) -> None:
     assert min(len(low), len(high)) >= 3
 
 
-def test_another_seed_deals_the_groups_out_differently(folder: Path) -> None:
+def test_another_seed_assigns_other_groups_to_a_part(folder: Path) -> None:
     parts = {
         frozenset(image.id for image in read_photographs(folder, LABELS, (0.0, 0.5), seed).images) for seed in (1, 2, 3)
     }
@@ -145,12 +145,12 @@ def test_awkward_file_names_give_safe_unique_ids(folder: Path) -> None:
     assert all(len(name) <= LONGEST_ID + 9 and set(name) <= set(map(chr, range(33, 127))) for name in ids)
 
 
-def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_that_describes_the_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such folder; expected a folder for each label"):
         read_photographs(tmp_path / "nowhere", LABELS, ALL, seed=1)
 
 
-def test_a_missing_label_names_the_folders_that_are_there(folder: Path) -> None:
+def test_a_missing_label_is_an_error_that_lists_the_folders(folder: Path) -> None:
     (folder / "no_helmet").rename(folder / "without")
     with pytest.raises(DataError, match=r"no folder no_helmet; found the folders helmet, without; expected"):
         read_photographs(folder, LABELS, ALL, seed=1)
@@ -173,16 +173,16 @@ def test_a_label_without_a_readable_photograph_is_refused(folder: Path) -> None:
         read_photographs(folder, LABELS, ALL, seed=1)
 
 
-def test_a_part_that_empties_a_label_is_refused(folder: Path) -> None:
+def test_a_part_without_photographs_of_a_label_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match=r"part \[0.0, 1e-06\] of 12 photographs.*widen the part"):
         read_photographs(folder, LABELS, (0.0, 1e-6), seed=1)
 
 
-def test_a_file_that_changes_while_it_is_read_is_noticed(folder: Path) -> None:
+def test_a_file_that_changed_or_vanished_since_the_folder_was_read_is_refused(folder: Path) -> None:
     images = read_photographs(folder, LABELS, ALL, seed=1).images
     save(folder / "no_helmet" / "n0.png", scene(999))
-    with pytest.raises(DataError, match="changed while"):
+    with pytest.raises(DataError, match="changed since"):
         images[0]
     (folder / "no_helmet" / "n0.png").unlink()
-    with pytest.raises(DataError, match="cannot be read any more"):
+    with pytest.raises(DataError, match=r"cannot be read .*expected the file"):
         images[0]

@@ -1,4 +1,4 @@
-"""Jobs in this process and in several: all done, errors told, and no worker left behind."""
+"""Jobs in one process and in several: all are done, errors reach the caller, and no worker survives the parent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_variable(name: str) -> str:
     return os.environ.get(name, "")
 
 
-def tell_and_wait(file: Path) -> None:
+def write_pid_and_wait(file: Path) -> None:
     file.write_text(str(os.getpid()), encoding="utf-8")
     time.sleep(600)
 
@@ -36,12 +36,12 @@ def test_every_job_is_done_once(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_a_job_raises_arrives(workers: int) -> None:
+def test_an_exception_of_a_job_reaches_the_caller(workers: int) -> None:
     with pytest.raises(ValueError, match="negative: -1"):
         list(run_jobs(square, [-1, 2, 3], workers))
 
 
-def test_workers_have_the_variables_they_are_given_and_this_process_has_not() -> None:
+def test_environment_variables_are_set_in_workers_only() -> None:
     with open_pool(1, {"GOSSAMER_TEST": "7"}) as pool:
         assert pool.submit(read_variable, "GOSSAMER_TEST").result() == "7"
     assert "GOSSAMER_TEST" not in os.environ
@@ -53,27 +53,27 @@ def interrupt(waiting: list[Future[None]]) -> None:
         raise KeyboardInterrupt
 
 
-def test_an_interruption_drops_what_waits() -> None:
+def test_an_interruption_cancels_waiting_jobs() -> None:
     waiting: list[Future[None]] = []
     with pytest.raises(KeyboardInterrupt):
         interrupt(waiting)
     assert sum(future.cancelled() for future in waiting) > 100
 
 
-def is_there(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     state = Path(f"/proc/{pid}/stat")
     return state.is_file() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
-def test_workers_end_with_a_parent_that_is_killed(root: Path, tmp_path: Path) -> None:
+def test_workers_exit_when_the_parent_is_killed(root: Path, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("first", "second")]
     code = (
         "import sys, pathlib\n"
         "from pipeline.machine.process_pool import run_jobs\n"
-        "from tests.pipeline.machine.test_process_pool import tell_and_wait\n"
+        "from tests.pipeline.machine.test_process_pool import write_pid_and_wait\n"
         "if __name__ == '__main__':\n"
-        "    list(run_jobs(tell_and_wait, [pathlib.Path(name) for name in sys.argv[1:]], 2))\n"
+        "    list(run_jobs(write_pid_and_wait, [pathlib.Path(name) for name in sys.argv[1:]], 2))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, *map(str, files)], cwd=root)
     deadline = time.monotonic() + 120
@@ -81,9 +81,9 @@ def test_workers_end_with_a_parent_that_is_killed(root: Path, tmp_path: Path) ->
         assert time.monotonic() < deadline
         time.sleep(0.05)
     pids = [int(file.read_text(encoding="utf-8")) for file in files]
-    assert all(map(is_there, pids))
+    assert all(map(is_running, pids))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    while any(map(is_there, pids)):
+    while any(map(is_running, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.05)

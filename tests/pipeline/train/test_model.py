@@ -46,18 +46,18 @@ def network() -> nn.Module:
 @pytest.mark.parametrize(
     "backbone", ["mobilenetv3_small_100", "mobilenetv2_100", "mobilenetv4_conv_small", "tf_efficientnet_lite0"]
 )
-def test_every_backbone_of_the_readme_answers_for_its_labels(backbone: str) -> None:
+def test_every_backbone_of_the_readme_has_one_output_per_label(backbone: str) -> None:
     network = build_network(backbone, 3).eval()
     with torch.inference_mode():
         assert network(torch.zeros(1, 3, 64, 48)).shape == (1, 3)
 
 
-def test_a_fresh_head_is_undecided(network: nn.Module) -> None:
+def test_a_new_head_gives_probabilities_near_a_half(network: nn.Module) -> None:
     probabilities = torch.softmax(network(torch.from_numpy(normalise(PIXELS, SPEC))), 1)
     assert (probabilities - 0.5).abs().max() < 0.1
 
 
-def test_same_padding_is_for_weights_trained_with_it() -> None:
+def test_same_padding_changes_the_output() -> None:
     symmetric, same = build_network("mobilenetv2_100", 2), build_network("mobilenetv2_100", 2, padding="same")
     same.load_state_dict(symmetric.state_dict())
     pixels = torch.rand(1, 3, 64, 48)
@@ -65,19 +65,19 @@ def test_same_padding_is_for_weights_trained_with_it() -> None:
         assert not torch.allclose(symmetric.eval()(pixels), same.eval()(pixels))
 
 
-def test_an_unknown_backbone_names_its_place_and_neighbours() -> None:
+def test_an_unknown_backbone_is_an_error_with_its_place_and_similar_names() -> None:
     with pytest.raises(ParamsError, match=r"train.backbone: 'mobilenetv9_x'; expected a timm model such as"):
         build_network("mobilenetv9_x", 2)
 
 
-def test_the_hub_out_of_reach_is_an_error_a_user_can_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_weights_are_an_error_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match=rf"train.pretrained: hub; {TINY}.r160_in1k cannot be fetched"):
         build_network(f"{TINY}.r160_in1k", 2, "hub")
 
 
-def test_pretrained_weights_keep_the_body_and_change_the_head(tmp_path: Path) -> None:
+def test_pretrained_weights_with_other_labels_get_a_new_head(tmp_path: Path) -> None:
     many = build_network(TINY, 10)
     save_file(many.state_dict(), tmp_path / "many.safetensors")
     few = build_network(TINY, 2, str(tmp_path / "many.safetensors"))
@@ -87,7 +87,7 @@ def test_pretrained_weights_keep_the_body_and_change_the_head(tmp_path: Path) ->
     assert few.state_dict()["classifier.weight"].shape[0] == 2
 
 
-def test_pretrained_weights_with_as_many_labels_keep_their_head(tmp_path: Path, network: nn.Module) -> None:
+def test_pretrained_weights_with_equally_many_labels_keep_their_head(tmp_path: Path, network: nn.Module) -> None:
     save_file(network.state_dict(), tmp_path / "same.safetensors")
     again = build_network(TINY, 2, str(tmp_path / "same.safetensors"))
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in network.state_dict().items())
@@ -117,7 +117,7 @@ def test_the_portable_classifier_normalises_as_training_does(network: nn.Module)
     torch.testing.assert_close(inside.sum(1), torch.ones(5))
 
 
-def test_a_checkpoint_comes_back_with_the_same_answers(tmp_path: Path, network: nn.Module) -> None:
+def test_a_loaded_checkpoint_gives_the_same_probabilities(tmp_path: Path, network: nn.Module) -> None:
     config = save_checkpoint(tmp_path, network, CONFIG_OF_TINY)
     assert config.checkpoint_id == hashlib.sha256((tmp_path / WEIGHTS).read_bytes()).hexdigest()
     checkpoint = load_checkpoint(tmp_path)

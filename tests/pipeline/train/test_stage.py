@@ -29,7 +29,7 @@ Change = Callable[..., TrainParams]
 
 @pytest.fixture
 def params(root: Path) -> TrainParams:
-    """A recipe of seconds: two epochs of a tiny network on tiny pictures."""
+    """Params of a training that takes seconds: two epochs of a tiny network on tiny images."""
     changes = {
         "backbone": "test_efficientnet",
         "input_height": SIZE[0],
@@ -64,7 +64,7 @@ def interrupt_after(epoch: int) -> Callable[[Epoch], None]:
 
 
 @pytest.mark.slow
-def test_training_learns_and_its_figures_are_the_kept_epochs(params: TrainParams, tmp_path: Path) -> None:
+def test_training_learns_and_its_figures_are_those_of_the_saved_epoch(params: TrainParams, tmp_path: Path) -> None:
     images = write_squares(tmp_path / "images", LABELS * 200, seed=1)
     rows = TrainRows(images[:320], images[320:], tmp_path / "images")
     changed = params.model_copy(update={"epochs": 10, "augment": 0.2, "learning_rate": 0.004, "ema_decay": 0.8})
@@ -85,7 +85,7 @@ def test_training_learns_and_its_figures_are_the_kept_epochs(params: TrainParams
     assert not {"seconds", "images_per_second"} & {*result.metrics, *result.curve[0]}
 
 
-def test_the_dearer_a_false_positive_the_higher_the_threshold(
+def test_a_higher_cost_of_false_positives_raises_the_threshold(
     params: TrainParams, rows: TrainRows, tmp_path: Path
 ) -> None:
     dear = TrainRows(rows.train, rows.val, rows.images, Costs(false_positive=9.0))
@@ -97,7 +97,9 @@ def test_the_dearer_a_false_positive_the_higher_the_threshold(
     assert logit(config.threshold) == pytest.approx(config.temperature * logit(0.9))
 
 
-def test_the_checkpoint_says_what_it_was_made_of(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+def test_the_config_of_the_checkpoint_describes_the_training(
+    params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
     result = train.run(params.model_copy(update={"fit": "pad"}), LABELS, rows, tmp_path / "checkpoint")
     config = load_checkpoint(tmp_path / "checkpoint").config
     assert (config.backbone, config.labels, config.threshold) == ("test_efficientnet", LABELS, 0.5)
@@ -114,13 +116,13 @@ def test_the_same_seed_gives_the_same_bytes_on_one_thread_and_on_two(
         return train.run(params.model_copy(update=changes), LABELS, rows, tmp_path / name).config.checkpoint_id
 
     first = identity("a")
-    torch.manual_seed(99)  # what a caller did with torch's own chance before must not matter
+    torch.manual_seed(99)  # torch's global seed must not matter
     assert identity("b") == first
     assert identity("c", threads=1) == first
     assert identity("d", seed=params.seed + 1) != first
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
+def test_a_killed_training_resumes_and_ends_with_the_same_bytes(
     params: TrainParams, rows: TrainRows, tmp_path: Path
 ) -> None:
     changed = params.model_copy(update={"epochs": 3})
@@ -149,18 +151,18 @@ def test_a_training_killed_after_its_last_epoch_only_writes_the_checkpoint(
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.003}, {"seed": 5}, {"epochs": 4}])
-def test_other_params_never_go_on_from_this_work(
+def test_a_training_with_other_params_does_not_resume_from_this_work(
     params: TrainParams, rows: TrainRows, tmp_path: Path, change: dict[str, object]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train.run(params, LABELS, rows, tmp_path / "out", interrupt_after(1))
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        train.run(params.model_copy(update=change), LABELS, rows, tmp_path / "out", stop_and_note(seen))
+        train.run(params.model_copy(update=change), LABELS, rows, tmp_path / "out", note_and_stop(seen))
     assert seen == [1]
 
 
-def stop_and_note(seen: list[int]) -> Callable[[Epoch], None]:
+def note_and_stop(seen: list[int]) -> Callable[[Epoch], None]:
     def stop(epoch: Epoch) -> None:
         seen.append(epoch.epoch)
         raise KeyboardInterrupt
@@ -168,13 +170,15 @@ def stop_and_note(seen: list[int]) -> Callable[[Epoch], None]:
     return stop
 
 
-def test_other_rows_never_go_on_from_this_work(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+def test_a_training_on_other_rows_does_not_resume_from_this_work(
+    params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         train.run(params, LABELS, rows, tmp_path / "out", interrupt_after(1))
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
         train.run(
-            params, LABELS, TrainRows(rows.train[1:], rows.val, rows.images), tmp_path / "out", stop_and_note(seen)
+            params, LABELS, TrainRows(rows.train[1:], rows.val, rows.images), tmp_path / "out", note_and_stop(seen)
         )
     assert seen == [1]
 
@@ -194,7 +198,7 @@ def test_the_dataset_id_follows_rows_labels_bytes_and_sides(rows: TrainRows) -> 
     assert dataset_id(changed(first, shard="moved.tar")) == dataset_id(rows)
 
 
-def test_the_learning_rate_warms_up_then_falls_to_nearly_nothing(params: TrainParams) -> None:
+def test_the_learning_rate_warms_up_and_decays_to_almost_zero(params: TrainParams) -> None:
     recipe = params.model_copy(update={"epochs": 10, "warmup_epochs": 2, "learning_rate": 1.0})
     rates = [learning_rate(recipe, step, 5) for step in range(50)]
     assert rates[:10] == pytest.approx([step / 10 for step in range(1, 11)])
@@ -204,13 +208,13 @@ def test_the_learning_rate_warms_up_then_falls_to_nearly_nothing(params: TrainPa
     assert 0 < rates[-1] < 0.01
 
 
-def test_warm_up_as_long_as_the_training_leaves_one_epoch_to_fall(params: TrainParams) -> None:
+def test_a_warm_up_as_long_as_the_training_leaves_one_epoch_of_decay(params: TrainParams) -> None:
     recipe = params.model_copy(update={"epochs": 1, "warmup_epochs": 5})
     assert learning_rate(recipe, 0, 4) == recipe.learning_rate
     assert math.isfinite(learning_rate(recipe, 3, 4))
 
 
-def test_pretrained_weights_are_where_training_starts(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+def test_training_starts_from_pretrained_weights(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
     start = build_network("test_efficientnet", 10)
     save_file(start.state_dict(), tmp_path / "start.safetensors")
     changed = params.model_copy(
@@ -221,7 +225,7 @@ def test_pretrained_weights_are_where_training_starts(params: TrainParams, rows:
     torch.testing.assert_close(ended["conv_stem.weight"], start.state_dict()["conv_stem.weight"], rtol=0, atol=1e-6)
 
 
-def test_dvclive_can_be_watched_and_is_cleared_away(
+def test_dvclive_files_are_written_during_training_and_removed_afterwards(
     params: TrainParams, rows: TrainRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dvc.repo import Repo
@@ -243,15 +247,15 @@ def test_dvclive_can_be_watched_and_is_cleared_away(
     assert sorted(path.name for path in Path.cwd().iterdir() if path.name[0] != ".") == ["checkpoint"]
 
 
-def test_outside_a_dvc_repository_none_is_made(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+def test_no_dvc_repository_is_created_outside_one(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
     train.run(params.model_copy(update={"epochs": 1}), LABELS, rows, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_loss_that_explodes_names_the_learning_rate(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
-    with pytest.raises(
-        ModelError, match=r"train.learning_rate: 1e\+30; in epoch 1 the loss is no longer a number; .*try"
-    ):
+def test_a_loss_that_diverges_is_an_error_that_names_the_learning_rate(
+    params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"train.learning_rate: 1e\+30; in epoch 1 the loss is not finite; .*try"):
         train.run(params.model_copy(update={"learning_rate": 1e30}), LABELS, rows, tmp_path / "out")
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.config.params import TrainParams, load_params
 from pipeline.data.preprocess import PreprocessSpec, normalise
 from pipeline.train.model import build_network
-from pipeline.train.trainer import Learner, Part, Score, reproducible_pool, split_batch
+from pipeline.train.trainer import MicroBatch, Score, Trainer, reproducible_pool, split_batch
 from tests.pipeline.squares import LABELS, SIZE, draw_square
 
 SPEC = PreprocessSpec(input_size=SIZE)
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Plain(nn.Module):
-    """Convolution, pool and head without batch statistics: parts must add up to the batch exactly."""
+    """Convolution, pooling and head without batch statistics: micro-batches must add up to the batch exactly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,16 +46,16 @@ def pool(params: TrainParams) -> Iterator[Executor]:
 
 
 @pytest.fixture
-def batch() -> Part:
+def batch() -> MicroBatch:
     targets = np.arange(40) % 2
-    return Part(np.stack([draw_square(LABELS[target], n) for n, target in enumerate(targets)]), targets)
+    return MicroBatch(np.stack([draw_square(LABELS[target], n) for n, target in enumerate(targets)]), targets)
 
 
-def split(batch: Part) -> list[Part]:
-    return [Part(batch.pixels[part], batch.targets[part]) for part in split_batch(40, CPU)]
+def split(batch: MicroBatch) -> list[MicroBatch]:
+    return [MicroBatch(batch.pixels[part], batch.targets[part]) for part in split_batch(40, CPU)]
 
 
-def test_parts_are_near_equal_and_cover_the_batch_once() -> None:
+def test_micro_batches_are_nearly_equal_and_cover_the_batch_once() -> None:
     parts = split_batch(70, CPU)
     assert [part.stop - part.start for part in parts] == [23, 23, 24]
     assert [row for part in parts for row in range(70)[part]] == list(range(70))
@@ -63,70 +63,78 @@ def test_parts_are_near_equal_and_cover_the_batch_once() -> None:
     assert split_batch(70, torch.device("cuda")) == [slice(0, 70)]
 
 
-def test_a_step_in_parts_is_adamw_on_the_whole_batch(params: TrainParams, pool: Executor, batch: Part) -> None:
+def test_a_step_in_micro_batches_equals_adamw_on_the_whole_batch(
+    params: TrainParams, pool: Executor, batch: MicroBatch
+) -> None:
     torch.manual_seed(0)
     network = Plain()
-    twin = copy.deepcopy(network)
-    taught = Learner(network, SPEC, params, pool)
-    groups = [{"params": [p for p in twin.parameters() if p.dim() > 1], "weight_decay": 0.3}]
-    groups += [{"params": [p for p in twin.parameters() if p.dim() == 1], "weight_decay": 0.0}]
+    reference = copy.deepcopy(network)
+    trainer = Trainer(network, SPEC, params, pool)
+    groups = [{"params": [p for p in reference.parameters() if p.dim() > 1], "weight_decay": 0.3}]
+    groups += [{"params": [p for p in reference.parameters() if p.dim() == 1], "weight_decay": 0.0}]
     plain = torch.optim.AdamW(groups, lr=0.01)
     for _ in range(5):
         loss = nn.functional.cross_entropy(
-            twin(torch.from_numpy(normalise(batch.pixels, SPEC))), torch.from_numpy(batch.targets), label_smoothing=0.1
+            reference(torch.from_numpy(normalise(batch.pixels, SPEC))),
+            torch.from_numpy(batch.targets),
+            label_smoothing=0.1,
         )
         plain.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         plain.step()
-        assert taught.step(split(batch), 0.01) == pytest.approx(float(loss.detach()), rel=1e-5)
-    for own, other in zip(network.parameters(), twin.parameters(), strict=True):
+        assert trainer.step(split(batch), 0.01) == pytest.approx(float(loss.detach()), rel=1e-5)
+    for own, other in zip(network.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6)
 
 
-def test_one_thread_and_two_learn_the_same_bits(params: TrainParams, batch: Part) -> None:
+def test_the_number_of_threads_does_not_change_the_weights(params: TrainParams, batch: MicroBatch) -> None:
     states = []
     for threads in (1, 2):
         changed = params.model_copy(update={"threads": threads})
         torch.manual_seed(0)
         network = build_network("test_efficientnet", 2)
         with reproducible_pool(changed) as pool:
-            taught = Learner(network, SPEC, changed, pool)
+            trainer = Trainer(network, SPEC, changed, pool)
             for _ in range(3):
-                taught.step(split(batch), 0.01)
-        states.append(taught.tensors())
+                trainer.step(split(batch), 0.01)
+        states.append(trainer.tensors())
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_twins_share_their_statistics_after_a_step(params: TrainParams, pool: Executor, batch: Part) -> None:
-    taught = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
-    taught.step(split(batch), 0.01)
-    first, second = (dict(twin.named_buffers()) for twin in taught._twins)
+def test_replicas_have_equal_batch_statistics_after_a_step(
+    params: TrainParams, pool: Executor, batch: MicroBatch
+) -> None:
+    trainer = Trainer(build_network("test_efficientnet", 2), SPEC, params, pool)
+    trainer.step(split(batch), 0.01)
+    first, second = (dict(replica.named_buffers()) for replica in trainer._replicas)
     moved = [name for name in first if name.endswith("running_mean")]
     assert moved
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(first[name].abs().max() > 0 for name in moved)
 
 
-def test_the_average_follows_the_weights_and_trails_them(params: TrainParams, pool: Executor, batch: Part) -> None:
+def test_the_average_moves_towards_the_weights_with_a_warm_up(
+    params: TrainParams, pool: Executor, batch: MicroBatch
+) -> None:
     network = Plain()
-    taught = Learner(network, SPEC, params.model_copy(update={"ema_decay": 0.5}), pool)
-    before = taught.average.state_dict()["body.weight"].clone()
-    taught.step(split(batch), 0.1)
+    trainer = Trainer(network, SPEC, params.model_copy(update={"ema_decay": 0.5}), pool)
+    before = trainer.average.state_dict()["body.weight"].clone()
+    trainer.step(split(batch), 0.1)
     after = network.state_dict()["body.weight"]
-    share = 1 - 2 / 11  # the first step's decay, shorter than 0.5
-    torch.testing.assert_close(taught.average.state_dict()["body.weight"], before + share * (after - before))
+    share = 1 - 2 / 11  # the decay of the first step, below ema_decay
+    torch.testing.assert_close(trainer.average.state_dict()["body.weight"], before + share * (after - before))
     for _ in range(20):
-        taught.step(split(batch), 0.0)
-    torch.testing.assert_close(taught.average.state_dict()["body.weight"], network.state_dict()["body.weight"])
+        trainer.step(split(batch), 0.0)
+    torch.testing.assert_close(trainer.average.state_dict()["body.weight"], network.state_dict()["body.weight"])
 
 
-def test_evaluation_scores_every_row_once(params: TrainParams, pool: Executor, batch: Part) -> None:
-    taught = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+def test_evaluation_scores_every_row_once(params: TrainParams, pool: Executor, batch: MicroBatch) -> None:
+    trainer = Trainer(build_network("test_efficientnet", 2), SPEC, params, pool)
     pixels, targets = np.concatenate([batch.pixels] * 4), np.concatenate([batch.targets] * 4)
     with torch.inference_mode():
-        logits = taught.average(torch.from_numpy(normalise(pixels, SPEC)))
-    score = taught.evaluate(lambda rows: pixels[rows], targets)
+        logits = trainer.average(torch.from_numpy(normalise(pixels, SPEC)))
+    score = trainer.evaluate(lambda rows: pixels[rows], targets)
     assert score.loss == pytest.approx(float(nn.functional.cross_entropy(logits, torch.from_numpy(targets))), rel=1e-4)
     assert score.accuracy == np.mean(logits.argmax(1).numpy() == targets)
 
@@ -137,26 +145,26 @@ def test_accuracy_decides_then_loss() -> None:
     assert not Score(0.9, 0.5).beats(Score(0.9, 0.5))
 
 
-def test_a_restored_learner_goes_on_as_if_never_stopped(params: TrainParams, pool: Executor, batch: Part) -> None:
-    first = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+def test_a_restored_learner_goes_on_as_if_never_stopped(params: TrainParams, pool: Executor, batch: MicroBatch) -> None:
+    first = Trainer(build_network("test_efficientnet", 2), SPEC, params, pool)
     first.step(split(batch), 0.01)
     # As it comes back from disk: contiguous, whatever the layout in memory was.
     kept = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in first.tensors().items()}
-    second = Learner(build_network("test_efficientnet", 2), SPEC, params, pool)
+    second = Trainer(build_network("test_efficientnet", 2), SPEC, params, pool)
     second.restore(kept)
     assert first.step(split(batch), 0.01) == second.step(split(batch), 0.01)
     ours, theirs = first.tensors(), second.tensors()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_torch_is_put_back_as_it_was(params: TrainParams) -> None:
+def test_torch_s_threads_and_determinism_are_restored_after_an_error(params: TrainParams) -> None:
     before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
 
-    def look_and_fail(number: int) -> int:
+    def check_and_fail(number: int) -> int:
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.get_num_threads() == 1
         return 1 // (2 - number)
 
     with pytest.raises(ZeroDivisionError), reproducible_pool(params) as pool:
-        list(pool.map(look_and_fail, range(4)))
+        list(pool.map(check_and_fail, range(4)))
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before

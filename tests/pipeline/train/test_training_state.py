@@ -41,7 +41,7 @@ def test_a_state_comes_back_bit_for_bit(cache: WorkCache) -> None:
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_a_later_state_takes_the_place_of_the_earlier(cache: WorkCache) -> None:
+def test_a_later_state_replaces_the_earlier_one(cache: WorkCache) -> None:
     save_state(cache, {"weight": torch.zeros(2)}, EPOCHS[:1])
     save_state(cache, {"weight": torch.ones(2)}, EPOCHS)
     loaded, epochs = load_state(cache)
@@ -50,11 +50,11 @@ def test_a_later_state_takes_the_place_of_the_earlier(cache: WorkCache) -> None:
     assert [path.name for path in cache.folder.iterdir()] == [STATE]
 
 
-def test_nothing_yet_is_no_state(cache: WorkCache) -> None:
+def test_without_a_file_there_is_no_state(cache: WorkCache) -> None:
     assert load_state(cache) == ({}, [])
 
 
-def test_a_damaged_state_says_what_to_delete(cache: WorkCache) -> None:
+def test_a_damaged_state_is_an_error_that_says_what_to_delete(cache: WorkCache) -> None:
     save_state(cache, {"weight": torch.zeros(2)}, EPOCHS)
     path = cache.path(STATE)
     path.write_bytes(path.read_bytes()[:-3])
