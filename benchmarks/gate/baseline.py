@@ -2,8 +2,8 @@
 
     benchmarks/baseline/measure.json         metrics/measure.json as it was accepted
     benchmarks/baseline/predictions.parquet  its predictions on each selfie, for paired tests
-    benchmarks/baseline/accepted.json        SHA-256 of both and of every artifact, and the git revision they come from:
-                                             a changed or half-copied baseline is refused
+    benchmarks/baseline/accepted.json        SHA-256 of both and of every artifact, the git revision they come from, and
+                                             which of them could be timed; a changed or half-copied baseline is refused
 
 The artifacts themselves stay in DVC; ``benchmarks.gate.baseline_artifacts`` fetches them for timing.
 
@@ -13,6 +13,7 @@ Each file is written atomically and accepted.json last, so that a crash in betwe
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Accepted(Record):
         release: Name of the revision, e.g. v1.2.0.
         revision: Git commit whose dvc.lock lists the artifacts; empty where they cannot be fetched again.
         artifacts: Artifact -> its SHA-256.
+        timeable: Artifacts that could be timed where the baseline was accepted; a later gate must time them, too.
     """
 
     measure_sha256: str
@@ -60,6 +62,7 @@ class Accepted(Record):
     release: str = ""
     revision: str = ""
     artifacts: dict[str, str] = Field(default_factory=dict)
+    timeable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,21 @@ def read_baseline(folder: Path) -> Baseline | None:
     return Baseline(read_measurement(paths[1], remove), read_predictions(paths[2]), accepted)
 
 
-def write_baseline(folder: Path, measured: Path, predictions: Path, release: Release = NOWHERE) -> Baseline:
+def write_baseline(
+    folder: Path,
+    measured: Path,
+    predictions: Path,
+    release: Release = NOWHERE,
+    timeable: Sequence[str] = (),
+) -> Baseline:
     """Copy a measurement and its predictions into the baseline's folder.
+
+    Args:
+        folder: benchmarks/baseline.
+        measured: metrics/measure.json.
+        predictions: data/predictions.parquet.
+        release: The revision that the artifacts come from.
+        timeable: Artifacts that this machine can time.
 
     Raises:
         DataError: One of them is missing or damaged.
@@ -114,6 +130,7 @@ def write_baseline(folder: Path, measured: Path, predictions: Path, release: Rel
         release=release.name,
         revision=release.revision,
         artifacts={name: row.sha256 for name, row in measurement.artifacts.items()},
+        timeable=tuple(timeable),
     )
     (folder / ACCEPTED).unlink(missing_ok=True)
     for source, name in ((measured, MEASURED), (predictions, PREDICTIONS)):

@@ -98,7 +98,9 @@ def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:
             f"To lower the bar on purpose: git rm {folder}/accepted.json {folder}/measure.json "
             f"{folder}/predictions.parquet, commit, and accept again"
         )
-    write_baseline(folder, candidate.measurement, candidate.predictions, candidate.release)
+    rows = measurement.artifacts.values()
+    timeable = [row.name for row in rows if not candidate.bench.why_not_timeable(row.format)]
+    write_baseline(folder, candidate.measurement, candidate.predictions, candidate.release, timeable)
     return verdict
 
 

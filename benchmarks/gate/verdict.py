@@ -113,4 +113,4 @@ def _compare(
         yield from compare_size_and_instructions(params, new.artifacts[name], old.artifacts[name])
         yield from compare_camera(params, new, old, name)
     yield from compare_slices(params, pairs, names)
-    yield from compare_memory_and_latency(params, new, old, names, bench)
+    yield from compare_memory_and_latency(params, new, baseline, names, bench)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
 from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
+from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.checks.check_results import (
     ALL_ARTIFACTS,
     LATENCY,
@@ -81,17 +82,26 @@ def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old:
 
 
 def compare_memory_and_latency(
-    params: GateParams, new: Measurement, old: Measurement, names: Sequence[str], bench: Bench
+    params: GateParams, new: Measurement, baseline: Baseline, names: Sequence[str], bench: Bench
 ) -> Iterator[Check]:
-    """Two checks per artifact that can be timed here, and one for all artifacts that cannot."""
+    """Two checks per artifact, and one advisory check for all that can be timed neither here nor where it was accepted.
+
+    An artifact that could be timed when the baseline was accepted must be timed again: on a machine that cannot, both
+    of its checks are unmeasured, unless the file is the same.
+    """
     not_timeable = []
     for name in names:
-        reason = bench.why_not_timeable(new.artifacts[name].format)
-        if reason:
+        now, before = new.artifacts[name], baseline.measurement.artifacts[name]
+        reason = bench.why_not_timeable(now.format)
+        if reason and name not in baseline.accepted.timeable:
             not_timeable.append((name, reason))
-        elif new.artifacts[name].sha256 == old.artifacts[name].sha256:
+        elif now.sha256 == before.sha256:
             yield identical(MEMORY, name, params.max_memory_growth)
             yield identical(LATENCY, name, params.latency.fail)
+        elif reason:
+            why = f"could be timed when the baseline was accepted, but not on this machine: {reason}"
+            yield unmeasured(MEMORY, name, why, params.max_memory_growth)
+            yield unmeasured(LATENCY, name, why, params.latency.fail)
         else:
             yield _compare_memory(params, name, bench)
             yield _compare_latency(params, name, bench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from pipeline.config.params import GateParams
 from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ReleaseRefusedError
 from tests.benchmarks.evaluation.measurements import changed, measurement_of
-from tests.benchmarks.gate.verdicts import INT8, judge, saved
+from tests.benchmarks.gate.verdicts import EQUAL_RESOURCES, INT8, judge, saved
 
 Table = Callable[..., Predictions]
 
@@ -102,6 +103,17 @@ def test_a_baseline_remembers_the_release_and_every_artifact(
     assert (baseline.accepted.release, baseline.accepted.revision) == ("v1.2.0", "c" * 40)
     assert baseline.accepted.artifacts == {name: row.sha256 for name, row in measurement.artifacts.items()}
     assert baseline.name().startswith("v1.2.0: checkpoint abc on 2000 selfies")
+
+
+def test_a_baseline_remembers_which_artifacts_could_be_timed(
+    gate_params: GateParams, table: Table, tmp_path: Path
+) -> None:
+    bench = replace(EQUAL_RESOURCES, why_not_timeable=lambda name: "needs a Mac" if name == "coreml" else "")
+    gate.accept(gate_params, Candidate(*saved(tmp_path, table()), bench), tmp_path / "baseline")
+    baseline = read_baseline(tmp_path / "baseline")
+    assert baseline is not None
+    assert set(baseline.accepted.timeable) == {n for n in baseline.measurement.artifacts if not n.startswith("coreml")}
+    assert INT8 in baseline.accepted.timeable
 
 
 def test_a_baseline_of_before_releases_is_still_read(table: Table, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import Predictions
+from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, LATENCY, LATENCY_NOT_TIMEABLE, MEMORY
 from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
 from benchmarks.latency.side_by_side import PairedTiming
@@ -19,6 +21,7 @@ from tests.benchmarks.gate.verdicts import EQUAL_RESOURCES, INT8, baseline_of, b
 
 Table = Callable[..., Predictions]
 Counts = dict[str, int | None]
+COREML = "coreml-float16"
 
 
 def judged(
@@ -50,13 +53,13 @@ def test_a_figure_that_the_baseline_never_had_is_not_checked(gate_params: GatePa
 
 def test_instructions_of_each_format_have_their_own_limit(gate_params: GateParams, table: Table) -> None:
     before = now = measurement_of(table())
-    for name in (INT8, "onnx-float32", "coreml-float16"):
+    for name in (INT8, "onnx-float32", COREML):
         before, now = (changed(each, name, arm64_instructions=n) for each, n in ((before, 1000), (now, 1015)))
     verdict = judge(gate_params, now, table(), baseline_of(before, table()))
     assert check(verdict, "instruction_growth").verdict == "fail"
     assert check(verdict, "instruction_growth", "onnx-float32").verdict == "pass"
     growths = [(each.name, each.artifact) for each in verdict.checks if each.name == "instruction_growth"]
-    assert ("instruction_growth", "coreml-float16") not in growths
+    assert ("instruction_growth", COREML) not in growths
 
 
 @pytest.mark.parametrize(
@@ -118,9 +121,46 @@ def test_an_artifact_that_cannot_be_measured_is_unmeasured(gate_params: GatePara
 
 
 def test_artifacts_that_cannot_be_timed_here_are_one_advisory_check(gate_params: GateParams, table: Table) -> None:
-    bench = replace(EQUAL_RESOURCES, why_not_timeable=lambda name: "Core ML needs a Mac" if name == "coreml" else "")
+    bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
     verdict = judged(gate_params, table, bench)
     assert verdict.verdict == "pass"
     found = check(verdict, LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS)
     assert (found.verdict, found.reason) == ("unmeasured", "coreml-float16: Core ML needs a Mac")
-    assert not [each for each in verdict.checks if each.artifact == "coreml-float16" and each.name == LATENCY]
+    assert not [each for each in verdict.checks if each.artifact == COREML and each.name == LATENCY]
+
+
+def coreml_on_a_mac_only(format_name: str) -> str:
+    return "Core ML needs a Mac" if format_name == "coreml" else ""
+
+
+def accepted_on_a_mac(measurement: Measurement, table: Table) -> Baseline:
+    baseline = baseline_of(measurement, table())
+    return replace(baseline, accepted=baseline.accepted.model_copy(update={"timeable": tuple(measurement.artifacts)}))
+
+
+def test_an_artifact_that_could_be_timed_for_the_baseline_holds_a_release_back_where_it_cannot(
+    gate_params: GateParams, table: Table
+) -> None:
+    """Otherwise a slower Core ML artifact would pass from any machine but a Mac."""
+    before = changed(measurement_of(table()), COREML, sha256="old")
+    now = changed(measurement_of(table()), COREML, sha256="new")
+    bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
+    verdict = judge(gate_params, now, table(), accepted_on_a_mac(before, table), bench)
+    assert verdict.verdict == "unmeasured"
+    for name in (LATENCY, MEMORY):
+        found = check(verdict, name, COREML)
+        assert found.verdict == "unmeasured"
+        assert found.reason == (
+            "could be timed when the baseline was accepted, but not on this machine: Core ML needs a Mac"
+        )
+    assert LATENCY_NOT_TIMEABLE not in {each.name for each in verdict.checks}
+
+
+def test_an_identical_file_passes_where_it_cannot_be_timed_though_the_baseline_could(
+    gate_params: GateParams, table: Table
+) -> None:
+    same = changed(measurement_of(table()), COREML, sha256="same")
+    bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
+    verdict = judge(gate_params, same, table(), accepted_on_a_mac(same, table), bench)
+    assert verdict.verdict == "pass"
+    assert check(verdict, LATENCY, COREML).reason == "identical file"
