@@ -1,10 +1,11 @@
 """Quality measures, perceptual hash and verifier output of every image: computed once, cached on disk by content.
 
-    WORK/KEY.npy    one row per image of a block, up to ``BLOCK`` images of one shard; KEY hashes all its inputs
+    WORK/KEY/BLOCK.npy    one row per image of a block, up to ``BLOCK`` images of one shard
 
-An image is decoded once. A changed threshold recomputes nothing, and after a new ``generate`` only images with changed
-bytes are recomputed. Columns are read from disk on demand: about 100 bytes per image stay in memory, and the verifier's
-features (float16) are read in parts. Reads shards; writes WORK, which may be deleted at any time.
+A work area (``pipeline.data.work_cache``): KEY hashes verifier, policy and code, BLOCK its images' bytes. An image
+is decoded once. A changed threshold recomputes nothing, and after a new ``generate`` only images with changed bytes are
+recomputed. Columns are read from disk on demand: about 100 bytes per image stay in memory, and the verifier's features
+(float16) are read in parts. Reads shards; writes WORK, which may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from pipeline.data.perceptual_hash import fingerprint
 from pipeline.data.preprocess import Pixels, decode
 from pipeline.data.records import Image
 from pipeline.data.shards import read_bytes
-from pipeline.data.storage import atomic_write
+from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError
 from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import run_jobs
 
-VERSION = 2
-"""Part of every key: raise it when the columns or their computation change."""
+PACKAGES = ("cleanvision", "imagehash", "numpy", "pillow", "torch", "transformers")
+"""Their versions are part of the work area's key."""
 BLOCK = 500
 BLOCKS_PER_JOB = 4
 """Blocks per process job; a job loads the verifier once."""
@@ -69,9 +70,11 @@ class VerifierSpec:
         verify: Verifier = find_verifier(self.name).create(self.params, self.policy)
         return verify
 
-    def identify(self) -> str:
-        """Identify everything that its output depends on, apart from the image."""
-        return str(find_verifier(self.name).identify(self.params, self.policy))
+    def work_key(self) -> str:
+        """Hash all that a row depends on besides the image: the verifier, its weights, the policy, and the code."""
+        verifier = find_verifier(self.name)
+        identity = str(verifier.identify(self.params, self.policy))
+        return work_key({"verifier": identity}, (__name__, verifier.__name__), PACKAGES)
 
 
 def load_verifier_spec(params: CurateParams, policy: Policy) -> VerifierSpec:
@@ -127,7 +130,7 @@ class CacheOptions:
     """Where rows are cached, and how many processes compute them.
 
     Attributes:
-        folder: Work area; files of other keys are deleted from it.
+        folder: Work area.
         workers: Number of processes.
     """
 
@@ -137,11 +140,12 @@ class CacheOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Missing blocks, each with the file to write."""
+    """Missing blocks, each with the name of its entry."""
 
     folder: Path
-    blocks: tuple[tuple[Path, tuple[Image, ...]], ...]
+    blocks: tuple[tuple[str, tuple[Image, ...]], ...]
     verifier: VerifierSpec
+    work: WorkCache
 
 
 def compute_features(
@@ -159,20 +163,18 @@ def compute_features(
     Raises:
         ModelError: The verifier's model is missing or damaged.
     """
-    identity = f"{VERSION} {verifier.identify()}"
-    blocks = [(cache.folder / f"{_key(identity, block)}.npy", block) for block in _blocks(images)]
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    for stale in set(cache.folder.glob("*.npy")) - {path for path, _ in blocks}:
-        stale.unlink()
-    missing = [(path, block) for path, block in blocks if not path.is_file()]
+    work = open_work(cache.folder, verifier.work_key())
+    blocks = [(_entry_name(block), block) for block in _blocks(images)]
+    work.keep_only({name for name, _ in blocks})
+    missing = [(name, block) for name, block in blocks if not work.has(name)]
     advance(len(images) - sum(len(block) for _, block in missing))
     jobs = [
-        _Job(folder, tuple(missing[first : first + BLOCKS_PER_JOB]), verifier)
+        _Job(folder, tuple(missing[first : first + BLOCKS_PER_JOB]), verifier, work)
         for first in range(0, len(missing), BLOCKS_PER_JOB)
     ]
     for count in run_jobs(_compute_blocks, jobs, cache.workers):
         advance(count)
-    return FeatureCache(tuple((path, len(block)) for path, block in blocks))
+    return FeatureCache(tuple((work.path(name), len(block)) for name, block in blocks))
 
 
 def _blocks(images: Sequence[Image]) -> list[tuple[Image, ...]]:
@@ -183,19 +185,19 @@ def _blocks(images: Sequence[Image]) -> list[tuple[Image, ...]]:
     return blocks
 
 
-def _key(identity: str, block: Sequence[Image]) -> str:
-    text = json.dumps([identity, [(image.sha256, image.fault) for image in block]])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _entry_name(block: Sequence[Image]) -> str:
+    text = json.dumps([(image.sha256, image.fault) for image in block])
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
 
 
 def _compute_blocks(job: _Job) -> int:
     """Compute and write each block; returns the number of images."""
     with torch_threads(1):  # the result must not depend on the number of threads
         verify = job.verifier.load()
-        for path, images in job.blocks:
+        for name, images in job.blocks:
             batches = [images[first : first + _BATCH] for first in range(0, len(images), _BATCH)]
             rows = np.concatenate([_compute_batch(job.folder, batch, verify) for batch in batches])
-            with atomic_write(path) as file:
+            with job.work.write(name) as file:
                 np.save(file, rows)
     return sum(len(images) for _, images in job.blocks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,9 @@ def test_only_changed_blocks_are_computed_and_outdated_ones_deleted(
     tmp_path: Path, images: list[Image], verifier: VerifierSpec
 ) -> None:
     compute(tmp_path, images, verifier)
-    before = set((tmp_path / "work").iterdir())
+    before = set((tmp_path / "work").glob("*/*.npy"))
     _, done = compute(tmp_path, images[:-1], verifier)
-    after = set((tmp_path / "work").iterdir())
+    after = set((tmp_path / "work").glob("*/*.npy"))
     assert done == [18, 4]
     assert len(before & after) == 2
     assert len(after) == 3
@@ -99,8 +100,7 @@ def test_the_number_of_processes_does_not_change_the_rows(
 ) -> None:
     one, _ = compute(tmp_path, images, verifier)
     columns = {name: one.column(name) for name in ("measures", "perceptual_hash", "probabilities", "features", "error")}
-    for path in (tmp_path / "work").iterdir():
-        path.unlink()
+    shutil.rmtree(tmp_path / "work")
     monkeypatch.setattr(feature_cache, "BLOCKS_PER_JOB", 1)
     two, _ = compute(tmp_path, images, verifier, workers=2)
     for name, column in columns.items():
@@ -117,3 +117,17 @@ def test_an_image_that_differs_from_the_index_has_an_error_and_the_others_are_co
     cache, _ = compute(tmp_path, images, verifier)
     assert b"is not the one in index.jsonl" in cache.column("error")[10]
     assert cache.column("measures")[11].any()
+
+
+def test_a_block_that_was_being_written_when_the_process_was_killed_is_computed_again(
+    tmp_path: Path, images: list[Image], verifier: VerifierSpec
+) -> None:
+    compute(tmp_path, images, verifier)
+    block = min((tmp_path / "work").glob("*/*.npy"))
+    scratch = block.with_name(f".{block.name}.999999999.abc")
+    block.rename(scratch)
+    _, done = compute(tmp_path, images, verifier)
+    assert sum(done) == len(images)
+    assert done[0] < len(images)
+    assert block.is_file()
+    assert not scratch.exists()
