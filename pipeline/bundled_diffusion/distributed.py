@@ -1,4 +1,4 @@
-"""One process of distributed training: ``torchrun -m pipeline.bundled_diffusion.distributed autoencoder PARAMS``."""
+"""One process of distributed training: ``torchrun -m pipeline.bundled_diffusion.distributed STEP PARAMS``."""
 
 from __future__ import annotations
 
@@ -9,38 +9,44 @@ from pathlib import Path
 
 import torch
 
-from pipeline.bundled_diffusion.config import Recipe, load_recipe
-from pipeline.bundled_diffusion.networks.autoencoder import learn_autoencoder, open_portraits
-from pipeline.bundled_diffusion.training.guidance_distillation import learn_guidance
-from pipeline.bundled_diffusion.training.reward_finetuning import learn_reward
-from pipeline.bundled_diffusion.training.train_denoiser import learn_denoiser
+from pipeline.bundled_diffusion.config import TrainingConfig, load_config
+from pipeline.bundled_diffusion.portrait_dataset import load_weighted_portraits
+from pipeline.bundled_diffusion.training.guidance_distillation import train_distilled_denoiser
+from pipeline.bundled_diffusion.training.reward_finetuning import train_with_reward
+from pipeline.bundled_diffusion.training.train_autoencoder import train_autoencoder
+from pipeline.bundled_diffusion.training.train_denoiser import train_denoiser
 
-_LEARNINGS: Mapping[str, Callable[[Recipe], None]] = {
-    "autoencoder": lambda recipe: learn_autoencoder(recipe, open_portraits(recipe)),
-    "denoiser": learn_denoiser,
-    "guidance": learn_guidance,
-    "reward": learn_reward,
+_TRAININGS: Mapping[str, Callable[[TrainingConfig], None]] = {
+    "autoencoder": lambda config: train_autoencoder(config, load_weighted_portraits(config)),
+    "denoiser": train_denoiser,
+    "distillation": train_distilled_denoiser,
+    "reward": train_with_reward,
 }
 
 
-def run_team(step: str, params: Path, processes: int) -> None:
-    """Run one of the learnings in processes of one thread each; one stays in this process.
+def run_distributed(step: str, params: Path, processes: int) -> None:
+    """Run one training step in processes of one thread each; a single process is the current one.
+
+    Args:
+        step: autoencoder, denoiser, distillation or reward.
+        params: File of the configuration, which every process reads.
+        processes: Number of processes.
 
     Raises:
-        subprocess.CalledProcessError: A process failed; what was learned is kept, and the next run goes on from there.
+        subprocess.CalledProcessError: A process failed. The last checkpoint is kept; the next run resumes from it.
     """
     if processes == 1:
-        join(step, params)
+        train(step, params)
         return
     torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m", __name__]
     subprocess.run([*torchrun, step, str(params)], check=True)
 
 
-def join(step: str, params: Path) -> None:
-    """Learn one step of the recipe in ``params``."""
+def train(step: str, params: Path) -> None:
+    """Run one training step, in one thread, as one of the processes."""
     torch.set_num_threads(1)
-    _LEARNINGS[step](load_recipe(params))
+    _TRAININGS[step](load_config(params))
 
 
 if __name__ == "__main__":
-    join(sys.argv[1], Path(sys.argv[2]))
+    train(sys.argv[1], Path(sys.argv[2]))

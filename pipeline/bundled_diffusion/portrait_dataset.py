@@ -1,7 +1,7 @@
-"""The training world: rendered portraits with their captions and factors, drawn once and kept as arrays.
+"""The training set: rendered portraits with their captions and factors.
 
-Reads policies; writes chunks of pixels to a work folder, each file whole or not there. What the chunks hold is a pure
-function of the recipe, so a render that was killed goes on with the first chunk that is missing.
+Reads policies; writes the pixels as chunks, WORK/dataset/NNNNN.npy, each written atomically. A chunk is a pure function
+of the configuration, so rendering that was interrupted resumes with the first missing chunk.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pipeline.bundled_diffusion.config import WorldRecipe
-from pipeline.bundled_diffusion.networks.attribute_net import Codes, Factors
+from pipeline.bundled_diffusion.config import DatasetConfig, TrainingConfig
+from pipeline.bundled_diffusion.networks.attribute_net import Codes, Factors, to_input
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Prompt
 from pipeline.data.storage import atomic_write
@@ -26,18 +28,48 @@ from pipeline.renderer.pose import sample_pose
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Rendered portraits: uint8 (N, H, W, 3) pixels, their prompts, and every factor as codes."""
+class PortraitDataset:
+    """Rendered portraits.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3), RGB.
+        prompts: The N prompts: captions and factors.
+        factors: Factor -> its values.
+        codes: Factor -> int64 (N,) index of each portrait's value.
+    """
 
     pixels: NDArray[np.uint8]
     prompts: Sequence[Prompt]
     factors: Factors
     codes: Codes
 
-    def part(self, rows: slice) -> World:
-        """Some of the portraits, with the same codes."""
+    def subset(self, rows: slice) -> PortraitDataset:
+        """Some of the portraits, with the same factors and codes."""
         codes = {name: values[rows] for name, values in self.codes.items()}
-        return World(self.pixels[rows], self.prompts[rows], self.factors, codes)
+        return PortraitDataset(self.pixels[rows], self.prompts[rows], self.factors, codes)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedPortraits:
+    """Portraits, and the weight of a pixel's error at each place.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3), RGB.
+        weights: float32 (N, H/n, W/n) for some n, each portrait's of mean 1.
+    """
+
+    pixels: NDArray[np.uint8]
+    weights: NDArray[np.float32]
+
+    def sample_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Sample portraits uniformly, with replacement: int64 (count,) indices, sorted."""
+        return np.sort(rng.integers(0, len(self.pixels), count))
+
+    def batch(self, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images, float32 (n, 3, H, W) in -1..1, and weights, float32 (n, H, W), of some portraits."""
+        weights = torch.from_numpy(self.weights[rows]).to(device)
+        times = self.pixels.shape[1] // self.weights.shape[1]
+        return to_input(self.pixels[rows], device), weights.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,72 +79,96 @@ class _Chunk:
     size: tuple[int, int]
 
 
-def world_prompts(policies: Path, counts: Mapping[str, int], seed: int) -> list[Prompt]:
-    """Draw the captions of every policy, interleaved, so that any long enough part holds all policies in proportion."""
-    drawn = {name: _draw(policies / f"{name}.yaml", count, seed) for name, count in counts.items()}
-    places = [(place / len(prompts), name, place) for name, prompts in drawn.items() for place in range(len(prompts))]
-    return [drawn[name][place] for _, name, place in sorted(places)]
+def dataset_folder(config: TrainingConfig) -> Path:
+    """Folder of the chunks of pixels."""
+    return config.work / "dataset"
 
 
-def draw_world(prompts: Sequence[Prompt], recipe: WorldRecipe, size: tuple[int, int], work: Path) -> None:
-    """Render the chunks that ``work`` does not hold yet, ``size`` (width, height) pixels, in several processes."""
-    work.mkdir(parents=True, exist_ok=True)
-    starts = range(0, len(prompts), recipe.images_per_chunk)
+def sample_dataset_prompts(policies: Path, counts: Mapping[str, int], seed: int) -> list[Prompt]:
+    """Sample prompts of several policies, interleaved: every long enough part holds the policies in proportion.
+
+    Args:
+        policies: Folder of the policies.
+        counts: Policy -> number of prompts.
+        seed: Seed of the prompts of every policy.
+    """
+    prompts = {name: _sample(policies / f"{name}.yaml", count, seed) for name, count in counts.items()}
+    places = [(place / len(own), name, place) for name, own in prompts.items() for place in range(len(own))]
+    return [prompts[name][place] for _, name, place in sorted(places)]
+
+
+def training_prompts(config: TrainingConfig) -> list[Prompt]:
+    """Prompts of the whole dataset, the held-out ones last."""
+    return sample_dataset_prompts(config.policies, config.dataset.policies, config.dataset.seed)
+
+
+def render_dataset(prompts: Sequence[Prompt], config: DatasetConfig, size: tuple[int, int], folder: Path) -> None:
+    """Render the chunks that ``folder`` lacks, in several processes; ``size`` is (width, height) in pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, len(prompts), config.images_per_chunk)
     chunks = [
-        _Chunk(work / f"{number:05d}.npy", tuple(prompts[first : first + recipe.images_per_chunk]), size)
+        _Chunk(folder / f"{number:05d}.npy", tuple(prompts[first : first + config.images_per_chunk]), size)
         for number, first in enumerate(starts)
     ]
-    for _ in run_jobs(_draw_chunk, [chunk for chunk in chunks if not chunk.path.is_file()], recipe.workers):
+    for _ in run_jobs(_render_chunk, [chunk for chunk in chunks if not chunk.path.is_file()], config.workers):
         pass
 
 
-def open_world(prompts: Sequence[Prompt], work: Path) -> World:
-    """Read the chunks that `draw_world` wrote."""
-    pixels = np.concatenate([np.load(path) for path in chunk_paths(work)])
-    return World(pixels, prompts, *code_factors(prompts))
+def load_dataset(prompts: Sequence[Prompt], folder: Path) -> PortraitDataset:
+    """Read the chunks that `render_dataset` wrote for ``prompts``."""
+    pixels = np.concatenate([np.load(path) for path in chunk_paths(folder)])
+    return PortraitDataset(pixels, prompts, *encode_factors(prompts))
 
 
-def chunk_paths(work: Path) -> Sequence[Path]:
-    """Files of pixels in ``work``, in order."""
-    return sorted(path for path in work.glob("*.npy") if path.stem.isdigit())
+def load_weighted_portraits(config: TrainingConfig) -> WeightedPortraits:
+    """Read all portraits except those held out, with the autoencoder's weights of head and eyes."""
+    prompts, used = training_prompts(config), slice(None, -config.dataset.held_out)
+    shape = (config.height // 2, config.width // 2)
+    weights = head_weights(prompts[used], shape, config.autoencoder.head_weight, config.autoencoder.eye_weight)
+    return WeightedPortraits(load_dataset(prompts, dataset_folder(config)).pixels[used], weights)
+
+
+def chunk_paths(folder: Path) -> Sequence[Path]:
+    """Files of pixels in ``folder``, in order."""
+    return sorted(path for path in folder.glob("*.npy") if path.stem.isdigit())
 
 
 def save_array(path: Path, values: NDArray[np.generic]) -> None:
-    """Write an array, whole or not at all."""
+    """Write an array atomically."""
     with atomic_write(path) as file:
         np.save(file, values)
 
 
-def code_factors(prompts: Sequence[Prompt], factors: Factors | None = None) -> tuple[Factors, Codes]:
-    """Turn the factors of prompts into codes.
+def encode_factors(prompts: Sequence[Prompt], factors: Factors | None = None) -> tuple[Factors, Codes]:
+    """Encode the factors of prompts as integers.
 
     Args:
         prompts: Any prompts.
-        factors: Factor -> values, in the order of the codes; without, all that the prompts show, sorted.
+        factors: Factor -> values, in the order of the codes; None: all that occur with two values or more, sorted.
 
     Returns:
-        The factors, and factor -> (N,) code; -1 where a prompt lacks the factor or shows another value.
+        The factors, and factor -> int64 (N,) codes; -1 where a prompt lacks the factor or has another value.
     """
     rows = [prompt.factors for prompt in prompts]
     if factors is None:
         names = sorted({name for row in rows for name in row} - {"scenario"})
-        shown = {name: tuple(sorted({row[name] for row in rows if name in row})) for name in names}
-        factors = {name: values for name, values in shown.items() if len(values) > 1}
-    places = {name: {value: code for code, value in enumerate(values)} for name, values in factors.items()}
+        occurring = {name: tuple(sorted({row[name] for row in rows if name in row})) for name in names}
+        factors = {name: values for name, values in occurring.items() if len(values) > 1}
+    index = {name: {value: code for code, value in enumerate(values)} for name, values in factors.items()}
     codes = {
-        name: np.array([known.get(row.get(name, ""), -1) for row in rows], np.int64) for name, known in places.items()
+        name: np.array([known.get(row.get(name, ""), -1) for row in rows], np.int64) for name, known in index.items()
     }
     return factors, codes
 
 
 def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], head: float, eyes: float) -> NDArray[np.float32]:
-    """Say where each portrait's head and eyes are, on a grid over the picture.
+    """Weights of each portrait's head and eyes, on a grid over the picture.
 
     Args:
-        prompts: The portraits.
+        prompts: The portraits' prompts.
         shape: (height, width) of the grid.
-        head: How many times more the head weighs than the rest.
-        eyes: How many times more the eyes weigh than the rest, and all that glasses cover.
+        head: Weight of the head, relative to the rest of the picture.
+        eyes: Weight of the region that glasses cover, relative to the rest of the picture.
 
     Returns:
         float32 (N, height, width), each portrait's of mean 1.
@@ -125,17 +181,17 @@ def head_weights(prompts: Sequence[Prompt], shape: tuple[int, int], head: float,
         (x, y), unit = pose.pixels((width, height))
         across, along = pose.turn.on_face(0.0, 0.02)
         on_head = ((right - x) / (1.3 * unit)) ** 2 + ((down - y + 0.3 * unit) / (1.6 * unit)) ** 2 < 1
-        looks = ((right - x) / unit - across) ** 2 / 0.85**2 + ((down - y) / unit - along) ** 2 / 0.35**2 < 1
-        maps[number] = np.where(looks, eyes, np.where(on_head, head, 1))
+        on_eyes = ((right - x) / unit - across) ** 2 / 0.85**2 + ((down - y) / unit - along) ** 2 / 0.35**2 < 1
+        maps[number] = np.where(on_eyes, eyes, np.where(on_head, head, 1))
     maps /= maps.mean((1, 2), keepdims=True)
     return maps
 
 
 @cache
-def _draw(policy: Path, count: int, seed: int) -> Sequence[Prompt]:
+def _sample(policy: Path, count: int, seed: int) -> Sequence[Prompt]:
     return draw_prompts(load_policy(policy), count, 1, seed)
 
 
-def _draw_chunk(chunk: _Chunk) -> int:
+def _render_chunk(chunk: _Chunk) -> int:
     save_array(chunk.path, np.stack([render(prompt.factors, prompt.seed, chunk.size) for prompt in chunk.prompts]))
     return len(chunk.prompts)

@@ -1,7 +1,7 @@
-"""Puts the learned parts together as a Stable Diffusion in the diffusers layout: safetensors, half precision.
+"""Assembles the trained parts into a Stable Diffusion pipeline and saves it in the diffusers layout, as float16.
 
-Reads text_encoder/, tokenizer/, vae/ and unet/ of the work folder; writes the model folder that
-``StableDiffusionPipeline.from_pretrained`` opens, whole or not at all.
+Reads text_encoder/, tokenizer/, vae/ and unet/ of the work folder; writes the model folder, which
+``StableDiffusionPipeline.from_pretrained`` opens, atomically.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipeline.bundled_diffusion.networks.denoiser import build_noise_schedule
 
 LIMIT_BYTES = 24_000_000
+"""Largest size of a model folder that ships."""
 
 
-def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
-    """Open the parts of a work folder as one pipeline; ``unet`` stands in for the one on disk."""
+def assemble_pipeline(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
+    """Open the parts in a work folder as one float32 pipeline; ``unet`` replaces the one on disk."""
     return StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(work / "vae", dtype=torch.float32, low_cpu_mem_usage=False),
         text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder", dtype=torch.float32),
@@ -34,20 +35,20 @@ def assemble(work: Path, unet: UNet2DConditionModel | None = None) -> StableDiff
 
 
 def build_sampler() -> DPMSolverMultistepScheduler:
-    """The sampler that ships: DPM-Solver++ 2M with trailing steps."""
+    """Create the sampler that ships: DPM-Solver++ 2M with trailing timesteps (Lu et al., 2022, arXiv:2211.01095)."""
     return DPMSolverMultistepScheduler.from_config(build_noise_schedule().config, algorithm_type="dpmsolver++")
 
 
-def write_folder(pipe: StableDiffusionPipeline, out: Path) -> None:
-    """Save a pipeline as float16 in place of the model in ``out``; other files there, such as its card, stay."""
+def save_pipeline(pipe: StableDiffusionPipeline, out: Path) -> None:
+    """Replace the model in ``out`` by a pipeline, as float16; other files in ``out``, such as its card, are kept."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipe.to(torch.float16).save_pretrained(partial)
     for path in partial.rglob("*.safetensors"):
         path.chmod(0o644)
-    _open_as_float32(partial / "text_encoder" / "config.json")
+    _declare_float32(partial / "text_encoder" / "config.json")
     for part in ("unet", "vae"):
-        _forget_origin(partial / part / "config.json")
+        _drop_origin(partial / part / "config.json")
     for old in out.iterdir() if out.is_dir() else ():
         if old.is_file() and not (partial / old.name).exists():
             shutil.copy2(old, partial / old.name)
@@ -55,14 +56,14 @@ def write_folder(pipe: StableDiffusionPipeline, out: Path) -> None:
     partial.replace(out)
 
 
-def _open_as_float32(config: Path) -> None:
-    """Asked for no precision, transformers opens what a file holds and diffusers float32: make them agree."""
+def _declare_float32(config: Path) -> None:
+    """Declare float32: without a dtype, transformers opens weights in the dtype of the file, diffusers in float32."""
     values = json.loads(config.read_text(encoding="utf-8"))
     config.write_text(json.dumps({**values, "dtype": "float32"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _forget_origin(config: Path) -> None:
-    """Drop the path that a part was read from, which diffusers notes: it means nothing on another machine."""
+def _drop_origin(config: Path) -> None:
+    """Remove the path that diffusers records for a part: it is meaningless on another machine."""
     values = json.loads(config.read_text(encoding="utf-8"))
     values.pop("_name_or_path", None)
     config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

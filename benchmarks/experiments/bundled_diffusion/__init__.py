@@ -30,10 +30,10 @@ from pydantic import Field
 from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
 from benchmarks.experiments import Tell
 from benchmarks.experiments.bundled_diffusion.image_distance import copied_share, kernel_distance, nearest_distances
-from pipeline.bundled_diffusion.config import load_recipe
-from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attributes, pooled_features
-from pipeline.bundled_diffusion.portrait_dataset import world_prompts
-from pipeline.bundled_diffusion.prompt_alignment import Agreement, measure_agreement, see
+from pipeline.bundled_diffusion.config import load_config
+from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attribute_net, pooled_features
+from pipeline.bundled_diffusion.portrait_dataset import training_prompts
+from pipeline.bundled_diffusion.prompt_alignment import Alignment, measure_alignment, predict_factors
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.hashing import folder_bytes
@@ -140,16 +140,17 @@ def plan(course: Course) -> Iterator[Step]:
 
 def figures(course: Course) -> dict[str, Any]:
     """Judge what was drawn."""
-    judge = load_attributes(WEIGHTS / "judge.safetensors")
+    judge = load_attribute_net(WEIGHTS / "judge.safetensors")
     prompts = read_rows(course.prompts, Prompt)
     few = prompts[: course.params.table_images]
     pixels = {name: read_all(course.work / name / IMAGES) for name in ("defaults", "rendered", "training")}
-    shown = {name: measure_agreement(prompts, see(judge, pixels[name])) for name in ("defaults", "rendered")}
+    judged = {name: predict_factors(judge, pixels[name]) for name in ("defaults", "rendered")}
+    shown = {name: measure_alignment(prompts, predicted) for name, predicted in judged.items()}
     machine = read_machine_figures(course.work / "defaults" / METRICS.with_name(MACHINE_JSON))
     rate = find_figure(machine, "generate", "images_per_second")
     plain = read_metrics(course.work / "plain/plain.json")["images_per_second"]
     table = [
-        {**setting, **_shares(measure_agreement(few, see(judge, read_all(course.work / name / IMAGES))))}
+        {**setting, **_shares(measure_alignment(few, predict_factors(judge, read_all(course.work / name / IMAGES))))}
         for name, setting in course.cells()
     ]
     return {
@@ -185,7 +186,7 @@ def read_all(folder: Path) -> NDArray[np.uint8]:
     return np.stack(list(iterate_pixels(folder, read_index(folder))))
 
 
-def _shares(found: Mapping[str, Agreement]) -> dict[str, float]:
+def _shares(found: Mapping[str, Alignment]) -> dict[str, float]:
     return {name: each.share for name, each in found.items()}
 
 
@@ -196,8 +197,7 @@ def _draw(course: Course, folder: Path, prompts: Path, before: str = "common/pro
 
 
 def _write_training_prompts(count: int, path: Path) -> None:
-    recipe = load_recipe(WEIGHTS.parent / "params.yaml")
-    write_rows(path, world_prompts(recipe.policies, recipe.world.policies, recipe.world.seed)[:count])
+    write_rows(path, training_prompts(load_config(WEIGHTS.parent / "params.yaml"))[:count])
 
 
 def _write_few(course: Course, path: Path) -> None:

@@ -32,7 +32,7 @@ from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carr
 from benchmarks.experiments import Tell
 from benchmarks.experiments.curation import downstream_accuracy
 from benchmarks.experiments.curation.label_judge import disagreements, rate, see_labels
-from pipeline.bundled_diffusion.prompt_alignment import CONFUSING
+from pipeline.bundled_diffusion.prompt_alignment import HELMET_LOOKALIKES
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
@@ -270,7 +270,7 @@ def _curate(course: Course, name: str, folder: Path) -> Step:
 def _spoil(course: Course, folder: Path) -> None:
     source = course.drawn("rendered")
     images = read_index(source)
-    confusing = [image for image in images if image.factors.get("headwear") in CONFUSING]
+    confusing = [image for image in images if image.factors.get("headwear") in HELMET_LOOKALIKES]
     defects = Defects(course.params.defects, LABELS[1], course.params.seed)
     planted: dict[str, str] = {}
 

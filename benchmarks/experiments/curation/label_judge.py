@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundled_diffusion.networks.attribute_net import load_attributes, read_attributes
+from pipeline.bundled_diffusion.networks.attribute_net import load_attribute_net, predict_attributes
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.generate.diffusion.model_source import WEIGHTS
@@ -22,12 +22,12 @@ _AT_ONCE = 500
 
 def see_labels(folder: Path, images: Sequence[Image], labels: tuple[str, str]) -> list[Image]:
     """Give images the labels that the judge sees; ``labels``: without a helmet, with one."""
-    judge = load_attributes(WEIGHTS / "judge.safetensors")
+    judge = load_attribute_net(WEIGHTS / "judge.safetensors")
     values = judge.factors["headwear"]
     seen: list[Image] = []
     for first in range(0, len(images), _AT_ONCE):
         part = images[first : first + _AT_ONCE]
-        codes = read_attributes(judge, np.stack(list(iterate_pixels(folder, part))))["headwear"]
+        codes = predict_attributes(judge, np.stack(list(iterate_pixels(folder, part))))["headwear"]
         told = [labels[values[code] in HELMETS] for code in codes]
         seen += [image.model_copy(update={"label": label}) for image, label in zip(part, told, strict=True)]
     return seen

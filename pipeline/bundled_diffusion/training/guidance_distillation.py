@@ -1,10 +1,11 @@
-"""Teaches a denoiser how strongly it is guided: one look a step where classifier-free guidance takes two.
+"""Guidance distillation: a denoiser that needs one evaluation per sampling step instead of two.
 
-The first stage of Meng et al., "On Distillation of Guided Diffusion Models" (CVPR 2023): a copy of the denoiser learns
-to give at once what the denoiser gives with guidance, at any strength of a range. It is told the strength as a part of
-its time embedding, where ``StableDiffusionPipeline`` puts its ``guidance_scale`` if a UNet asks for it.
+First stage of Meng et al., "On Distillation of Guided Diffusion Models", CVPR 2023, arXiv:2210.03142. A copy of the
+denoiser (the student) learns to predict what the teacher predicts with classifier-free guidance, at any guidance scale
+of a range. It takes the scale as a part of its time embedding, where ``StableDiffusionPipeline`` passes its
+``guidance_scale`` to UNets that have such an input.
 
-Reads the cache and teacher/ of the work folder; writes guidance.pt, guidance.csv and, at the end, guided/.
+Reads the cache and teacher/ of the work folder; writes distillation.pt, distillation.csv and, at the end, distilled/.
 """
 
 from __future__ import annotations
@@ -17,42 +18,37 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion.config import Recipe
-from pipeline.bundled_diffusion.networks.denoiser import (
-    Batch,
-    add_noise,
-    build_denoiser,
-    build_noise_schedule,
-    velocity_losses,
-)
+from pipeline.bundled_diffusion.config import TrainingConfig
+from pipeline.bundled_diffusion.latent_cache import LatentBatch, load_latent_dataset
+from pipeline.bundled_diffusion.networks.denoiser import build_denoiser, build_noise_schedule, use_plain_attention
 from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
-from pipeline.bundled_diffusion.training.train_denoiser import open_cache, plain_attention, shape_of
+from pipeline.bundled_diffusion.training.train_denoiser import add_noise, denoiser_shape, velocity_losses
 from pipeline.bundled_diffusion.training.train_loop import run_loop
 
-EMBEDDING = 256
+EMBEDDING_LENGTH = 256
 
 
-def embed_guidance(strengths: Tensor, length: int) -> Tensor:
-    """Embed guidance scales (N,) as the pipeline does: float32 (N, length)."""
+def embed_guidance(scales: Tensor, length: int) -> Tensor:
+    """Embed guidance scales (N,) as ``StableDiffusionPipeline`` does: float32 (N, length)."""
     embed = StableDiffusionPipeline.get_guidance_scale_embedding
-    embedded: Tensor = embed(None, strengths - 1, embedding_dim=length)
-    return embedded
+    embedding: Tensor = embed(None, scales - 1, embedding_dim=length)
+    return embedding
 
 
-def draw_strengths(bounds: tuple[float, float], count: int, rng: np.random.Generator) -> Tensor:
-    """Draw guidance scales between ``bounds``, even in their logarithms: float32 (count,)."""
-    weakest, strongest = np.log(bounds)
-    return torch.from_numpy(np.exp(rng.uniform(weakest, strongest, count))).float()
+def sample_guidance_scales(bounds: tuple[float, float], count: int, rng: np.random.Generator) -> Tensor:
+    """Sample guidance scales between ``bounds``, uniform in their logarithms: float32 (count,)."""
+    smallest, largest = np.log(bounds)
+    return torch.from_numpy(np.exp(rng.uniform(smallest, largest, count))).float()
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Who learns from whom.
+class DistillationModels:
+    """Models of guidance distillation.
 
     Attributes:
-        student: Told the guidance.
-        teacher: Not told; asked twice.
-        empty: float32 (tokens, width): the text that asks for nothing.
+        student: Denoiser in training; takes the guidance scale as input.
+        teacher: Denoiser that guidance evaluates twice; frozen.
+        empty: float32 (tokens, width): embedding of the empty caption.
     """
 
     student: UNet2DConditionModel
@@ -60,41 +56,56 @@ class Pair:
     empty: Tensor
 
 
-def guided_losses(
-    pair: Pair, schedule: DDPMScheduler, batch: Batch, strengths: Tensor, rng: np.random.Generator
+def distillation_losses(
+    models: DistillationModels, schedule: DDPMScheduler, batch: LatentBatch, scales: Tensor, rng: np.random.Generator
 ) -> Mapping[str, Tensor]:
-    """Losses of one batch: how far the student is from its guided teacher at the guidance scales ``strengths`` (N,)."""
-    noised = add_noise(schedule, batch.latents, rng)
+    """Compute the losses of one batch: errors of the student against the guided teacher.
+
+    Args:
+        models: Student and teacher.
+        schedule: Noise schedule.
+        batch: Latents and captions.
+        scales: float32 (N,): guidance scales, >= 1.
+        rng: Generator of the step.
+
+    Returns:
+        Scalars, as `velocity_losses` returns them.
+    """
+    latents = add_noise(schedule, batch.latents, rng)
     with torch.no_grad():
-        texts = torch.cat([pair.empty.expand_as(batch.text), batch.text])
-        both = pair.teacher(noised.noisy.repeat(2, 1, 1, 1), noised.times.repeat(2), texts, return_dict=False)[0]
-        free, asked = both.float().chunk(2)
-        wanted = free + strengths[:, None, None, None] * (asked - free)
-    told = embed_guidance(strengths, pair.student.config.time_cond_proj_dim)
-    found = pair.student(noised.noisy, noised.times, batch.text, timestep_cond=told, return_dict=False)[0]
-    return velocity_losses(found, wanted, batch.weights, noised.gain)
+        texts = torch.cat([models.empty.expand_as(batch.text), batch.text])
+        noisy, timesteps = latents.noisy.repeat(2, 1, 1, 1), latents.timesteps.repeat(2)
+        both = models.teacher(noisy, timesteps, texts, return_dict=False)[0]
+        unconditional, conditional = both.float().chunk(2)
+        target = unconditional + scales[:, None, None, None] * (conditional - unconditional)
+    guidance = embed_guidance(scales, models.student.config.time_cond_proj_dim)
+    inputs = (latents.noisy, latents.timesteps, batch.text)
+    predicted = models.student(*inputs, timestep_cond=guidance, return_dict=False)[0]
+    return velocity_losses(predicted, target, batch.weights, latents.gain)
 
 
-def learn_guidance(recipe: Recipe) -> None:
-    """Teach a copy of the denoiser; goes on where a killed run stood."""
-    how = recipe.denoiser
-    torch.manual_seed(how.guided.seed)
-    cache, schedule = open_cache(recipe), build_noise_schedule()
-    device = cache.latents.device
-    taken = UNet2DConditionModel.from_pretrained(recipe.work / "teacher", dtype=torch.float32, low_cpu_mem_usage=False)
-    teacher = taken.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
-    student = widen_denoiser(taken, build_denoiser(shape_of(recipe, cache, EMBEDDING)))
+def train_distilled_denoiser(config: TrainingConfig) -> None:
+    """Distil the teacher into a denoiser that takes the guidance scale as input, or resume."""
+    settings, loop = config.denoiser, config.denoiser.distillation
+    torch.manual_seed(loop.seed)
+    dataset, schedule = load_latent_dataset(config), build_noise_schedule()
+    device = dataset.latents.device
+    trained = UNet2DConditionModel.from_pretrained(
+        config.work / "teacher", dtype=torch.float32, low_cpu_mem_usage=False
+    )
+    teacher = trained.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
+    student = widen_denoiser(trained, build_denoiser(denoiser_shape(config, dataset, EMBEDDING_LENGTH)))
     student.to(device).to(memory_format=torch.channels_last)
     for model in (teacher, student):
-        plain_attention(model)
-    pair = Pair(student, teacher, cache.empty)
+        use_plain_attention(model)
+    models = DistillationModels(student, teacher, dataset.empty)
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        batch = cache.draw(how.guided.batch_size, rng)
-        strengths = draw_strengths(how.guidance, how.guided.batch_size, rng).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=how.precision == "bfloat16"):
-            return guided_losses(pair, schedule, batch, strengths, rng)
+        batch = dataset.sample(loop.batch_size, rng)
+        scales = sample_guidance_scales(settings.guidance_range, loop.batch_size, rng).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            return distillation_losses(models, schedule, batch, scales, rng)
 
-    learned = run_loop(nn.ModuleDict({"student": student}), step_loss, how.guided, recipe.work / "guidance")["student"]
-    assert isinstance(learned, UNet2DConditionModel)
-    learned.cpu().half().save_pretrained(recipe.work / "guided")
+    distilled = run_loop(nn.ModuleDict({"student": student}), step_loss, loop, config.work / "distillation")["student"]
+    assert isinstance(distilled, UNet2DConditionModel)
+    distilled.cpu().half().save_pretrained(config.work / "distilled")

@@ -1,8 +1,10 @@
-"""A training loop that survives: one or several processes, one checkpoint file, a log with every figure in it.
+"""The training loop: AdamW with warm-up and cosine decay, weight averaging, checkpoints, a log of every step.
 
-The same batch rows, noise and order come from (seed, step, rank) alone, so a loop that was killed goes on with what it
-would have done. Processes (``torchrun --nproc-per-node 2``) share their gradients: on a crowded CPU two processes of
-one thread each are faster than one of two threads.
+All random numbers of a step derive from (seed, step, rank), so an interrupted loop resumes with the batches and noise
+that it would have used. Several processes (``torchrun --nproc-per-node 2``) average their gradients: on a busy CPU, two
+processes of one thread each are faster than one of two threads.
+
+Reads and writes NAME.pt (the whole state, every two minutes) and NAME.csv (one row per step).
 """
 
 from __future__ import annotations
@@ -19,66 +21,71 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, distributed, nn
 
-from pipeline.bundled_diffusion.config import LoopRecipe
+from pipeline.bundled_diffusion.config import LoopConfig
 from pipeline.machine.devices import choose_device
 
 SAVE_SECONDS = 120.0
+"""Time between two checkpoints."""
 
-StepLoss = Callable[[int, np.random.Generator], Mapping[str, Tensor]]  # the value "loss" is minimised, all are logged
+StepLoss = Callable[[int, np.random.Generator], Mapping[str, Tensor]]
+"""(step, generator of the step) -> scalar losses by name: "loss" is minimised, all are logged."""
 
 
-def open_device(name: str) -> torch.device:
-    """The device to learn on; "auto" is a GPU of CUDA where there is one.
+def choose_training_device(name: str) -> torch.device:
+    """Return the device to train on; ``auto`` is a CUDA GPU if there is one.
 
     Raises:
-        ParamsError: This machine does not have it.
+        ParamsError: This machine does not have the device.
     """
-    return torch.device(choose_device(name, "recipe", usable=("cuda", "cpu")))
+    return torch.device(choose_device(name, "bundled_diffusion", usable=("cuda", "cpu")))
 
 
-def join_team() -> tuple[int, int]:
-    """Tell (rank, processes), joining the others where ``torchrun`` started several."""
+def join_process_group() -> tuple[int, int]:
+    """Return (rank, number of processes); joins the process group if ``torchrun`` started several processes."""
     if distributed.is_torchelastic_launched() and not distributed.is_initialized():
         distributed.init_process_group("gloo")
     return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
-def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, work: Path) -> nn.ModuleDict:
-    """Minimise ``step_loss``; returns the exponential moving average of ``modules``.
+def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, config: LoopConfig, work: Path) -> nn.ModuleDict:
+    """Minimise ``step_loss`` and return the exponential moving average of ``modules``.
+
+    A step whose gradient is not finite is skipped.
 
     Args:
-        modules: What is trained, in place, on its device.
-        step_loss: (step, generator of that step) -> named scalar losses.
-        recipe: Steps, rates and seed.
-        work: ``work``.pt holds the state, ``work``.csv the log; both are picked up again when they are there.
+        modules: Modules to train, in place, on their device; frozen parameters stay as they are.
+        step_loss: Losses of one step.
+        config: Steps, rates and seed.
+        work: Path without suffix: ``work``.pt is the checkpoint, ``work``.csv the log. If they exist, training resumes
+            from them.
     """
-    rank, team = join_team()
-    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+    rank, processes = join_process_group()
+    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(modules, multi_avg_fn=blend, use_buffers=True)
     weights = [weight for weight in modules.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(
         weights,
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
         betas=(0.9, 0.99),
         fused=weights[0].device.type == "cuda",
     )
     first = _resume(work, modules, average, optimiser)
     saved = time.monotonic()
-    for step in follow(range(first, recipe.steps), work.name, quiet=rank > 0):
+    for step in with_progress(range(first, config.steps), work.name, quiet=rank > 0):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
-        losses = step_loss(step, np.random.default_rng([recipe.seed, step, rank]))
+            group["lr"] = config.learning_rate * _rate_factor(step, config)
+        losses = step_loss(step, np.random.default_rng([config.seed, step, rank]))
         optimiser.zero_grad()
         torch.autograd.backward(losses["loss"])
-        _share(weights, team)
-        norm = nn.utils.clip_grad_norm_(weights, recipe.clip)
+        _average_gradients(weights, processes)
+        norm = nn.utils.clip_grad_norm_(weights, config.clip_norm)
         if torch.isfinite(norm):
             optimiser.step()
             average.update_parameters(modules)
         if rank == 0:
             _log(work, step, {name: float(value.detach()) for name, value in losses.items()} | {"norm": float(norm)})
-            if time.monotonic() - saved > SAVE_SECONDS or step == recipe.steps - 1:
+            if time.monotonic() - saved > SAVE_SECONDS or step == config.steps - 1:
                 _save(work, step + 1, modules, average, optimiser)
                 saved = time.monotonic()
     result = average.module
@@ -86,8 +93,8 @@ def run_loop(modules: nn.ModuleDict, step_loss: StepLoss, recipe: LoopRecipe, wo
     return result.eval()
 
 
-def follow(steps: range, name: str, *, quiet: bool = False) -> Iterator[int]:
-    """Yield ``steps`` while a bar shows how far they are."""
+def with_progress(steps: range, name: str, *, quiet: bool = False) -> Iterator[int]:
+    """Yield ``steps`` and show a progress bar on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
         task = progress.add_task(name, total=steps.stop, completed=steps.start)
@@ -96,18 +103,18 @@ def follow(steps: range, name: str, *, quiet: bool = False) -> Iterator[int]:
             progress.advance(task)
 
 
-def _schedule(step: int, recipe: LoopRecipe) -> float:
-    rise = min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
-    return rise * 0.5 * (1 + float(np.cos(np.pi * step / recipe.steps)))
+def _rate_factor(step: int, config: LoopConfig) -> float:
+    rise = min(1.0, (step + 1) / max(config.warmup_steps, 1))
+    return rise * 0.5 * (1 + float(np.cos(np.pi * step / config.steps)))
 
 
-def _share(weights: list[nn.Parameter], team: int) -> None:
-    if team == 1:
+def _average_gradients(weights: list[nn.Parameter], processes: int) -> None:
+    if processes == 1:
         return
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     distributed.all_reduce(flat)
-    flat.div_(team)
+    flat.div_(processes)
     for gradient, part in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 

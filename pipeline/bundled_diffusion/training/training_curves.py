@@ -1,4 +1,7 @@
-"""The log of a learning, made short enough to keep, and drawn: NAME.csv and NAME.svg beside the weights."""
+"""Training curves: shortens the log of a training run and plots it.
+
+Reads the log of ``train_loop``; writes NAME.csv and NAME.svg beside the weights.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,40 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """How a log is shown.
+class CurvesPlot:
+    """How the curves of a log are plotted.
 
     Attributes:
-        points: At most so many.
-        panels: Title -> names of the curves in it.
+        points: Largest number of points per curve.
+        panels: Title of a panel -> names of its curves.
     """
 
     points: int
     panels: Mapping[str, tuple[str, ...]]
 
 
-LEARNING = Plot(
-    200, {"velocity error": ("low_noise", "middle", "high_noise"), "distance from the seen features": ("alignment",)}
+DENOISER = CurvesPlot(
+    200,
+    {"velocity error": ("low_noise", "middle", "high_noise"), "distance from the attribute features": ("alignment",)},
 )
-REWARD = Plot(
+REWARD = CurvesPlot(
     50,
     {
-        "divergence of what is read": ("told",),
-        "distance of the look": ("look",),
-        "what holds it": ("decoded", "drift"),
+        "divergence of predicted attributes": ("attributes",),
+        "feature matching": ("feature_matching",),
+        "regularisation": ("reconstruction", "drift"),
     },
 )
 
 
-def write_curves(log: Path, plot: Plot, target: Path) -> None:
-    """Average a log of single steps over equal stretches; write them as ``target``.csv, drawn as ``target``.svg."""
+def write_curves(log: Path, plot: CurvesPlot, target: Path) -> None:
+    """Average a log over equally long stretches of steps; write ``target``.csv and plot ``target``.svg.
+
+    Args:
+        log: CSV file with one row per step, as ``train_loop`` writes it.
+        plot: Number of points, and panels.
+        target: Path without suffix.
+    """
     names, values = read_log(log)
     stretches = np.array_split(values, min(plot.points, len(values)))
     short = np.array([[part[-1, 0], *part[:, 1:].mean(0)] for part in stretches])
@@ -47,14 +57,14 @@ def write_curves(log: Path, plot: Plot, target: Path) -> None:
 
 
 def read_log(log: Path) -> tuple[list[str], np.ndarray]:
-    """Names and values (steps, names) of a log; without its clock, which says nothing on another machine."""
+    """Read a log without its times: names of the columns, and values, float64 (steps, columns)."""
     with log.open(newline="") as stream:
         rows = list(csv.reader(stream))
-    kept = [place for place, name in enumerate(rows[0]) if name != "seconds"]
-    return [rows[0][place] for place in kept], np.array(rows[1:], float)[:, kept]
+    columns = [column for column, name in enumerate(rows[0]) if name != "seconds"]
+    return [rows[0][column] for column in columns], np.array(rows[1:], float)[:, columns]
 
 
-def _draw(curves: Mapping[str, np.ndarray], plot: Plot, path: Path) -> None:
+def _draw(curves: Mapping[str, np.ndarray], plot: CurvesPlot, path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -66,5 +76,5 @@ def _draw(curves: Mapping[str, np.ndarray], plot: Plot, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         if len(names) > 1:
             axes.legend(frameon=False)
-    with mpl.rc_context({"svg.hashsalt": "gossamer"}):  # the same curves, the same bytes
+    with mpl.rc_context({"svg.hashsalt": "gossamer"}):  # equal curves give equal bytes
         figure.savefig(path, metadata={"Date": None})

@@ -45,11 +45,11 @@ def create(params: Params, policy: Policy) -> Verifier:
     """
     import torch
 
-    from pipeline.bundled_diffusion.networks.attribute_net import load_attributes, to_input
+    from pipeline.bundled_diffusion.networks.attribute_net import load_attribute_net, to_input
 
     path = _find(params)
     try:
-        network = load_attributes(path).float()
+        network = load_attribute_net(path).float()
     except Exception as error:  # safetensors raises its own kinds
         raise ModelError(f"params.yaml curate.attributes.weights: {path}: no attribute network: {error}") from error
     label_factor = find_label_factor(policy, network.factors)
@@ -63,7 +63,7 @@ def create(params: Params, policy: Policy) -> Verifier:
             features = ((network.pool(maps) + network.pool(mirrored.flip(3))) / 2)[:count].numpy()
             if label_factor is None:
                 return VerifierOutput(uniform_probabilities(count, policy), features)
-            logs = [network.read(view)[label_factor.name].log_softmax(1) for view in (maps, mirrored)]
+            logs = [network.logits(view)[label_factor.name].log_softmax(1) for view in (maps, mirrored)]
             probabilities = (logs[0] + logs[1]).div(2).softmax(1)[:count].numpy()
         return VerifierOutput(label_factor.pool(network.factors[label_factor.name], probabilities), features)
 

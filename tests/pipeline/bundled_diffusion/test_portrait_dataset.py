@@ -5,53 +5,53 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.bundled_diffusion.config import WorldRecipe
+from pipeline.bundled_diffusion.config import DatasetConfig
 from pipeline.bundled_diffusion.portrait_dataset import (
-    code_factors,
-    draw_world,
+    encode_factors,
     head_weights,
-    open_world,
-    world_prompts,
+    load_dataset,
+    render_dataset,
+    sample_dataset_prompts,
 )
 from pipeline.data.records import Prompt
 
-RECIPE = WorldRecipe(policies={"helmet": 9, "mask": 3}, held_out=2, seed=5, images_per_chunk=5, workers=1)
+CONFIG = DatasetConfig(policies={"helmet": 9, "mask": 3}, held_out=2, seed=5, images_per_chunk=5, workers=1)
 
 
 @pytest.fixture(scope="module")
 def prompts(root: Path) -> list[Prompt]:
-    return world_prompts(root / "policies", RECIPE.policies, RECIPE.seed)
+    return sample_dataset_prompts(root / "policies", CONFIG.policies, CONFIG.seed)
 
 
-def test_captions_of_all_policies_are_interleaved(prompts: list[Prompt]) -> None:
+def test_prompts_of_all_policies_are_interleaved(prompts: list[Prompt]) -> None:
     assert len(prompts) == 12
     assert [sum("mask" in prompt.label for prompt in prompts[at : at + 4]) for at in (0, 4, 8)] == [1, 1, 1]
 
 
-def test_a_world_is_drawn_once_and_goes_on_with_what_is_missing(prompts: list[Prompt], tmp_path: Path) -> None:
-    draw_world(prompts, RECIPE, (96, 128), tmp_path)
-    whole = open_world(prompts, tmp_path)
+def test_rendering_resumes_with_the_missing_chunks(prompts: list[Prompt], tmp_path: Path) -> None:
+    render_dataset(prompts, CONFIG, (96, 128), tmp_path)
+    whole = load_dataset(prompts, tmp_path)
     assert whole.pixels.shape == (12, 128, 96, 3)
     first, kept = sorted(tmp_path.glob("*.npy"))[:2]
     first.unlink()
     before = kept.stat().st_mtime_ns
-    draw_world(prompts, RECIPE, (96, 128), tmp_path)
+    render_dataset(prompts, CONFIG, (96, 128), tmp_path)
     assert kept.stat().st_mtime_ns == before
-    np.testing.assert_array_equal(open_world(prompts, tmp_path).pixels, whole.pixels)
+    np.testing.assert_array_equal(load_dataset(prompts, tmp_path).pixels, whole.pixels)
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_factors_become_codes_and_what_is_missing_minus_one(prompts: list[Prompt]) -> None:
-    factors, codes = code_factors(prompts)
+def test_factors_become_codes_and_missing_ones_minus_one(prompts: list[Prompt]) -> None:
+    factors, codes = encode_factors(prompts)
     assert "scenario" not in factors
     for row, prompt in enumerate(prompts):
         for name, values in factors.items():
-            asked = prompt.factors.get(name)
-            assert codes[name][row] == (values.index(asked) if asked is not None else -1)
+            value = prompt.factors.get(name)
+            assert codes[name][row] == (values.index(value) if value is not None else -1)
 
 
-def test_codes_of_other_prompts_keep_the_order_they_were_given(prompts: list[Prompt]) -> None:
-    _, codes = code_factors(prompts[:1], {"light": ("nowhere", prompts[0].factors["light"])})
+def test_codes_follow_the_given_order_of_values(prompts: list[Prompt]) -> None:
+    _, codes = encode_factors(prompts[:1], {"light": ("nowhere", prompts[0].factors["light"])})
     assert codes["light"].tolist() == [1]
 
 

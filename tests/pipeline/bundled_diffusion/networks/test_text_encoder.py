@@ -2,31 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+from transformers import CLIPTokenizer
 
-from pipeline.bundled_diffusion.config import TextRecipe
-from pipeline.bundled_diffusion.networks.text_encoder import (
-    build_text_encoder,
-    build_tokenizer,
-    encode_text,
-    fit_text_encoder,
-    tokenize,
-)
-from pipeline.bundled_diffusion.portrait_dataset import code_factors, world_prompts
-from pipeline.data.records import Prompt
-
-RECIPE = TextRecipe(tokens=80, width=32, layers=1, steps=60, batch_size=32, learning_rate=0.01, seed=1)
+from pipeline.bundled_diffusion.networks.text_encoder import build_text_encoder, build_tokenizer, encode_text, tokenize
+from pipeline.bundled_diffusion.portrait_dataset import sample_dataset_prompts
 
 
 @pytest.fixture(scope="module")
-def prompts(root: Path) -> list[Prompt]:
-    return world_prompts(root / "policies", {"helmet": 300, "mask": 60}, 5)
+def tokenizer(root: Path) -> CLIPTokenizer:
+    prompts = sample_dataset_prompts(root / "policies", {"helmet": 300, "mask": 60}, 5)
+    return build_tokenizer([prompt.text for prompt in prompts], 80)
 
 
-def test_words_of_the_captions_are_one_token_each_and_others_fall_into_pieces(prompts: list[Prompt]) -> None:
-    tokenizer = build_tokenizer([prompt.text for prompt in prompts], 80)
+def test_words_of_the_captions_are_one_token_each_and_others_are_split(tokenizer: CLIPTokenizer) -> None:
     assert tokenizer.tokenize("wearing a bicycle helmet, at arm's length") == [
         "wearing</w>",
         "a</w>",
@@ -43,21 +32,12 @@ def test_words_of_the_captions_are_one_token_each_and_others_fall_into_pieces(pr
     assert tokenizer.unk_token_id not in tokenizer.convert_tokens_to_ids(tokenizer.tokenize("zebra"))
 
 
-def test_captions_are_padded_to_one_length(prompts: list[Prompt]) -> None:
-    tokenizer = build_tokenizer([prompt.text for prompt in prompts], 80)
+def test_captions_are_padded_to_one_length(tokenizer: CLIPTokenizer) -> None:
     ids = tokenize(tokenizer, ["a helmet", ""])
     assert ids.shape == (2, 80)
     assert ids[1].tolist() == [tokenizer.bos_token_id] + [tokenizer.eos_token_id] * 79
 
 
-def test_an_encoder_learns_to_tell_the_factors_of_captions(prompts: list[Prompt]) -> None:
-    tokenizer = build_tokenizer([prompt.text for prompt in prompts], 80)
-    ids = tokenize(tokenizer, [prompt.text for prompt in prompts])
-    factors, codes = code_factors(prompts)
-    told = {name: factors[name] for name in ("light", "headwear")}
-    torch.manual_seed(0)
-    encoder = build_text_encoder(tokenizer, RECIPE.width, RECIPE.layers)
-    untaught = float(np.mean([np.log(len(values)) for values in told.values()]))
-    assert fit_text_encoder(encoder, ids, codes, told, RECIPE) < 0.5 * untaught
-    hidden = encode_text(encoder, ids[:3])
-    assert (hidden.shape, hidden.dtype) == ((3, 80, 32), np.float16)
+def test_every_token_gets_an_embedding(tokenizer: CLIPTokenizer) -> None:
+    encoder = build_text_encoder(tokenizer, width=32, layers=1).eval()
+    assert encode_text(encoder, tokenize(tokenizer, ["a helmet", "a cap", ""]), batch_size=2).shape == (3, 80, 32)

@@ -8,59 +8,61 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion.config import LoopRecipe
+from pipeline.bundled_diffusion.config import LoopConfig
 from pipeline.bundled_diffusion.training import train_loop
 
-RECIPE = LoopRecipe(steps=12, batch_size=4, learning_rate=0.1, warmup_steps=2, ema_decay=0.5, seed=3)
+CONFIG = LoopConfig(steps=12, batch_size=4, learning_rate=0.1, warmup_steps=2, ema_decay=0.5, seed=3)
 
 
 class KilledError(Exception):
-    """Stands for a kill."""
+    """Simulates a killed process."""
 
 
-def learn(work: Path, stop_at: int | None = None) -> dict[str, Tensor]:
+def train_line(work: Path, stop_at: int | None = None) -> dict[str, Tensor]:
     torch.manual_seed(1)
     modules = nn.ModuleDict({"line": nn.Linear(2, 1)})
 
     def step_loss(step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         if step == stop_at:
             raise KilledError
-        given = torch.from_numpy(rng.standard_normal((4, 2), np.float32))
-        error = (modules["line"](given) - given.sum(1, keepdim=True)).square().mean()
+        inputs = torch.from_numpy(rng.standard_normal((4, 2), np.float32))
+        error = (modules["line"](inputs) - inputs.sum(1, keepdim=True)).square().mean()
         return {"loss": error, "twice": 2 * error}
 
-    return dict(train_loop.run_loop(modules, step_loss, RECIPE, work).state_dict())
+    return dict(train_loop.run_loop(modules, step_loss, CONFIG, work).state_dict())
 
 
-def test_a_loop_learns_and_logs_every_figure(tmp_path: Path) -> None:
-    learn(tmp_path / "line")
+def test_a_loop_reduces_the_loss_and_logs_every_step(tmp_path: Path) -> None:
+    train_line(tmp_path / "line")
     lines = (tmp_path / "line.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "step,seconds,loss,twice,norm"
     assert len(lines) == 13
     assert float(lines[-1].split(",")[2]) < float(lines[1].split(",")[2])
 
 
-def test_a_killed_loop_goes_on_and_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = learn(tmp_path / "straight")
+def test_an_interrupted_loop_resumes_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train_line(tmp_path / "straight")
     monkeypatch.setattr(train_loop, "SAVE_SECONDS", -1)  # after every step
     with pytest.raises(KilledError):
-        learn(tmp_path / "killed", stop_at=7)
-    resumed = learn(tmp_path / "killed")
+        train_line(tmp_path / "killed", stop_at=7)
+    resumed = train_line(tmp_path / "killed")
     assert all(torch.equal(resumed[name], straight[name]) for name in straight)
 
 
-def test_a_finished_loop_gives_its_result_without_learning_on(tmp_path: Path) -> None:
-    first = learn(tmp_path / "line")
-    again = learn(tmp_path / "line", stop_at=0)
+def test_a_finished_loop_returns_its_result_without_further_steps(tmp_path: Path) -> None:
+    first = train_line(tmp_path / "line")
+    again = train_line(tmp_path / "line", stop_at=0)
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_a_step_whose_gradient_is_no_number_is_passed_over(tmp_path: Path) -> None:
+def test_a_step_whose_gradient_is_not_finite_is_skipped(tmp_path: Path) -> None:
     modules = nn.ModuleDict({"line": nn.Linear(2, 1)})
     before = modules["line"].weight.detach().clone()
 
     def step_loss(_step: int, _rng: np.random.Generator) -> Mapping[str, Tensor]:
         return {"loss": modules["line"](torch.full((1, 2), float("nan"))).sum()}
 
-    train_loop.run_loop(modules, step_loss, RECIPE.model_copy(update={"steps": 2}), tmp_path / "line")
+    train_loop.run_loop(modules, step_loss, CONFIG.model_copy(update={"steps": 2}), tmp_path / "line")
     assert torch.equal(modules["line"].weight, before)
