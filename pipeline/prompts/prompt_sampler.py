@@ -189,22 +189,27 @@ def _components(policy: Policy, label: str) -> Iterable[tuple[list[Factor], NDAr
         connected = [group for group in groups if group & clause.forbidden.keys()]
         groups = [group for group in groups if group not in connected] + [set().union(*connected)]
     for group in groups:
-        factors = [f for f in policy.factors_of(label) if _column(policy, label, f.name) in group]
-        shape = tuple(len(factor.values) for factor in factors)
-        if prod(shape) > MAX_COMBINATIONS:
-            raise PolicyError(
-                f"policy {policy.name} rules: they connect {len(factors)} factors, {prod(shape)} combinations; "
-                f"expected at most {MAX_COMBINATIONS}"
-            )
-        grid = {
-            _column(policy, label, factor.name): axis
-            for factor, axis in zip(factors, np.ix_(*[np.arange(n) for n in shape]), strict=True)
-        }
-        allowed = np.ones(shape, bool)
-        for clause in clauses:
-            if clause.forbidden.keys() <= group:
-                allowed &= ~clause.violated(grid)
-        yield factors, allowed
+        columns = {_column(policy, label, factor.name): factor for factor in policy.factors_of(label)}
+        factors = {column: factor for column, factor in columns.items() if column in group}
+        inside = [clause for clause in clauses if clause.forbidden.keys() <= group]
+        yield list(factors.values()), _allowed_combinations(policy.name, factors, inside)
+
+
+def _allowed_combinations(
+    policy: str, factors: Mapping[Column, Factor], clauses: Iterable[_Clause]
+) -> NDArray[np.bool_]:
+    """Build the table of allowed combinations: bool, one axis per factor, one index per value."""
+    shape = tuple(len(factor.values) for factor in factors.values())
+    if prod(shape) > MAX_COMBINATIONS:
+        raise PolicyError(
+            f"policy {policy} rules: they connect {len(factors)} factors, {prod(shape)} combinations; "
+            f"expected at most {MAX_COMBINATIONS}"
+        )
+    grid = dict(zip(factors, np.ix_(*[np.arange(size) for size in shape]), strict=True))
+    allowed = np.ones(shape, bool)
+    for clause in clauses:
+        allowed &= ~clause.violated(grid)
+    return allowed
 
 
 def _sample_block(plan: _Plan, seed: int, block: int) -> Table:

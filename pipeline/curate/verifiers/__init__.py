@@ -91,10 +91,9 @@ def find_label_factor(policy: Policy, known: Mapping[str, Container[str]] | None
     owned = {label: {factor.name: factor for factor in own} for label, own in policy.labels.items()}
     shared = [name for name in next(iter(owned.values())) if all(name in own for own in owned.values())]
     for name in shared:
-        if not _are_disjoint([set(own[name].values) for own in owned.values()]):
-            continue
-        values = () if known is None else known.get(name, ())
-        if known is None or all(any(value in values for value in own[name].values) for own in owned.values()):
+        values_by_label = [own[name].values for own in owned.values()]
+        is_known = known is None or _has_value_of_each(known.get(name, ()), values_by_label)
+        if is_known and _are_disjoint(values_by_label):
             return LabelFactor(name, {label: own[name] for label, own in owned.items()})
     return None
 
@@ -113,5 +112,10 @@ def find_verifier(name: str) -> ModuleType:
     return plugins.find(__name__, name, "params.yaml curate.verifier")
 
 
-def _are_disjoint(sets: Sequence[set[str]]) -> bool:
+def _are_disjoint(values_by_label: Sequence[Sequence[str]]) -> bool:
+    sets = [set(values) for values in values_by_label]
     return len(set().union(*sets)) == sum(map(len, sets))
+
+
+def _has_value_of_each(known: Container[str], values_by_label: Sequence[Sequence[str]]) -> bool:
+    return all(any(value in known for value in values) for values in values_by_label)
