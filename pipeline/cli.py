@@ -258,9 +258,11 @@ def gate(
 def report(
     policy: PolicyFile = Path("policies/helmet.yaml"),
     page: Annotated[Path, writes("report, HTML")] = Path("report/index.html"),
-    summary: Annotated[Path, writes("comment for a pull request, Markdown")] = Path("report/summary.md"),
+    comment: Annotated[Path, writes("comment for a pull request, Markdown")] = Path("report/summary.md"),
+    run: Annotated[Path, writes("the run that both show, JSON")] = Path("report/run.json"),
+    summary: Annotated[Path, writes("figures to compare between runs, JSON")] = Path("metrics/summary.json"),
 ) -> None:
-    """Write the report: one HTML page, and a short comment for a pull request."""
+    """Write the report: one HTML page, a short comment for a pull request, and the figures to compare between runs."""
     from benchmarks.report import stage
     from benchmarks.report.inputs import ReportPaths, read_report_input
     from pipeline.config.params import load_params
@@ -268,7 +270,7 @@ def report(
 
     checked = load_policy(policy)
     inputs = read_report_input(ReportPaths(), checked.name, checked.question)
-    stage.write(stage.run(load_params().report, inputs), page, summary)
+    stage.write(stage.run(load_params().report, inputs), stage.ReportFiles(page, comment, summary, run))
 
 
 app.add_typer(cli_commands.app)  # last, so that --help lists the stages first

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.evaluation.predictions import CHECKPOINT
 from benchmarks.report.baseline_changes import ArtifactChanges, BaselineChanges, compare_with_baseline
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.slice_table import SliceRow
+from benchmarks.report.sections.slice_table import SliceRow
 from pipeline.data.records import Check, Verdict
 
 MAX_CHARACTERS = 65_536

@@ -1,8 +1,11 @@
 """Stage: the results of the chain on one self-contained HTML page, in one Markdown comment, and in one metrics file.
 
-Reads the outputs of all stages (``benchmarks.report.inputs``). Writes report/index.html, report/summary.md and
-metrics/summary.json, and last report/run.json, which says what run the page shows. The page loads no other file:
+Reads the outputs of all stages (``benchmarks.report.inputs``). Writes report/index.html, report/summary.md,
+metrics/summary.json, and last report/run.json, which names the run that the page shows. The page loads no other file:
 pictures and charts are inlined. A figure that is missing reads "unmeasured".
+
+Page and comment show times of this machine, so dvc.yaml does not declare them. It declares the other two files, which
+hold figures of the result only.
 """
 
 from __future__ import annotations
@@ -12,32 +15,69 @@ from pathlib import Path
 
 import jinja2
 
+from benchmarks.evaluation.summary import Summary, summarise
 from benchmarks.report import formatting
+from benchmarks.report.charts.line_charts import draw_charts
+from benchmarks.report.charts.svg import axis_start, interval_bar
 from benchmarks.report.experiments.bundled_diffusion import ATTRIBUTES, alignment_rows
 from benchmarks.report.experiments.curation import curation_section
 from benchmarks.report.experiments.export_recipes import export_recipe_table
 from benchmarks.report.experiments.generated_vs_rendered import generated_vs_rendered
-from benchmarks.report.fairness import fairness
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.line_charts import draw_charts
-from benchmarks.report.pictures import contact_sheets, misclassified_selfies, training_samples
 from benchmarks.report.pr_comment import VERDICT_ORDER, build_comment
-from benchmarks.report.rejections import count_rejections, most_rejected_slices
-from benchmarks.report.robustness import robustness
-from benchmarks.report.slice_table import lower_bounds, slice_table, worst_slice
-from benchmarks.report.svg import axis_start, interval_bar
+from benchmarks.report.sections.fairness import fairness
+from benchmarks.report.sections.pictures import contact_sheets, misclassified_selfies, training_samples
+from benchmarks.report.sections.rejections import count_rejections, most_rejected_slices
+from benchmarks.report.sections.robustness import robustness
+from benchmarks.report.sections.slice_table import lower_bounds, slice_table, worst_slice
 from pipeline.config.params import ReportParams
-from pipeline.data.storage import atomic_write
+from pipeline.data.records import Outcome, Record
+from pipeline.data.storage import atomic_write, write_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+class ReportedRun(Record):
+    """report/run.json: which run the page and the comment beside it show; None where a stage has not run.
+
+    Attributes:
+        policy: Name of the policy.
+        verdict: Verdict of the gate.
+        checkpoint_id: Id of the checkpoint.
+        selfies_dataset_id: Id of the test set.
+    """
+
+    policy: str
+    verdict: Outcome | None
+    checkpoint_id: str | None
+    selfies_dataset_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where the stage writes: the page, the comment, the figures to compare, and the run they belong to."""
+
+    page: Path
+    comment: Path
+    summary: Path
+    run: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Content of report/index.html and report/summary.md."""
+    """What the stage writes.
+
+    Attributes:
+        html: report/index.html.
+        markdown: report/summary.md.
+        summary: metrics/summary.json.
+        run: report/run.json.
+    """
 
     html: str
     markdown: str
+    summary: Summary
+    run: ReportedRun
 
 
 def run(params: ReportParams, inputs: ReportInput) -> Report:
@@ -80,14 +120,28 @@ def run(params: ReportParams, inputs: ReportInput) -> Report:
     return Report(
         html=environment.get_template("report.html.j2").render(shared | page),
         markdown=environment.get_template("summary.md.j2").render(shared | {"comment": comment}),
+        summary=summarise(inputs.measurement, inputs.verdict, inputs.stages.curation, inputs.stages.training),
+        run=_reported_run(inputs),
     )
 
 
-def write(report: Report, page: Path, comment: Path) -> None:
-    """Write the page and the comment."""
-    for path, text in ((page, report.html), (comment, report.markdown)):
+def write(report: Report, paths: ReportFiles) -> None:
+    """Write all files, and last the one that names the run they show."""
+    for path, text in ((paths.page, report.html), (paths.comment, report.markdown)):
         with atomic_write(path) as file:
             file.write(text.encode())
+    write_json(paths.summary, report.summary)
+    write_json(paths.run, report.run)
+
+
+def _reported_run(inputs: ReportInput) -> ReportedRun:
+    measurement = inputs.measurement
+    return ReportedRun(
+        policy=inputs.policy,
+        verdict=inputs.verdict.verdict if inputs.verdict else None,
+        checkpoint_id=measurement.checkpoint.id if measurement else None,
+        selfies_dataset_id=measurement.selfies.dataset_id if measurement else None,
+    )
 
 
 def _environment() -> jinja2.Environment:

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from benchmarks.evaluation.measurement import ArtifactFigures
+from benchmarks.evaluation.summary import CurationSummary, TrainingSummary
 from benchmarks.report.formatting import UNMEASURED_HERE
 from pipeline.data.machine_figures import MACHINE_JSON, Figures, read_machine_figures
 from pipeline.data.records import Record
@@ -34,17 +35,14 @@ class SliceRejection(Record):
     high: float
 
 
-class CurationMetrics(Record):
+class CurationMetrics(CurationSummary):
     """The part of metrics/curate.json that the section on curation shows.
 
     Attributes:
-        rejection_rate: Share of all images that were rejected.
         rejection_rate_by: Factor -> value -> rejection rate.
         over_rejected_slices: Slice rejected far above the average, as ``factor=value`` -> prompts that make up for it.
     """
 
-    model_config = ConfigDict(extra="ignore")
-    rejection_rate: float
     rejection_rate_by: dict[str, dict[str, SliceRejection]] = Field(default_factory=dict)
     over_rejected_slices: dict[str, int] = Field(default_factory=dict)
 
@@ -79,12 +77,14 @@ class StageMetrics:
         results: Stage -> the content of its metrics file.
         machine: Stage -> its section of metrics/machine.json.
         curation: What the section on curation needs; None where ``curate`` has not run.
+        training: What metrics/summary.json needs; None where ``train`` has not run.
         recipes: Format -> recipe -> what the table of artifacts needs.
     """
 
     results: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     machine: Mapping[str, Figures] = field(default_factory=dict)
     curation: CurationMetrics | None = None
+    training: TrainingSummary | None = None
     recipes: Mapping[str, Mapping[str, RecipeMetrics]] = field(default_factory=dict)
 
     def float_ops(self, artifact: ArtifactFigures) -> int | None:
@@ -115,11 +115,12 @@ def read_stage_metrics(folder: Path) -> StageMetrics:
     """
     conversions = sorted(folder.glob(f"{_CONVERT}*.json"))
     files = [*(folder / f"{name}.json" for name in STAGES), *conversions]
-    curate = folder / "curate.json"
+    curate, train = folder / "curate.json", folder / "train.json"
     return StageMetrics(
         results={path.stem: read_metrics(path) for path in files if path.exists()},
         machine=read_machine_figures(folder / MACHINE_JSON),
         curation=read_json(curate, CurationMetrics) if curate.exists() else None,
+        training=read_json(train, TrainingSummary) if train.exists() else None,
         recipes={path.stem.removeprefix(_CONVERT): _read_recipes(path) for path in conversions},
     )
 

@@ -16,14 +16,19 @@ from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.evaluation.machine_figures import MachineFigures
 from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import Predictions
+from benchmarks.evaluation.summary import Summary, TrainingSummary
 from benchmarks.gate import stage as gate
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput
+from benchmarks.report.stage import ReportedRun, ReportFiles
 from benchmarks.report.stage_metrics import CurationMetrics, RecipeMetrics, SliceRejection, StageMetrics
 from pipeline.config.params import GateParams, MeasureParams, ReportParams
 from pipeline.data.records import Rejection
+from pipeline.data.storage import read_json, read_metrics
+from tests import house
 from tests.benchmarks.report.pages import HOSTILE, Page, section_html
 from tests.benchmarks.small_task import NAMES
+from tests.house import dvc_stages
 
 Table = Callable[..., Predictions]
 PARAMS = ReportParams(sample_images=6, worst_images=3)
@@ -32,6 +37,7 @@ PARAMS = ReportParams(sample_images=6, worst_images=3)
 @pytest.fixture
 def stages() -> StageMetrics:
     curation = CurationMetrics(
+        kept=39,
         rejection_rate=0.025,
         rejection_rate_by={
             "light": {
@@ -50,6 +56,7 @@ def stages() -> StageMetrics:
             "train": {"val_accuracy": 0.97},
         },
         curation=curation,
+        training=TrainingSummary(val_accuracy=0.97),
     )
 
 
@@ -268,8 +275,42 @@ def test_the_worst_slice_is_in_the_comment(inputs: ReportInput) -> None:
     assert "Worst slice: unmeasured." in report.run(PARAMS, bare).markdown
 
 
-def test_page_and_comment_are_written(inputs: ReportInput, tmp_path: Path) -> None:
-    page, comment = tmp_path / "report/index.html", tmp_path / "report/summary.md"
-    report.write(report.run(PARAMS, inputs), page, comment)
-    assert 'class="line s0"' in page.read_text(encoding="utf-8")
-    assert comment.read_text(encoding="utf-8").startswith("## helmet: ")
+def test_all_files_are_written(inputs: ReportInput, tmp_path: Path) -> None:
+    files = ReportFiles(*(tmp_path / name for name in ("index.html", "summary.md", "summary.json", "run.json")))
+    report.write(report.run(PARAMS, inputs), files)
+    assert 'class="line s0"' in files.page.read_text(encoding="utf-8")
+    assert files.comment.read_text(encoding="utf-8").startswith("## helmet: ")
+    assert read_json(files.run, ReportedRun) == ReportedRun(
+        policy="helmet",
+        verdict="unmeasured",
+        checkpoint_id="c" * 64,
+        selfies_dataset_id=measured(inputs).selfies.dataset_id,
+    )
+    summary = read_metrics(files.summary)
+    assert summary["checkpoint"]["accuracy"] == 0.9
+    assert summary["curation"] == {"kept": 39, "rejection_rate": 0.025}
+    assert summary["training"] == {"val_accuracy": 0.97}
+    assert set(summary["lowest_accuracy"]) == {"coreml", "onnx", "tflite"}
+
+
+def test_files_that_dvc_hashes_do_not_depend_on_the_machine(inputs: ReportInput) -> None:
+    """Another machine has other times, or none; page and comment differ, the files that dvc.yaml declares do not."""
+    here, elsewhere = report.run(PARAMS, inputs), report.run(PARAMS, replace(inputs, timings=MachineFigures()))
+    assert here.html != elsewhere.html
+    assert here.markdown != elsewhere.markdown
+    assert (here.summary, here.run) == (elsewhere.summary, elsewhere.run)
+    declared = {*dvc_stages()["report"]["outs"][0], *dvc_stages()["report"]["metrics"][0]}
+    assert declared == {"report/run.json", "metrics/summary.json"}
+
+
+def test_without_any_output_the_run_is_unknown() -> None:
+    made = report.run(PARAMS, ReportInput("helmet", "Does the rider wear a helmet?"))
+    assert made.run == ReportedRun(policy="helmet", verdict=None, checkpoint_id=None, selfies_dataset_id=None)
+    assert made.summary == Summary()
+
+
+def test_dvc_yaml_names_no_format_of_the_report() -> None:
+    text = " ".join(str(dep) for dep in dvc_stages()["report"]["deps"])
+    formats = list(house.room_imports("export/formats"))
+    assert formats
+    assert not [name for name in formats if name in text]

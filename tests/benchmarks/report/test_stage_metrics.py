@@ -25,7 +25,7 @@ def test_every_format_that_was_converted_is_read(tmp_path: Path) -> None:
 
 def test_stages_come_in_the_order_of_the_chain_and_others_files_are_not_read(tmp_path: Path) -> None:
     for name in ("train", "prompts", "measure", "gate", "summary", "convert-onnx"):
-        write_json(tmp_path / f"{name}.json", {})
+        write_json(tmp_path / f"{name}.json", {"val_accuracy": 0.97} if name == "train" else {})
     metrics = read_stage_metrics(tmp_path)
     assert list(metrics.results) == ["prompts", "train", "convert-onnx"]
     assert metrics.missing() == ["generate", "curate"]
@@ -33,17 +33,17 @@ def test_stages_come_in_the_order_of_the_chain_and_others_files_are_not_read(tmp
 
 def test_figures_of_this_machine_follow_those_of_the_result(tmp_path: Path) -> None:
     write_json(tmp_path / "generate.json", {"images": 4, "faults": {"black": 1}})
-    write_json(tmp_path / "train.json", {"epochs": 2})
+    write_json(tmp_path / "train.json", {"val_accuracy": 0.97})
     write_json(tmp_path / "machine.json", {"generate": {"images_per_second": 27.7}})
     assert read_stage_metrics(tmp_path).rows() == {
         "generate": [MetricRow("images", 4), MetricRow("faults.black", 1), MetricRow("images_per_second", 27.7)],
-        "train": [MetricRow("epochs", 2), MetricRow("seconds", UNMEASURED_HERE)],
+        "train": [MetricRow("val_accuracy", 0.97), MetricRow("seconds", UNMEASURED_HERE)],
     }
 
 
 def test_rejection_rates_by_slice_are_left_to_the_section_on_curation(tmp_path: Path) -> None:
     rates = {"light": {"night": {"count": 8, "rejected": 4, "rate": 0.5, "low": 0.1, "high": 0.9}}}
-    write_json(tmp_path / "curate.json", {"rejection_rate": 0.1, "rejection_rate_by": rates})
+    write_json(tmp_path / "curate.json", {"kept": 4, "rejection_rate": 0.1, "rejection_rate_by": rates})
     metrics = read_stage_metrics(tmp_path)
     assert metrics.curation is not None
     assert metrics.curation.rejection_rate_by["light"]["night"].rate == 0.5

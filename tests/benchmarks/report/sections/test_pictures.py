@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.inputs import Gallery, ReportInput
-from benchmarks.report.pictures import contact_sheets, misclassified_selfies, training_samples
+from benchmarks.report.sections.pictures import contact_sheets, misclassified_selfies, training_samples
 from pipeline.data.records import Image
 
 Table = Callable[..., Predictions]

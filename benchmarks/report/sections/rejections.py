@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from benchmarks.report.charts.svg import count_bar
 from benchmarks.report.stage_metrics import CurationMetrics
-from benchmarks.report.svg import count_bar
 from pipeline.data.records import Rejection
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.report.charts.svg import Axes, Point, line_chart
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.svg import Axes, Point, line_chart
 from pipeline.metrics import classification
 
 _PANELS = {"loss": ("loss",), "share": ("accuracy", "acc", "auc", "f1", "precision", "recall")}

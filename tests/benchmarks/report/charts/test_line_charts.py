@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.report.charts.line_charts import columns_to_draw, draw_charts
+from benchmarks.report.charts.svg import Axes
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.line_charts import columns_to_draw, draw_charts
-from benchmarks.report.svg import Axes
 from tests.benchmarks.evaluation.measurements import artifact_figures, full_measurement
 from tests.benchmarks.small_task import NAMES
 

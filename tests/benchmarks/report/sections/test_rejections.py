@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.report.rejections import count_rejections, most_rejected_slices
+from benchmarks.report.sections.rejections import count_rejections, most_rejected_slices
 from benchmarks.report.stage_metrics import CurationMetrics, SliceRejection
 from pipeline.data.records import Rejection
 
@@ -23,6 +23,7 @@ def test_reasons_are_counted_the_most_frequent_first() -> None:
 
 def test_slices_far_above_the_average_come_first_and_slices_without_rejections_are_left_out() -> None:
     metrics = CurationMetrics(
+        kept=39,
         rejection_rate=0.025,
         rejection_rate_by={"light": {"day": rate(0), "night": rate(0.5)}, "age": {"young": rate(0.625)}},
         over_rejected_slices={"light=night": 2},

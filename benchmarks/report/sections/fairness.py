@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.evaluation.measurement import EqualisedOdds, Estimate, Measurement, SliceFigures
-from benchmarks.report.robustness import heat
+from benchmarks.report.sections.robustness import heat
 
 _JOIN = " x "
 """Between the two names, or the two values, of a pair in ``Measurement.slice_pairs``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.evaluation.measurement import Estimate, Measurement, SliceFigures
-from benchmarks.report.slice_table import lower_bounds, slice_table, worst_slice
+from benchmarks.report.sections.slice_table import lower_bounds, slice_table, worst_slice
 from tests.benchmarks.evaluation.measurements import full_measurement
 
 

@@ -11,7 +11,7 @@ from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.evaluation.measurement import Estimate, Measurement
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput
-from benchmarks.report.robustness import Robustness, heat, robustness
+from benchmarks.report.sections.robustness import Robustness, heat, robustness
 from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS
 from pipeline.config.params import MeasureParams, ReportParams
 

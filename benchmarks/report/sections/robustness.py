@@ -17,7 +17,7 @@ from benchmarks.evaluation.measurement import (
     Measurement,
 )
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.pictures import Picture, data_uri
+from benchmarks.report.sections.pictures import Picture, data_uri
 from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS, distort
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.shards import read_pixels

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.evaluation.measurement import EqualisedOdds, Estimate, Measurement, SliceFigures
 from benchmarks.report import stage as report
-from benchmarks.report.fairness import Fairness, fairness
 from benchmarks.report.inputs import ReportInput
+from benchmarks.report.sections.fairness import Fairness, fairness
 from pipeline.config.params import ReportParams
 from tests.benchmarks.evaluation.measurements import full_measurement
 
