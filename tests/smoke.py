@@ -128,6 +128,22 @@ def problems(target: Path) -> Iterator[str]:
             yield f"gossamer {' '.join(command)} exited with {status}:\n{printed}"
 
 
+def problems_without_report(target: Path) -> Iterator[str]:
+    """What is wrong after the report and the figures of this machine are deleted and ``dvc repro`` has run again."""
+    lock = (target / "dvc.lock").read_bytes()
+    files = [target / "report" / name for name in ("index.html", "summary.md", "run.json")]
+    for path in (*files, target / "metrics/machine.json"):
+        path.unlink()
+    printed = repro(target)
+    if printed.count("Running stage") != 1 or "Running stage 'report'" not in printed:
+        yield f"dvc repro did not run the report alone after it was deleted:\n{printed}"
+    for path in files:
+        if not path.is_file():
+            yield f"{path.relative_to(target)}: deleted, and not written again by dvc repro"
+    if (target / "dvc.lock").read_bytes() != lock:
+        yield "dvc.lock: differs without the figures of this machine"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Contents of a JSON file."""
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -145,7 +161,7 @@ def main(policy: str) -> None:
         if "Running stage" in again:
             raise SystemExit(f"smoke: a second dvc repro ran a stage:\n{again}")
         print("smoke: a second dvc repro ran nothing")
-        found = list(problems(target))
+        found = [*problems(target), *problems_without_report(target)]
         if found:
             raise SystemExit("\n".join(f"smoke: {problem}" for problem in found))
         measured = read_json(target / "metrics/measure.json")["artifacts"]
