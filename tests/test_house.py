@@ -25,7 +25,6 @@ TOOLS = (
     "pipeline.bundled_diffusion",
     "pipeline.train.complexity",
     "pipeline.train.model",
-    "pipeline.train.complexity",
 )
 EXPORT_TOOLS = ("export.formats", "export.parity", "export.toolkit_output")
 CONTRACTS = {"pipeline.generate.generators"}
