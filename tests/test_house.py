@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,9 +133,15 @@ def test_tests_mirror_the_folders_of_the_product() -> None:
     assert sorted({file.rpartition("/")[0] for file in files} - {"", *house.folders()}) == [], "folders that are gone"
 
 
-def test_the_architecture_page_names_every_folder() -> None:
+def test_the_architecture_page_names_every_folder_and_file() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert [folder for folder in house.folders() if f"`{folder}/`" not in page] == []
+    _, *parts = re.split(r"^### `(.+)/`$", page, flags=re.MULTILINE)
+    named = {
+        folder: set(re.findall(r"`([a-z]\w*\.py)`", text)) for folder, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    present = {folder: {path.name for path in (ROOT / folder).glob("[a-z]*.py")} for folder in house.folders()}
+    differing = {folder: named.get(folder, set()) ^ present.get(folder, set()) for folder in named | present}
+    assert {folder: files for folder, files in differing.items() if files} == {}, "named but gone, or not named"
 
 
 def test_a_stage_is_one_word_in_five_places() -> None:
