@@ -1,6 +1,6 @@
-"""Pure: the card of a folder of training images, as the hub's dataset cards are written: what it is and whose.
+"""Dataset card of a folder of training images: Markdown with front matter, as on the Hugging Face hub.
 
-Nothing in it depends on the day or the machine, so that the same run writes the same bytes.
+Pure functions. The card does not depend on date or machine, so equal runs write equal bytes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from pipeline.generate.generators import Description
 
 
 def dataset_card(title: str, source: Description, images: Sequence[Image]) -> str:
-    """Write the card of ``images``; ``title`` is the policy's name."""
-    lines = [*_front_matter(source), "", f"# {title}: training images", "", *_what_it_is(source, images)]
+    """Write the card.
+
+    Args:
+        title: Name of the policy.
+        source: Origin of the images.
+        images: Records of all images.
+    """
+    lines = [*_front_matter(source), "", f"# {title}: training images", "", *_summary(source, images)]
     labels = Counter(image.label for image in images)
     faults = Counter(image.fault for image in images if image.fault is not None)
     lines += ["", "## Labels", "", *_table(("label", "images"), sorted(labels.items()))]
     lines += ["", "## Faults", "", *_faults(faults)]
-    lines += ["", "## Where it comes from", "", *_table(("what", "value"), _origin(source))]
+    lines += ["", "## Origin", "", *_table(("key", "value"), _origin(source))]
     return "\n".join([*lines, "", *_licence(source), ""])
 
 
@@ -36,20 +42,24 @@ def _front_matter(source: Description) -> list[str]:
     ]
 
 
-def _what_it_is(source: Description, images: Sequence[Image]) -> list[str]:
+def _summary(source: Description, images: Sequence[Image]) -> list[str]:
     groups = len({image.group for image in images})
     return [
         f"{len(images)} images of {groups} scenes, {source.kind}, for training an image classifier with Gossamer.",
-        "Of generated images each has one prompt, and its label is the one it was asked for, before curation.",
+        "A generated image has one prompt and that prompt's label; curation has not been applied yet.",
         "",
-        "`shard-*.tar` hold the images, `index.jsonl` one record each: label, factors, scene, shard, offset, sha256.",
+        "`shard-*.tar` contain the images, `index.jsonl` one record each: label, factors, scene, shard, offset, sha256.",
     ]
 
 
 def _faults(faults: Counter[Fault]) -> list[str]:
     if not faults:
         return ["None."]
-    return [*_table(("fault", "images"), sorted(faults.items())), "", "Curation rejects these, each by that reason."]
+    return [
+        *_table(("fault", "images"), sorted(faults.items())),
+        "",
+        "Curation rejects these images, with the fault as the reason.",
+    ]
 
 
 def _origin(source: Description) -> Iterator[tuple[str, object]]:
@@ -63,7 +73,7 @@ def _origin(source: Description) -> Iterator[tuple[str, object]]:
 def _licence(source: Description) -> list[str]:
     if source.model is None:
         return [f"Licence: {source.licence}."]
-    return [f"The model's licence is {source.licence}; what it says of pictures made with the model holds for these."]
+    return [f"The model's licence is {source.licence}; its terms for generated images apply to these."]
 
 
 def _table(header: tuple[str, str], rows: Iterable[tuple[str, object]]) -> list[str]:

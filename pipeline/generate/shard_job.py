@@ -1,4 +1,4 @@
-"""Draws one shard: prompts -> pictures -> PNG in a tar file, with their records, as one entry of the work area.
+"""Draws one shard: prompts -> images -> PNG in a tar file, with their records, as one entry of the work area.
 
 All that the bytes of an image depend on lies in this module, in what it imports and in the generator; the work area's
 key hashes that code. Runs in worker processes: jobs are picklable.
@@ -19,10 +19,10 @@ from pipeline.data.records import Fault, Image, Prompt
 from pipeline.data.shards import Encoded, shard_name, write_shard
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.data.work_cache import WorkCache
-from pipeline.generate.generators import Draw, Picture, find_generator
+from pipeline.generate.generators import Draw, GeneratedImage, find_generator
 
 BLACK = 8
-"""A picture whose brightest value, of 255, is no higher is called black: a failed decode, or nothing was drawn."""
+"""An image with no value above this, of 255, is black: decoding failed, or nothing was drawn."""
 _ROWS = "rows.jsonl"
 
 
@@ -68,7 +68,7 @@ def plan_jobs(
 
 
 def draw_shard(job: ShardJob) -> int:
-    """Draw one shard into the work area; returns the number of pictures."""
+    """Draw one shard into the work area; returns the number of images."""
     draw = _open(job.generator, job.options)
     with job.cache.write_folder(job.name) as folder:
         images = write_shard(folder, job.name, _encode(draw, job.prompts))
@@ -76,19 +76,19 @@ def draw_shard(job: ShardJob) -> int:
     return len(images)
 
 
-def to_pixels(picture: Picture) -> tuple[NDArray[np.uint8], Fault | None]:
-    """Convert a generator's picture to uint8 (height, width, 3) RGB in 0..255, and name its fault, if it has one.
+def to_pixels(image: GeneratedImage) -> tuple[NDArray[np.uint8], Fault | None]:
+    """Convert a generator's image to uint8 (height, width, 3) RGB in 0..255, and name its fault, if it has one.
 
-    A picture with a value that is not finite becomes all zeros, with the fault "nan".
+    An image with values that are not finite becomes all zeros, with the fault "nan".
     """
-    drawn = picture.pixels
+    drawn = image.pixels
     if drawn.dtype == np.uint8:
         pixels = np.asarray(drawn, np.uint8)
     elif not np.isfinite(drawn).all():
         return np.zeros(drawn.shape, np.uint8), "nan"
     else:
         pixels = np.asarray(np.rint(np.clip(drawn, 0, 1) * 255), np.uint8)
-    return pixels, picture.fault or ("black" if pixels.max() <= BLACK else None)
+    return pixels, image.fault or ("black" if pixels.max() <= BLACK else None)
 
 
 @functools.lru_cache(maxsize=1)
@@ -100,8 +100,8 @@ def _open(name: str, options: str) -> Draw:
 
 
 def _encode(draw: Draw, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
-    for prompt, picture in zip(prompts, draw(prompts), strict=True):
-        pixels, fault = to_pixels(picture)
+    for prompt, image in zip(prompts, draw(prompts), strict=True):
+        pixels, fault = to_pixels(image)
         height, width = pixels.shape[:2]
         data = encode_png(pixels)
         yield Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, data, width, height, fault)

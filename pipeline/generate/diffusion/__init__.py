@@ -1,1 +1,1 @@
-"""What stands behind the ``stable_diffusion`` generator: presets, where a model comes from, opening it, drawing."""
+"""Diffusers behind the ``stable_diffusion`` generator: presets, model sources, loading, batch size and sampling."""

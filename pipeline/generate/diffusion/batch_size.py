@@ -1,6 +1,6 @@
-"""How many pictures are drawn together, and what happens when they do not fit the device.
+"""Number of images drawn in one batch, and smaller batches if one does not fit the device's memory.
 
-Batches are cut from a shard's prompts alone, so that a shard comes out the same whether or not a run was stopped.
+A batch never spans two shards, so a shard is the same whether or not the run was interrupted.
 """
 
 from __future__ import annotations
@@ -12,30 +12,38 @@ from rich.console import Console
 
 from pipeline.errors import ModelError
 
-MOST = 64  # pictures; more bring nothing even where they would fit
-CPU_PIXELS = 32 * 96 * 128  # a CPU gains nothing from more: 8 to 64 pictures of 96x128 take the same time each
-CUDA_BYTES_PER_PIXEL = 3072  # for each byte of the dtype; an estimate on the safe side, most of it the decoder's
+MAX_BATCH = 64  # larger batches are no faster, even if they fit
+CPU_PIXELS = 32 * 96 * 128  # per batch; on a CPU, 8 to 64 images of 96x128 take the same time each
+CUDA_BYTES_PER_PIXEL = 3072  # times the bytes of the dtype; a conservative estimate, mostly the decoder
 P = TypeVar("P")
 R = TypeVar("R")
 
 
 def cpu_batch(width: int, height: int) -> int:
-    """Pictures a batch on a CPU: 32 of 96x128, 1 of 480x640 or more."""
-    return min(MOST, max(1, CPU_PIXELS // (width * height)))
+    """Return the number of images per batch on a CPU: 32 of 96x128, 1 of 480x640 or larger."""
+    return min(MAX_BATCH, max(1, CPU_PIXELS // (width * height)))
 
 
 def cuda_batch(width: int, height: int, free_bytes: float, dtype_bytes: int) -> int:
-    """Pictures a batch on a GPU that has ``free_bytes`` beside the model."""
-    return min(MOST, max(1, int(free_bytes / (width * height * CUDA_BYTES_PER_PIXEL * dtype_bytes))))
+    """Return the number of images per batch on a GPU with ``free_bytes`` of memory besides the model."""
+    return min(MAX_BATCH, max(1, int(free_bytes / (width * height * CUDA_BYTES_PER_PIXEL * dtype_bytes))))
 
 
-def in_batches(draw: Callable[[Sequence[P]], Sequence[R]], prompts: Sequence[P], size: int, place: str) -> Iterator[R]:
-    """Draw prompts ``size`` at a time, in order; a batch that does not fit the memory is halved, and so are the rest.
+def draw_in_batches(
+    draw: Callable[[Sequence[P]], Sequence[R]], prompts: Sequence[P], size: int, place: str
+) -> Iterator[R]:
+    """Draw prompts ``size`` at a time, in order; if a batch does not fit the memory, halve it and those after it.
 
-    The next call begins with ``size`` again: which prompts are drawn together must not depend on earlier shards.
+    The next call begins with ``size`` again: which prompts share a batch must not depend on earlier shards.
+
+    Args:
+        draw: Draws one batch.
+        prompts: All prompts of a shard.
+        size: Prompts per batch.
+        place: Path of the preset in params.yaml, for the error.
 
     Raises:
-        ModelError: Not even one picture fits.
+        ModelError: Not even one image fits.
     """
     import torch
 
@@ -50,18 +58,18 @@ def in_batches(draw: Callable[[Sequence[P]], Sequence[R]], prompts: Sequence[P],
             yield from drawn
             rest = rest[len(part) :]
             continue
-        if torch.cuda.is_available():  # only here, where the failed call's tensors are out of scope
+        if torch.cuda.is_available():  # only here are the tensors of the failed call out of scope
             torch.cuda.empty_cache()
 
 
 def _halve(count: int, place: str, error: Exception) -> int:
     if count == 1:
         raise ModelError(
-            f"{place}: the device has no memory for a single picture ({str(error).partition('.')[0]}); expected a "
+            f"{place}: the device has not enough memory for one image ({str(error).partition('.')[0]}); expected a "
             "smaller width and height, dtype: float16, or a device with more memory"
         ) from error
     size = count // 2
     Console(stderr=True).print(
-        f"{count} pictures at once do not fit the device; going on with {size}; to begin there: batch_size: {size}"
+        f"a batch of {count} images does not fit the device; continuing with {size}; to start there: batch_size: {size}"
     )
     return size

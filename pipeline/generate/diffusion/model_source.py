@@ -1,7 +1,7 @@
-"""Where a model comes from: its folder or hub id, whether it is whole, which state of it, and under which licence.
+"""Source of a diffusion model: its folder or hub id, completeness, revision and licence.
 
-Reads model files to hash them, and the model card (README.md) for the licence; asks the hub only about a hub id.
-Writes nothing but what huggingface_hub caches.
+Reads model files to hash them, and the model card (README.md) for the licence; contacts the hub only for a hub id.
+Writes only huggingface_hub's cache.
 """
 
 from __future__ import annotations
@@ -21,31 +21,36 @@ from pipeline.generate.diffusion.presets import BUNDLED, Preset
 
 WEIGHTS = Path(__file__).parents[2] / "bundled_diffusion" / "weights"
 UNKNOWN = "unknown"
-CHECKER = {"safety_checker", "feature_extractor"}
-"""The parts of a model that only its safety checker needs."""
-REPAIR = "save it with DiffusionPipeline.save_pretrained, or fetch all of it from where it came"
-REPAIR_BUNDLED = "bring back pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
-# What the names of licences that bar commercial use have in common: cc-by-nc-4.0, sai-nc-community, ...
+CHECKER_PARTS = {"safety_checker", "feature_extractor"}
+"""Parts of a model that only its safety checker needs."""
+REPAIR = "save it with DiffusionPipeline.save_pretrained, or download it again"
+REPAIR_BUNDLED = "restore pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
+# Matches the names of licences that forbid commercial use: cc-by-nc-4.0, sai-nc-community, ...
 NON_COMMERCIAL = re.compile(r"(^|[^a-z])nc([^a-z]|$)|non-?commercial|research", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """A licence: its name, and the ``license`` of a card in the hub's vocabulary ("other" where it knows no name)."""
+    """A licence.
+
+    Attributes:
+        name: Its name, e.g. "sai-nc-community".
+        tag: ``license`` of the model card, in the hub's vocabulary; "other" for licences it does not list.
+    """
 
     name: str = UNKNOWN
     tag: str = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A model that was found.
+class ModelSource:
+    """A model on this machine or on the hub.
 
     Attributes:
-        name: Hub id, or a folder's own name.
-        folder: Where it lies, if it is local.
-        commit: Of a hub id.
-        card: Its model card, which may be missing.
+        name: Hub id, or name of the folder.
+        folder: Folder of a local model; None: a hub id.
+        commit: Commit of a hub id; None: a folder.
+        card: Path of the model card, which may not exist.
     """
 
     name: str
@@ -54,38 +59,42 @@ class Source:
     card: Path
 
     def revision(self) -> str:
-        """The commit of a hub id; of a folder, a hash of its files' contents."""
+        """Return the commit of a hub id, or a hash of a folder's files."""
         return self.commit or hash_folder(self.folder or Path())
 
 
 def local_folder(model: str) -> Path | None:
-    """The folder that ``model`` names, or None: it must be a hub id."""
+    """Return the folder of a local or the bundled model; None: ``model`` is a hub id."""
     if model == BUNDLED:
         return WEIGHTS
     return Path(model) if Path(model).is_dir() else None
 
 
-def find_source(preset: Preset, place: str) -> Source:
-    """Find a preset's model; ``place`` names the preset in messages.
+def find_source(preset: Preset, place: str) -> ModelSource:
+    """Find a preset's model.
+
+    Args:
+        preset: Its ``model`` is "bundled", a folder or a hub id.
+        place: Path of the preset in params.yaml, for messages.
 
     Raises:
-        ModelError: It is no folder here, and the hub does not give it; or the folder is not a whole diffusers model.
+        ModelError: It is neither a local folder nor available from the hub, or the folder is incomplete.
     """
     folder = local_folder(preset.model)
     if folder is None:
-        return _ask_hub(preset, place)
+        return _find_on_hub(preset, place)
     check_folder(folder, preset, place)
     name = BUNDLED if preset.model == BUNDLED else folder.resolve().name
-    return Source(name, folder, None, folder / "README.md")
+    return ModelSource(name, folder, None, folder / "README.md")
 
 
 def check_folder(folder: Path, preset: Preset, place: str) -> None:
-    """Compare a model folder with its own list of parts.
+    """Check that a model folder has every part that its model_index.json lists.
 
     Raises:
-        ModelError: It is no diffusers folder, or a part of it is missing.
+        ModelError: It is no diffusers folder, or a part is missing.
     """
-    lead = f"{place}.model: {preset.model} ({folder.name}/) is not a whole diffusers model"
+    lead = f"{place}.model: {preset.model} ({folder.name}/) is not a complete diffusers model"
     advice = REPAIR_BUNDLED if preset.model == BUNDLED else REPAIR
     try:
         index = json.loads((folder / "model_index.json").read_bytes())
@@ -94,8 +103,8 @@ def check_folder(folder: Path, preset: Preset, place: str) -> None:
     except ValueError as error:
         raise ModelError(f"{lead}: model_index.json is not JSON ({error}); {advice}") from error
     parts = {name: kind for name, kind in index.items() if isinstance(kind, list) and kind and kind[0]}
-    spared = set() if preset.safety_checker else CHECKER
-    missing = [name for name in parts if name not in spared and not (folder / name).is_dir()]
+    optional = set() if preset.safety_checker else CHECKER_PARTS
+    missing = [name for name in parts if name not in optional and not (folder / name).is_dir()]
     if missing:
         raise ModelError(
             f"{lead}: {missing[0]}/ is missing; expected {parts[missing[0]][1]} there, and in all: "
@@ -104,21 +113,21 @@ def check_folder(folder: Path, preset: Preset, place: str) -> None:
 
 
 def require_acknowledged(name: str, licence: Licence, preset: Preset, place: str) -> None:
-    """Stop where a licence bars commercial use and nobody has written down that they know.
+    """Require that a licence which forbids commercial use is acknowledged in the preset.
 
     Raises:
-        ParamsError: It does, and nobody has.
+        ParamsError: It is not.
     """
     if NON_COMMERCIAL.search(licence.name) and preset.licence_acknowledged != licence.name:
         found = "null" if preset.licence_acknowledged is None else repr(preset.licence_acknowledged)
         raise ParamsError(
-            f"{place}.licence_acknowledged: {found}; {name} is under {licence.name}, which bars commercial use, maybe "
-            f"of what is made with it as well; read it, then set licence_acknowledged: {licence.name}"
+            f"{place}.licence_acknowledged: {found}; {name} is under {licence.name}, which forbids commercial use, "
+            f"perhaps also of generated images; read it, then set licence_acknowledged: {licence.name}"
         )
 
 
 def read_licence(card: Path) -> Licence:
-    """Read the licence from the front matter of a model card; unknown where there is none."""
+    """Read the licence from the front matter of a model card; "unknown" if there is none."""
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     front = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     try:
@@ -132,26 +141,26 @@ def read_licence(card: Path) -> Licence:
     return Licence(str(facts.get("license_name") or tag), tag)
 
 
-def _ask_hub(preset: Preset, place: str) -> Source:
+def _find_on_hub(preset: Preset, place: str) -> ModelSource:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
         index = Path(hf_hub_download(preset.model, "model_index.json", revision=preset.revision))
     except (OSError, ValueError, EntryNotFoundError) as error:
-        raise ModelError(not_to_be_had(preset, place, error)) from error
+        raise ModelError(explain_unavailable(preset, place, error)) from error
     commit = index.parent.name  # the cache keeps a commit's files in snapshots/COMMIT/
-    with contextlib.suppress(OSError, ValueError, EntryNotFoundError):  # it has no card; or offline, and none is cached
+    with contextlib.suppress(OSError, ValueError, EntryNotFoundError):  # no card; or offline, and no cached one
         hf_hub_download(preset.model, "README.md", revision=commit)
-    return Source(preset.model, None, commit, index.parent / "README.md")
+    return ModelSource(preset.model, None, commit, index.parent / "README.md")
 
 
-def not_to_be_had(preset: Preset, place: str, error: Exception) -> str:
-    """Say that a model is no folder here and that the hub did not give it either, and what to do."""
+def explain_unavailable(preset: Preset, place: str, error: Exception) -> str:
+    """Word the error for a model that is neither a local folder nor available from the hub."""
     reason = textwrap.shorten(str(error).partition("\n")[0] or type(error).__name__, 160, placeholder="...")
     at = f" at revision {preset.revision}" if preset.revision else ""
     return (
-        f"{place}.model: {preset.model} is no folder here, and the hub did not give it{at} ({reason}); expected "
-        "bundled, a local folder in the diffusers layout, or a hub id and a network; or set generate.generator: "
-        "rendered"
+        f"{place}.model: {preset.model} is not a local folder, and not available from the hub{at} ({reason}); "
+        "expected bundled, a local folder in the diffusers layout, or a hub id and a network; or set "
+        "generate.generator: rendered"
     )

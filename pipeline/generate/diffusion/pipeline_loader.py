@@ -1,6 +1,6 @@
-"""Opens a preset's pipeline: device, dtype, parts, scheduler; says what is wrong with it before anything is drawn.
+"""Loads a preset's diffusers pipeline with its device, dtype, scheduler and memory layout, and checks the preset.
 
-Reads a model folder, or the hub's cache. Writes nothing.
+Reads a model folder, or the hub's cache; writes nothing. Errors are raised before the first image is drawn.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ import textwrap
 from typing import Any
 
 from pipeline.errors import ModelError, ParamsError
-from pipeline.generate.diffusion.model_source import CHECKER, Source, not_to_be_had
+from pipeline.generate.diffusion.model_source import CHECKER_PARTS, ModelSource, explain_unavailable
 from pipeline.generate.diffusion.presets import HALF_ON_CPU, Preset
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dpmsolver++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "ddim": ("DDIMScheduler", {"clip_sample": False}),  # its default clips, which is meant for pixels, not for latents
+    "ddim": ("DDIMScheduler", {"clip_sample": False}),  # by default it clips, for pixels, not latents
     "euler": ("EulerDiscreteScheduler", {}),
     "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
     "lcm": ("LCMScheduler", {}),
 }
 
 
-def pick_dtype(wanted: str, device: str, place: str) -> str:
-    """The dtype to draw in; "auto" is float16 on CUDA and float32 elsewhere.
+def choose_dtype(requested: str, device: str, place: str) -> str:
+    """Choose the dtype of the model; "auto" is float16 on CUDA and float32 elsewhere.
 
     Raises:
         ParamsError: float16 on a CPU.
     """
-    if wanted == "float16" and device == "cpu":
+    if requested == "float16" and device == "cpu":
         raise ParamsError(f"{place}.dtype: {HALF_ON_CPU}")
-    if wanted == "auto":
+    if requested == "auto":
         return "float16" if device == "cuda" else "float32"
-    return wanted
+    return requested
 
 
-def open_pipeline(preset: Preset, source: Source, device: str, place: str) -> Any:  # noqa: ANN401 - diffusers is untyped
-    """Load a pipeline and make it ready to draw on ``device``.
+def open_pipeline(preset: Preset, source: ModelSource, device: str, place: str) -> Any:  # noqa: ANN401 - diffusers is untyped
+    """Load a pipeline and prepare it for ``device``.
 
     Raises:
-        ParamsError: The device, the dtype, the size or the negative prompt does not go with the machine or the model.
-        ModelError: The model is neither a whole diffusers folder nor to be had from the hub.
+        ParamsError: Device, dtype, size or negative prompt do not fit the machine or the model.
+        ModelError: The model is incomplete, or not available from the hub.
     """
     import torch
 
-    dtype = pick_dtype(preset.dtype, device, place)
+    dtype = choose_dtype(preset.dtype, device, place)
     pipe = _load(preset, source, getattr(torch, dtype), place)
     check_size(pipe, preset, place)
-    if preset.negative_prompt and is_told_guidance(pipe):
+    if preset.negative_prompt and has_guidance_input(pipe):
         raise ParamsError(
-            f"{place}.negative_prompt: {preset.negative_prompt!r}; expected an empty one: {preset.model} is told its "
-            "guidance instead of being asked twice, so there is nothing that a negative prompt could stand in for"
+            f"{place}.negative_prompt: {preset.negative_prompt!r}; expected an empty one: {preset.model} takes its "
+            "guidance as an input and has no unconditional pass that a negative prompt could replace"
         )
     if preset.safety_checker and getattr(pipe, "safety_checker", None) is None:
         raise ParamsError(f"{place}.safety_checker: true, but {preset.model} has none; expected false")
@@ -66,17 +66,17 @@ def open_pipeline(preset: Preset, source: Source, device: str, place: str) -> An
     return pipe
 
 
-def is_told_guidance(pipe: Any) -> bool:  # noqa: ANN401
-    """Whether the UNet takes the guidance as an input (Meng et al., CVPR 2023): then a step looks once, not twice."""
+def has_guidance_input(pipe: Any) -> bool:  # noqa: ANN401
+    """Whether the UNet takes the guidance as an input (Meng et al., CVPR 2023) and needs one pass per step, not two."""
     unet = getattr(pipe, "unet", None)
     return unet is not None and unet.config.get("time_cond_proj_dim") is not None
 
 
 def check_size(pipe: Any, preset: Preset, place: str) -> None:  # noqa: ANN401
-    """Compare the size with what the autoencoder can make and the UNet can halve.
+    """Check that the autoencoder can produce the image size and the UNet can downsample it.
 
     Raises:
-        ParamsError: No such picture can be made.
+        ParamsError: It is not possible.
     """
     scale = int(getattr(pipe, "vae_scale_factor", 8))
     unet = getattr(pipe, "unet", None)
@@ -85,21 +85,21 @@ def check_size(pipe: Any, preset: Preset, place: str) -> None:  # noqa: ANN401
         if pixels % scale:
             near = max(smallest, round(pixels / scale) * scale)
             raise ParamsError(
-                f"{place}.{name}: {pixels}; expected a multiple of {scale}, which is what this model's autoencoder can "
-                f"make, e.g. {near}"
+                f"{place}.{name}: {pixels}; expected a multiple of {scale}, the scale of this model's autoencoder, "
+                f"e.g. {near}"
             )
         if pixels < smallest:
             raise ParamsError(
-                f"{place}.{name}: {pixels}; expected {smallest} or more: below, nothing is left of a picture where "
-                "this model's UNet is coarsest"
+                f"{place}.{name}: {pixels}; expected {smallest} or more: smaller images vanish at the coarsest level "
+                "of this model's UNet"
             )
 
 
 def set_scheduler(pipe: Any, name: str) -> None:  # noqa: ANN401
-    """Give a pipeline a scheduler with the noise schedule of its model; "own" keeps the model's.
+    """Set a pipeline's scheduler, with the noise schedule of its model; "own" keeps the model's.
 
-    A model that learned from pure noise on (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed",
-    2023) must begin there, at the last step, which of all spacings only "trailing" does.
+    A model with zero terminal signal-to-noise ratio (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are
+    Flawed", 2023) must start at the last timestep, from pure noise; only the spacing "trailing" does.
     """
     import diffusers
 
@@ -112,9 +112,9 @@ def set_scheduler(pipe: Any, name: str) -> None:  # noqa: ANN401
     pipe.scheduler = getattr(diffusers, kind).from_config(config, **options)
 
 
-def _quieten() -> None:
-    """Leave the terminal to Gossamer's own progress; what goes wrong is raised."""
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # speaks of torchao, which diffusers imports
+def _silence_toolkits() -> None:
+    """Turn off progress bars and log messages of the toolkits; errors are still raised."""
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # warns about torchao, which diffusers imports
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -124,12 +124,12 @@ def _quieten() -> None:
         toolkit.set_verbosity_error()
 
 
-def _load(preset: Preset, source: Source, dtype: Any, place: str) -> Any:  # noqa: ANN401
-    _quieten()
+def _load(preset: Preset, source: ModelSource, dtype: Any, place: str) -> Any:  # noqa: ANN401
+    _silence_toolkits()
     from diffusers import DiffusionPipeline
 
     local = source.folder is not None
-    unchecked = {} if preset.safety_checker else {**dict.fromkeys(CHECKER), "requires_safety_checker": False}
+    omitted = {} if preset.safety_checker else {**dict.fromkeys(CHECKER_PARTS), "requires_safety_checker": False}
     try:
         return DiffusionPipeline.from_pretrained(
             str(source.folder or preset.model),
@@ -137,13 +137,13 @@ def _load(preset: Preset, source: Source, dtype: Any, place: str) -> Any:  # noq
             dtype=dtype,
             local_files_only=local or os.environ.get("HF_HUB_OFFLINE") == "1",
             low_cpu_mem_usage=False,
-            **unchecked,
+            **omitted,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if not local:
-            raise ModelError(not_to_be_had(preset, place, error)) from error
+            raise ModelError(explain_unavailable(preset, place, error)) from error
         first = textwrap.shorten(str(error).partition("\n")[0] or type(error).__name__, 160, placeholder="...")
         raise ModelError(
-            f"{place}.model: {preset.model} is not a whole diffusers model ({first}); expected a local folder in the "
-            "diffusers layout with every part's weights"
+            f"{place}.model: {preset.model} is not a complete diffusers model ({first}); expected a local folder in "
+            "the diffusers layout with every part's weights"
         ) from error

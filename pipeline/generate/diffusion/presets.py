@@ -1,6 +1,6 @@
-"""A preset of params.yaml: which diffusion model draws, how, at which size, on which device.
+"""A preset of params.yaml: which diffusion model to use, how to sample from it, at which size, on which device.
 
-Checks all that needs no model, so that a wrong value is named before anything is loaded or fetched.
+Validates all that needs no model, so that wrong values are errors before anything is loaded or downloaded.
 """
 
 from __future__ import annotations
@@ -27,14 +27,20 @@ class Preset(Section):
 
     Attributes:
         model: "bundled" (the model that comes with Gossamer), a hub id, or a local folder in the diffusers layout.
-        revision: Of a hub id: a branch, tag or commit; null is its main branch.
-        scheduler: "own" keeps the model's.
-        guidance: Classifier-free guidance; 1 or less is none.
+        revision: Branch, tag or commit of a hub id; null: its main branch.
+        width: Of the images, in pixels; below ``height``.
+        height: Of the images, in pixels.
+        scheduler: Sampler of diffusers; "own" keeps the model's.
+        steps: Denoising steps.
+        guidance: Scale of classifier-free guidance; 1 or less: none.
+        negative_prompt: What guidance steers away from; needs guidance above 1.
         dtype: "auto" is float16 on CUDA and float32 elsewhere.
-        batch_size: "auto" takes the size of the pictures, and on CUDA the memory of the device, into account.
-        compile: Whether to compile the UNet, which takes minutes and pays off over thousands of pictures.
-        safety_checker: Whether the model's own safety checker blanks pictures; those are rejected as "nsfw".
-        licence_acknowledged: The model's licence, where it bars commercial use: written down by who has read it.
+        batch_size: Images per batch; "auto" derives it from the image size and, on CUDA, the device's memory.
+        device: "auto" is the best device of this machine.
+        channels_last: Whether UNet and autoencoder use the channels-last memory layout.
+        compile: Whether to compile the UNet: takes minutes, and pays off over thousands of images.
+        safety_checker: Whether the model's own safety checker blanks images; curation rejects those as "nsfw".
+        licence_acknowledged: Name of the model's licence, if it forbids commercial use and you have read it.
     """
 
     model: Annotated[str, Field(min_length=1), accept_renamed(FORMER_NAME, BUNDLED)]

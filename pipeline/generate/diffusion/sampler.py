@@ -1,7 +1,7 @@
-"""Draws prompts with an open pipeline.
+"""Draws images of prompts with a loaded diffusers pipeline.
 
-Every picture has a noise generator of its own, seeded by its prompt and drawn on the CPU, so that it depends neither
-on the device nor on the pictures beside it (numerics apart).
+Every image has its own noise generator, on the CPU and seeded by its prompt, so up to rounding it depends neither on
+the device nor on the other images of its batch.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
 from pipeline.generate.diffusion.batch_size import cpu_batch, cuda_batch
 from pipeline.generate.diffusion.model_source import find_source, local_folder
-from pipeline.generate.diffusion.pipeline_loader import is_told_guidance, open_pipeline
+from pipeline.generate.diffusion.pipeline_loader import has_guidance_input, open_pipeline
 from pipeline.generate.diffusion.presets import Preset
-from pipeline.generate.generators import Picture
+from pipeline.generate.generators import GeneratedImage
 from pipeline.machine.devices import choose_device, torch_threads
 
 SMALL_BYTES = 1_000_000_000
+"""Size of a model folder below which every worker process may load it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """An open pipeline and how to call it.
+    """A loaded pipeline and its settings.
 
     Attributes:
         pipe: The diffusers pipeline.
-        preset: What it draws, and how.
-        batch_size: Pictures at once.
-        threads: Of torch, while it draws; None leaves them as they are.
-        unguided: Embedding of the negative (or empty) prompt, where the pipeline lets us encode: (1, tokens, width).
+        preset: Image size, steps and guidance.
+        batch_size: Images per batch.
+        threads: Number of torch threads during drawing; None: unchanged.
+        negative_embedding: Embedding of the negative (or empty) prompt, (1, tokens, width); None: the pipeline encodes
+            it, or there is no guidance.
     """
 
     pipe: Any
     preset: Preset
     batch_size: int
     threads: int | None
-    unguided: Any
+    negative_embedding: Any
 
-    def draw(self, prompts: Sequence[Prompt]) -> list[Picture]:
-        """Draw one batch: float32 (height, width, 3) RGB in 0..1 each, and what the safety checker says."""
+    def draw(self, prompts: Sequence[Prompt]) -> list[GeneratedImage]:
+        """Draw one batch: float32 (height, width, 3) RGB in 0..1 each; fault "nsfw" if the safety checker objects."""
         import torch
 
         with torch.inference_mode(), torch_threads(self.threads):
@@ -59,10 +61,10 @@ class Sampler:
             )
         blanked = getattr(result, "nsfw_content_detected", None) or [False] * len(prompts)
         drawn = np.asarray(result.images, np.float32)
-        return [Picture(pixels, "nsfw" if flag else None) for pixels, flag in zip(drawn, blanked, strict=True)]
+        return [GeneratedImage(pixels, "nsfw" if flag else None) for pixels, flag in zip(drawn, blanked, strict=True)]
 
     def check_captions(self, prompts: Sequence[Prompt]) -> None:
-        """A text encoder cuts long captions without a word; what it would not read must not count as asked for.
+        """Check that the text encoder reads captions to their end: it would truncate longer ones silently.
 
         Raises:
             PolicyError: A caption is too long.
@@ -72,8 +74,8 @@ class Sampler:
         longest = max(range(len(prompts)), key=lengths.__getitem__)
         if lengths[longest] > limit:
             raise PolicyError(
-                f"prompt {prompts[longest].id}: {lengths[longest]} tokens; expected at most {limit}, all that this "
-                f"model's text encoder reads; shorten the policy's caption or phrases: {prompts[longest].text!r}"
+                f"prompt {prompts[longest].id}: {lengths[longest]} tokens; expected at most {limit}, the limit of "
+                f"this model's text encoder; shorten the policy's caption or phrases: {prompts[longest].text!r}"
             )
 
     def _texts(self, texts: list[str]) -> dict[str, Any]:
@@ -81,41 +83,45 @@ class Sampler:
             negative = [self.preset.negative_prompt] * len(texts) if self.preset.negative_prompt else None
             return {"prompt": texts, "negative_prompt": negative}
         embeds = {"prompt_embeds": _encode(self.pipe, texts)}
-        if self.unguided is not None:
-            embeds["negative_prompt_embeds"] = self.unguided.expand(len(texts), -1, -1)
+        if self.negative_embedding is not None:
+            embeds["negative_prompt_embeds"] = self.negative_embedding.expand(len(texts), -1, -1)
         return embeds
 
 
 def open_sampler(preset: Preset, place: str) -> Sampler:
-    """Open a preset's model; ``place`` names the preset in messages.
+    """Load a preset's model.
+
+    Args:
+        preset: Model and settings.
+        place: Path of the preset in params.yaml, for messages.
 
     Raises:
-        ParamsError: The device, the dtype or the size does not go with the machine or the model.
-        ModelError: The model is not whole, or not to be had.
+        ParamsError: Device, dtype, size or negative prompt do not fit the machine or the model.
+        ModelError: The model is incomplete or not available.
     """
     import torch
 
     device = choose_device(preset.device, place)
     pipe = open_pipeline(preset, find_source(preset, place), device, place)
     threads = 1 if is_small(preset, device) else None
-    unguided = None
-    if preset.guidance > 1 and _encodes(pipe) and not is_told_guidance(pipe):
+    negative_embedding = None
+    if preset.guidance > 1 and _encodes(pipe) and not has_guidance_input(pipe):
         with torch.inference_mode(), torch_threads(threads):
-            unguided = _encode(pipe, [preset.negative_prompt])
-    return Sampler(pipe, preset, _batch_size(pipe, preset, device), threads, unguided)
+            negative_embedding = _encode(pipe, [preset.negative_prompt])
+    return Sampler(pipe, preset, _batch_size(pipe, preset, device), threads, negative_embedding)
 
 
 def is_small(preset: Preset, device: str) -> bool:
-    """Whether several processes may each hold the model: it lies here, is small, and the CPU draws.
+    """Whether several processes may each load the model: it is local and small, and runs on the CPU.
 
-    Such a model is drawn on one thread a process, however many processes there are: then their number changes no bit.
+    Each process then uses one thread, so that the number of processes does not change the images.
     """
     folder = local_folder(preset.model)
     return device == "cpu" and folder is not None and folder_bytes(folder) < SMALL_BYTES
 
 
 def _encodes(pipe: Any) -> bool:  # noqa: ANN401
-    """Whether texts may be encoded apart: a plain Stable Diffusion; others want more than one embedding."""
+    """Whether prompts can be encoded outside the pipeline: true for plain Stable Diffusion, which has one encoder."""
     from diffusers import StableDiffusionPipeline
 
     return isinstance(pipe, StableDiffusionPipeline)
@@ -133,6 +139,6 @@ def _batch_size(pipe: Any, preset: Preset, device: str) -> int:  # noqa: ANN401
     if device != "cuda":
         return cpu_batch(preset.width, preset.height)
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    taken = sum(weights.numel() * weights.element_size() for model in models for weights in model.parameters())
-    total = torch.cuda.get_device_properties(pipe.device).total_memory  # not what is free: that would vary
-    return cuda_batch(preset.width, preset.height, 0.9 * total - taken, pipe.dtype.itemsize)
+    model_bytes = sum(weights.numel() * weights.element_size() for model in models for weights in model.parameters())
+    total = torch.cuda.get_device_properties(pipe.device).total_memory  # not the free memory, which varies
+    return cuda_batch(preset.width, preset.height, 0.9 * total - model_bytes, pipe.dtype.itemsize)

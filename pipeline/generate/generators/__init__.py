@@ -1,13 +1,13 @@
-"""Generators turn prompts into pictures. One file each; the file name is the name; there is no registry.
+"""Generators turn prompts into images. One module each, found by its name (``pipeline.machine.plugins``).
 
-A generator module has:
+A generator module defines:
 
     Params              a frozen pydantic model: its section of params.yaml under ``generate``
-    create(...)         opens it: Params -> Draw
-    processes(...)      how many processes may draw at once: (Params, those wanted) -> int; changes no picture
-    describe(...)       what its pictures depend on beside code and prompts, for people too: Params -> Description
+    create(...)         Params -> Draw: loads the generator
+    processes(...)      (Params, requested) -> int: number of processes that may draw at once; it changes no image
+    describe(...)       Params -> Description: what its images depend on besides code and prompts
 
-A ``Draw`` takes prompts and yields one picture each, in order.
+A ``Draw`` takes prompts and yields one image per prompt, in order.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pipeline.machine import plugins
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture as it was drawn.
+class GeneratedImage:
+    """One image as the generator returns it.
 
     Attributes:
-        pixels: uint8 (height, width, 3) RGB, or float32 in 0..1, in which a failure may show as NaN.
-        fault: What only the generator can know of, e.g. that its safety checker blanked it.
+        pixels: (height, width, 3) RGB: uint8 in 0..255, or float32 in 0..1, where NaN is a failure.
+        fault: A failure that the pixels do not show, e.g. "nsfw": the safety checker blanked the image.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32]
@@ -38,15 +38,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What draws, in words that are the same on every machine.
+    """Origin of a set of images; the same on every machine.
 
     Attributes:
-        kind: How the images were made: a phrase that goes on from "9,600 images".
-        model: Hub id or folder name of a model, or None.
-        revision: Its commit, or a hash of its files.
-        licence: Of the model, or of the code where there is none; "unknown" where nobody says.
-        licence_tag: The same in the hub's vocabulary, which calls many "other".
-        settings: Values of params.yaml that its pictures depend on.
+        kind: How the images were made: a phrase that continues "9,600 images of 4,800 scenes, ".
+        model: Hub id or folder name of the model; None: no model.
+        revision: The model's commit, or a hash of its files.
+        licence: Licence of the model, or of the code if there is no model; "unknown" if it is not stated.
+        licence_tag: The licence in the hub's vocabulary, in which many are "other".
+        settings: Values of params.yaml that the images depend on.
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Description:
     settings: Mapping[str, str | float | bool | None]
 
 
-Draw = Callable[[Sequence[Prompt]], Iterator[Picture]]
+Draw = Callable[[Sequence[Prompt]], Iterator[GeneratedImage]]
 
 
 def find_generator(name: str) -> ModuleType:

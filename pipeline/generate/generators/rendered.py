@@ -1,6 +1,6 @@
-"""The procedural renderer as a generator: pictures whose every factor is certain.
+"""Generator ``rendered``: portraits drawn by the procedural renderer from a prompt's factors.
 
-Not a diffusion model, and never called one: it is the reference world, in which every label is certain.
+No diffusion model: label and factors of every image are certain, which makes it the reference for the others.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from collections.abc import Iterator, Sequence
 from pipeline.config.fields import Section, Side
 from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
-from pipeline.generate.generators import Description, Draw, Picture
+from pipeline.generate.generators import Description, Draw, GeneratedImage
 from pipeline.renderer import render
 
 
 class Params(Section):
-    """Size of the pictures in pixels; all else the policy says."""
+    """Size of the images in pixels; the prompt's factors determine the rest."""
 
     width: Side
     height: Side
 
 
 def create(params: Params) -> Draw:
-    """Open the renderer."""
+    """Prepare drawing: uint8 (height, width, 3) RGB per prompt."""
     size = (params.width, params.height)
 
-    def draw(prompts: Sequence[Prompt]) -> Iterator[Picture]:
+    def draw(prompts: Sequence[Prompt]) -> Iterator[GeneratedImage]:
         for prompt in prompts:
             try:
-                yield Picture(render(prompt.factors, prompt.seed, size))
+                yield GeneratedImage(render(prompt.factors, prompt.seed, size))
             except ValueError as error:
                 raise PolicyError(f"prompt {prompt.id}: the renderer cannot draw it: {error}") from error
 
     return draw
 
 
-def processes(params: Params, wanted: int) -> int:  # noqa: ARG001 - every generator takes its params
-    """As many as there may be."""
-    return wanted
+def processes(params: Params, requested: int) -> int:  # noqa: ARG001 - every generator takes its params
+    """Allow the requested number of processes."""
+    return requested
 
 
 def describe(params: Params) -> Description:
-    """No model: Gossamer's own code, and its licence."""
+    """Describe the origin: no model, Gossamer's own code and licence."""
     return Description(
         kind="drawn by a procedural renderer, not a diffusion model",
         model=None,

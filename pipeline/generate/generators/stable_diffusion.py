@@ -1,7 +1,7 @@
-"""Any diffusers text-to-image pipeline, by preset: the one that comes with Gossamer, a hub id, or a local folder.
+"""Generator ``stable_diffusion``: any diffusers text-to-image pipeline (bundled, from the hub, or a local folder).
 
-``preset`` names the block of ``presets`` that draws; people add blocks of their own. The work is done in
-``pipeline.generate.diffusion``.
+``preset`` selects one of the blocks under ``presets``; users add their own. ``pipeline.generate.diffusion`` does the
+work.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from pydantic import model_validator
 
 from pipeline.config.fields import Section, note_renamed
 from pipeline.data.records import Prompt
-from pipeline.generate.diffusion.batch_size import in_batches
+from pipeline.generate.diffusion.batch_size import draw_in_batches
 from pipeline.generate.diffusion.model_source import find_source, read_licence, require_acknowledged
 from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME, Preset
 from pipeline.generate.diffusion.sampler import is_small, open_sampler
-from pipeline.generate.generators import Description, Draw, Picture
+from pipeline.generate.generators import Description, Draw, GeneratedImage
 from pipeline.machine.devices import choose_device
 
 
 class Params(Section):
-    """What ``generate.stable_diffusion`` of params.yaml may say."""
+    """Section ``generate.stable_diffusion`` of params.yaml.
+
+    Attributes:
+        preset: Name of the preset to use.
+        presets: All presets, by name.
+    """
 
     preset: str
     presets: dict[str, Preset]
@@ -45,42 +50,42 @@ class Params(Section):
 
     @property
     def chosen(self) -> Preset:
-        """The preset that draws."""
+        """The selected preset."""
         return self.presets[self.preset]
 
     @property
     def place(self) -> str:
-        """Where the preset stands, for messages."""
+        """Path of the selected preset, for messages."""
         return f"params.yaml generate.stable_diffusion.presets.{self.preset}"
 
 
 def create(params: Params) -> Draw:
-    """Open the preset's model.
+    """Load the preset's model.
 
     Raises:
-        ParamsError: The device, the dtype or the size does not go with the machine or the model.
-        ModelError: The model is neither a whole diffusers folder nor to be had from the hub.
+        ParamsError: Device, dtype, size or negative prompt do not fit the machine or the model.
+        ModelError: The model is no complete diffusers folder, and not available from the hub.
     """
     sampler = open_sampler(params.chosen, params.place)
 
-    def draw(prompts: Sequence[Prompt]) -> Iterator[Picture]:
+    def draw(prompts: Sequence[Prompt]) -> Iterator[GeneratedImage]:
         sampler.check_captions(prompts)
-        yield from in_batches(sampler.draw, prompts, sampler.batch_size, params.place)
+        yield from draw_in_batches(sampler.draw, prompts, sampler.batch_size, params.place)
 
     return draw
 
 
-def processes(params: Params, wanted: int) -> int:
-    """Several for a small model on the CPU; one for all others, which fill the machine by themselves."""
-    return wanted if is_small(params.chosen, choose_device(params.chosen.device, params.place)) else 1
+def processes(params: Params, requested: int) -> int:
+    """Allow several processes for a small model on the CPU; other models use the whole machine with one."""
+    return requested if is_small(params.chosen, choose_device(params.chosen.device, params.place)) else 1
 
 
 def describe(params: Params) -> Description:
-    """The model, its state and its licence.
+    """Describe the origin: the model, its revision and its licence.
 
     Raises:
-        ParamsError: The licence bars commercial use, and nobody has acknowledged it.
-        ModelError: The model is not whole, or not to be had.
+        ParamsError: The licence forbids commercial use and is not acknowledged in the preset.
+        ModelError: The model is incomplete or not available.
     """
     source = find_source(params.chosen, params.place)
     licence = read_licence(source.card)

@@ -1,4 +1,4 @@
-"""The dataset card: front matter the hub reads, counts, and where the images come from."""
+"""The dataset card: front matter of the hub, counts, and origin of the images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def image(number: int, label: str, fault: Fault | None = None) -> Image:
 IMAGES = [image(0, "helmet"), image(1, "no_helmet", "nsfw"), image(2, "helmet", "black"), image(3, "no_helmet", "nsfw")]
 
 
-def test_the_hub_reads_the_licence_from_the_front_matter() -> None:
+def test_the_front_matter_has_the_licence() -> None:
     assert dataset_card("helmet", MODEL, IMAGES).startswith("---\n")
     front = yaml.safe_load(dataset_card("helmet", MODEL, IMAGES).split("---\n")[1])
     assert front["license"] == "other"
@@ -47,11 +47,11 @@ def test_the_hub_reads_the_licence_from_the_front_matter() -> None:
         "| steps | 8 |",
     ],
 )
-def test_the_card_says_what_the_images_are(line: str) -> None:
+def test_the_card_has_counts_and_origin(line: str) -> None:
     assert line in dataset_card("helmet", MODEL, IMAGES).splitlines()
 
 
-def test_no_faults_are_said_to_be_none() -> None:
+def test_without_faults_the_card_says_none() -> None:
     assert "## Faults\n\nNone.\n" in dataset_card("helmet", MODEL, IMAGES[:1])
 
 

@@ -20,7 +20,7 @@ from pipeline.data.shards import read_index, read_pixels
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.generate import stage as generate
-from pipeline.generate.generators import Picture
+from pipeline.generate.generators import GeneratedImage
 from pipeline.generate.shard_job import ShardJob, to_pixels
 from pipeline.prompts.prompt_sampler import draw_prompts
 from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset
@@ -39,7 +39,7 @@ def prompts(root: Path) -> list[Prompt]:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> GenerateParams:
-    """The diffusers path, on a tiny model that reads whole captions."""
+    """Params of the generator stable_diffusion with a tiny model that reads whole captions."""
     model = save_tiny(tmp_path_factory.mktemp("diffusers"), length=512)
     section = {"preset": "tiny", "presets": {"tiny": tiny_preset(model).model_dump()}}
     return PARAMS.model_copy(update={"generator": "stable_diffusion", "stable_diffusion": section})
@@ -77,7 +77,7 @@ def test_one_process_and_two_write_the_same_bytes(prompts: list[Prompt], tmp_pat
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
+def test_a_stopped_run_resumes_and_ends_with_the_same_bytes(
     prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
@@ -87,6 +87,35 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     monkeypatch.undo()
     result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     assert result.machine["resumed_images"] == 4
+    assert digests(tmp_path / "images") == digests(tmp_path / "straight")
+
+
+def test_a_kill_while_the_folder_is_put_in_place_loses_no_shard(
+    prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
+    monkeypatch.setattr(generate, "write_card", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert not (tmp_path / "images").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(generate, "draw_shard", interrupt)
+    assert generate.run(PARAMS, prompts, tmp_path / "images", "helmet").machine["resumed_images"] == len(prompts)
+    assert digests(tmp_path / "images") == digests(tmp_path / "straight")
+
+
+def test_shards_are_copied_where_the_file_system_has_no_hard_links(
+    prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links")
+
+    generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
+    monkeypatch.setattr(generate.os, "link", refuse)
+    generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 
 
@@ -107,7 +136,7 @@ def test_a_stopped_run_with_other_prompts_reuses_nothing(
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_finished_shards(root: Path, tmp_path: Path) -> None:
     values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     values["generate"]["generator"] = "rendered"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -131,27 +160,27 @@ def test_ctrl_c_in_the_middle_keeps_what_was_drawn(root: Path, tmp_path: Path) -
     assert process.returncode == 2, errors
     assert "interrupted: finished work is kept" in errors
     assert "Traceback" not in errors
-    kept = list(tmp_path.glob("images.work/*/shard-*"))
-    assert kept
+    finished = list(tmp_path.glob("images.work/*/shard-*"))
+    assert finished
     assert not (tmp_path / "images").exists()
 
 
-def test_black_and_nan_pictures_are_named() -> None:
+def test_black_and_nan_images_have_a_fault() -> None:
     bright = np.full((4, 3, 3), 0.5, np.float32)
     broken = bright.copy()
     broken[0, 0, 0] = np.nan
-    assert to_pixels(Picture(bright))[1] is None
-    assert int(to_pixels(Picture(bright))[0][0, 0, 0]) in (127, 128)
-    assert to_pixels(Picture(broken))[1] == "nan"
-    assert to_pixels(Picture(np.zeros((4, 3, 3), np.float32)))[1] == "black"
-    assert to_pixels(Picture(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
+    assert to_pixels(GeneratedImage(bright))[1] is None
+    assert int(to_pixels(GeneratedImage(bright))[0][0, 0, 0]) in (127, 128)
+    assert to_pixels(GeneratedImage(broken))[1] == "nan"
+    assert to_pixels(GeneratedImage(np.zeros((4, 3, 3), np.float32)))[1] == "black"
+    assert to_pixels(GeneratedImage(np.full((4, 3, 3), 3, np.uint8)))[1] == "black"
 
 
-def test_a_picture_that_the_safety_checker_blanked_is_nsfw_and_not_black() -> None:
-    assert to_pixels(Picture(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
+def test_an_image_that_the_safety_checker_blanked_is_nsfw_and_not_black() -> None:
+    assert to_pixels(GeneratedImage(np.zeros((4, 3, 3), np.float32), "nsfw"))[1] == "nsfw"
 
 
-def test_an_unknown_generator_names_those_there_are(prompts: list[Prompt], tmp_path: Path) -> None:
+def test_an_unknown_generator_is_an_error_that_lists_the_generators(prompts: list[Prompt], tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"generate.generator: 'dalle'; expected one of rendered, stable_diffusion"):
         generate.run(PARAMS.model_copy(update={"generator": "dalle"}), prompts, tmp_path / "images", "helmet")
 
@@ -200,7 +229,7 @@ def test_another_preset_setting_or_model_reuses_nothing(
 
 
 @pytest.mark.filterwarnings(DIFFUSERS_WARNS)
-def test_model_revision_and_licence_stand_in_the_metrics_and_on_the_card(
+def test_model_revision_and_licence_are_in_the_metrics_and_on_the_card(
     tiny: GenerateParams, prompts: list[Prompt], tmp_path: Path
 ) -> None:
     metrics = generate.run(tiny, prompts, tmp_path / "images", "helmet").metrics
@@ -215,7 +244,7 @@ def test_model_revision_and_licence_stand_in_the_metrics_and_on_the_card(
     assert str(tmp_path.parent.parent) not in card
 
 
-def test_the_card_of_rendered_pictures_does_not_call_them_diffusion(prompts: list[Prompt], tmp_path: Path) -> None:
+def test_the_card_of_rendered_images_does_not_call_them_diffusion(prompts: list[Prompt], tmp_path: Path) -> None:
     metrics = generate.run(PARAMS, prompts, tmp_path / "images", "helmet").metrics
     assert (metrics["model"], metrics["model_revision"], metrics["model_licence"]) == (None, None, None)
     card = (tmp_path / "images" / "README.md").read_text(encoding="utf-8")
@@ -224,7 +253,7 @@ def test_the_card_of_rendered_pictures_does_not_call_them_diffusion(prompts: lis
     assert "| helmet | 5 |" in card
 
 
-def test_photographs_are_packed_as_they_are(tmp_path: Path) -> None:
+def test_photographs_are_packed_unchanged_and_unreadable_ones_rejected(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for label in ("no_helmet", "helmet"):
         (tmp_path / "photos" / label).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where a model comes from: folders by content, hub ids by commit, licences by card."""
+"""Sources of models: revisions of folders and hub ids, complete folders, licences."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def card(folder: Path, text: str) -> Path:
         ("# No front matter\n\nlicense: mit", Licence("unknown", "unknown")),
     ],
 )
-def test_the_licence_is_what_the_card_says(tmp_path: Path, text: str, expected: Licence) -> None:
+def test_the_licence_is_read_from_the_card(tmp_path: Path, text: str, expected: Licence) -> None:
     assert read_licence(card(tmp_path, text)) == expected
 
 
-def test_no_card_is_an_unknown_licence(tmp_path: Path) -> None:
+def test_without_a_card_the_licence_is_unknown(tmp_path: Path) -> None:
     assert read_licence(tmp_path / "README.md") == Licence("unknown", "unknown")
 
 
@@ -48,7 +48,7 @@ def test_no_card_is_an_unknown_licence(tmp_path: Path) -> None:
     "name",
     ["cc-by-nc-4.0", "cc-by-nc-sa-4.0", "sai-nc-community", "flux-1-dev-non-commercial-license", "noncommercial"],
 )
-def test_licences_that_bar_commercial_use_stop_the_run(name: str) -> None:
+def test_licences_that_forbid_commercial_use_must_be_acknowledged(name: str) -> None:
     with pytest.raises(ParamsError, match=f"here.licence_acknowledged: null; m is under {name}"):
         require_acknowledged("m", Licence(name, "other"), tiny_preset("m"), "here")
     with pytest.raises(ParamsError, match="licence_acknowledged: 'mit'; m is under"):
@@ -59,11 +59,11 @@ def test_licences_that_bar_commercial_use_stop_the_run(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["creativeml-openrail-m", "openrail++", "apache-2.0", "mit", "unknown", "bsd-3-clause"]
 )
-def test_other_licences_do_not(name: str) -> None:
+def test_other_licences_need_no_acknowledgement(name: str) -> None:
     require_acknowledged("m", Licence(name, name), tiny_preset("m"), "here")
 
 
-def test_a_folder_is_known_by_its_content_and_not_by_its_clock(tmp_path: Path) -> None:
+def test_the_revision_of_a_folder_depends_on_its_visible_files_only(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name / "unet").mkdir(parents=True)
         (tmp_path / name / "unet" / "weights").write_bytes(b"1")
@@ -74,15 +74,15 @@ def test_a_folder_is_known_by_its_content_and_not_by_its_clock(tmp_path: Path) -
     assert hash_folder(tmp_path / "one") != hash_folder(tmp_path / "two")
 
 
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"not a whole diffusers model: model_index\.json is missing; expected the"):
+def test_a_folder_without_a_valid_model_index_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a complete diffusers model: model_index\.json is missing; expected the"):
         find_source(tiny_preset(tmp_path), "here")
     (tmp_path / "model_index.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=r"model_index\.json is not JSON"):
         find_source(tiny_preset(tmp_path), "here")
 
 
-def test_a_part_that_only_the_safety_checker_needs_may_be_missing_without_it(tmp_path: Path) -> None:
+def test_the_safety_checkers_parts_are_required_only_with_the_safety_checker(tmp_path: Path) -> None:
     index = {"_class_name": "X", "safety_checker": ["a", "Checker"], "feature_extractor": ["a", "F"], "o": [None, None]}
     (tmp_path / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
     assert find_source(tiny_preset(tmp_path), "here").name == tmp_path.name
@@ -96,7 +96,7 @@ def test_the_bundled_model_is_the_folder_that_comes_with_gossamer(
     assert root / "pipeline" / "bundled_diffusion" / "weights" == model_source.WEIGHTS
     monkeypatch.setattr(model_source, "WEIGHTS", tmp_path)
     with pytest.raises(
-        ModelError, match=r"bundled \(.*\) is not a whole .* bring back pipeline/bundled_diffusion/weights/"
+        ModelError, match=r"bundled \(.*\) is not a complete .* restore pipeline/bundled_diffusion/weights/"
     ):
         find_source(tiny_preset("bundled"), "here")
     (tmp_path / "model_index.json").write_text("{}", encoding="utf-8")
@@ -117,7 +117,7 @@ def hub(folder: Path, files: dict[str, str]) -> Any:
     return download
 
 
-def test_a_hub_id_is_known_by_its_commit_and_licensed_by_its_card(
+def test_a_hub_id_has_the_commit_as_revision_and_the_licence_of_its_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"model_index.json": "{}", "README.md": "---\nlicense: openrail++\n---\n"}
@@ -132,12 +132,12 @@ def test_a_hub_id_without_a_card_has_an_unknown_licence(tmp_path: Path, monkeypa
     assert read_licence(find_source(tiny_preset("somebody/model"), "here").card).name == "unknown"
 
 
-def test_a_hub_id_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_an_error_that_lists_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> str:
         raise LocalEntryNotFoundError("Cannot find the requested files in the disk cache\nmore")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     with pytest.raises(ModelError) as caught:
         find_source(tiny_preset("somebody/model", revision="v2"), "here")
-    assert str(caught.value).startswith("here.model: somebody/model is no folder here, and the hub did not give it at")
+    assert str(caught.value).startswith("here.model: somebody/model is not a local folder, and not available from the")
     assert "revision v2 (Cannot find the requested files in the disk cache); expected bundled" in str(caught.value)

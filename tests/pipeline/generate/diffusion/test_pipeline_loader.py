@@ -1,4 +1,4 @@
-"""Opening a pipeline: sizes, schedulers, dtypes, devices and the unusual wishes."""
+"""Loading a pipeline: sizes, schedulers, dtypes, memory layout, compilation and the safety checker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import torch
 
 from pipeline.errors import ParamsError
 from pipeline.generate.diffusion.model_source import find_source
-from pipeline.generate.diffusion.pipeline_loader import SCHEDULERS, check_size, open_pipeline, pick_dtype, set_scheduler
+from pipeline.generate.diffusion.pipeline_loader import (
+    SCHEDULERS,
+    check_size,
+    choose_dtype,
+    open_pipeline,
+    set_scheduler,
+)
 from pipeline.generate.generators import stable_diffusion
 from tests.pipeline.tiny_diffusion import prompt, save_tiny, tiny_preset
 
@@ -29,14 +35,14 @@ def open_tiny(folder: Path, **changes: Any) -> Any:
     return open_pipeline(preset, find_source(preset, "here"), "cpu", "here")
 
 
-def test_a_size_the_autoencoder_cannot_make_names_the_nearest(model_folder: Path) -> None:
+def test_a_size_that_is_no_multiple_of_the_autoencoders_scale_is_an_error_with_the_nearest(model_folder: Path) -> None:
     with pytest.raises(ParamsError, match=r"here.width: 50; expected a multiple of 8.*e.g. 48"):
         open_tiny(model_folder, width=50)
     with pytest.raises(ParamsError, match=r"here.height: 70; expected a multiple of 8.*e.g. 72"):
         open_tiny(model_folder, height=70)
 
 
-def test_a_size_the_unet_would_halve_to_nothing_is_refused(model_folder: Path) -> None:
+def test_a_size_too_small_for_the_unets_levels_is_an_error(model_folder: Path) -> None:
     pipe = open_tiny(model_folder, width=16, height=24)
     pipe.unet.register_to_config(block_out_channels=(8, 16, 16))
     with pytest.raises(ParamsError, match=r"here.width: 16; expected 32 or more"):
@@ -50,7 +56,7 @@ def test_every_scheduler_draws(model_folder: Path, scheduler: str) -> None:
 
 
 @pytest.mark.parametrize("scheduler", [*SCHEDULERS, "own"])
-def test_a_model_that_learned_from_pure_noise_is_drawn_from_pure_noise(model_folder: Path, scheduler: str) -> None:
+def test_a_model_with_zero_terminal_snr_starts_from_pure_noise(model_folder: Path, scheduler: str) -> None:
     from diffusers import DDPMScheduler
 
     pipe = open_tiny(model_folder)
@@ -72,7 +78,7 @@ def test_a_model_that_learned_from_pure_noise_is_drawn_from_pure_noise(model_fol
 
 
 @pytest.mark.parametrize("spacing", ["trailing", "leading"])
-def test_other_models_keep_the_spacing_they_say(model_folder: Path, spacing: str) -> None:
+def test_other_models_keep_their_timestep_spacing(model_folder: Path, spacing: str) -> None:
     from diffusers import EulerDiscreteScheduler
 
     pipe = open_tiny(model_folder)
@@ -86,15 +92,15 @@ def test_ddim_does_not_clip_latents(model_folder: Path) -> None:
     assert open_tiny(model_folder, scheduler="ddim").scheduler.config.clip_sample is False
 
 
-def test_a_dtype_is_what_the_device_can_do() -> None:
-    assert [pick_dtype("auto", device, "here") for device in ("cpu", "cuda", "mps")] == [
+def test_the_dtype_fits_the_device() -> None:
+    assert [choose_dtype("auto", device, "here") for device in ("cpu", "cuda", "mps")] == [
         "float32",
         "float16",
         "float32",
     ]
-    assert pick_dtype("bfloat16", "cpu", "here") == "bfloat16"
+    assert choose_dtype("bfloat16", "cpu", "here") == "bfloat16"
     with pytest.raises(ParamsError, match=r"here.dtype: float16 on the CPU.*expected auto, float32 or bfloat16"):
-        pick_dtype("float16", "cpu", "here")
+        choose_dtype("float16", "cpu", "here")
 
 
 def test_bfloat16_draws_on_the_cpu(model_folder: Path) -> None:
@@ -121,6 +127,6 @@ def test_compile_compiles_the_unet(model_folder: Path, monkeypatch: pytest.Monke
     assert compiled == ["UNet2DConditionModel"]
 
 
-def test_a_safety_checker_that_is_not_there_is_not_relied_on(model_folder: Path) -> None:
+def test_a_safety_checker_that_the_model_lacks_is_an_error(model_folder: Path) -> None:
     with pytest.raises(ParamsError, match=r"here.safety_checker: true, but .* has none; expected false"):
         open_tiny(model_folder, safety_checker=True)

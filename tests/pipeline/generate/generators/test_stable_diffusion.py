@@ -1,4 +1,4 @@
-"""The diffusers path from prompts to pictures, on a tiny pipeline."""
+"""Generator ``stable_diffusion`` on a tiny diffusers pipeline: images, batches, faults, errors and presets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.config.fields import load_section, note_renamed
 from pipeline.config.params import load_params
 from pipeline.errors import ModelError, ParamsError, PolicyError
 from pipeline.generate.diffusion import pipeline_loader, sampler
-from pipeline.generate.generators import Draw, Picture, stable_diffusion
+from pipeline.generate.generators import Draw, GeneratedImage, stable_diffusion
 from pipeline.generate.generators.stable_diffusion import Params
 from pipeline.generate.shard_job import to_pixels
 from tests.pipeline.tiny_diffusion import build_unet, prompt, save_tiny, save_tiny_xl, tiny_preset
@@ -54,14 +54,14 @@ def open_with(monkeypatch: pytest.MonkeyPatch, params: Params, change: Callable[
     return stable_diffusion.create(params)
 
 
-def test_pictures_have_the_asked_size_and_range(params: Params) -> None:
-    drawn = [picture.pixels for picture in stable_diffusion.create(params)([prompt(n) for n in range(4)])]
+def test_images_have_the_size_of_the_preset_and_values_in_0_to_1(params: Params) -> None:
+    drawn = [image.pixels for image in stable_diffusion.create(params)([prompt(n) for n in range(4)])]
     assert [pixels.shape for pixels in drawn] == [(64, 48, 3)] * 4
     assert all(pixels.min() >= 0 and pixels.max() <= 1 for pixels in drawn)
-    assert all(to_pixels(Picture(pixels))[1] is None for pixels in drawn)
+    assert all(to_pixels(GeneratedImage(pixels))[1] is None for pixels in drawn)
 
 
-def test_a_picture_depends_on_its_seed_and_not_on_its_batch(params: Params, model_folder: Path) -> None:
+def test_an_image_depends_on_its_seed_and_not_on_its_batch(params: Params, model_folder: Path) -> None:
     prompts = [prompt(n) for n in range(4)]
     together = list(stable_diffusion.create(params)(prompts))
     alone = next(stable_diffusion.create(with_preset(model_folder, batch_size=1))(prompts[3:]))
@@ -75,13 +75,13 @@ def test_the_same_prompts_give_the_same_bits(params: Params) -> None:
     assert all((one.pixels == other.pixels).all() for one, other in zip(first, again, strict=True))
 
 
-def test_a_picture_depends_on_its_text(model_folder: Path) -> None:
+def test_an_image_depends_on_its_caption(model_folder: Path) -> None:
     draw = stable_diffusion.create(with_preset(model_folder, guidance=7.5))
     first, second = draw([prompt(1, "a rider"), prompt(1, "qqqqqqqqqq")])
     assert np.abs(first.pixels - second.pixels).max() > 1e-4
 
 
-def test_encoding_apart_draws_what_the_pipeline_draws_by_itself(
+def test_encoding_outside_the_pipeline_gives_the_images_of_the_pipeline(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = with_preset(model_folder, negative_prompt="fog")
@@ -106,9 +106,9 @@ def test_the_negative_prompt_is_encoded_once(params: Params, monkeypatch: pytest
 
 
 def test_a_pipeline_with_two_text_encoders_draws(tmp_path: Path) -> None:
-    picture = next(stable_diffusion.create(with_preset(save_tiny_xl(tmp_path), negative_prompt="fog"))([prompt(1)]))
-    assert picture.pixels.shape == (64, 48, 3)
-    assert np.isfinite(picture.pixels).all()
+    image = next(stable_diffusion.create(with_preset(save_tiny_xl(tmp_path), negative_prompt="fog"))([prompt(1)]))
+    assert image.pixels.shape == (64, 48, 3)
+    assert np.isfinite(image.pixels).all()
 
 
 def test_without_guidance_a_pipeline_draws(model_folder: Path) -> None:
@@ -117,43 +117,48 @@ def test_without_guidance_a_pipeline_draws(model_folder: Path) -> None:
 
 
 @pytest.fixture
-def told_folder(tmp_path: Path) -> Path:
-    """A Stable Diffusion whose UNet is told its guidance."""
+def guidance_input_folder(tmp_path: Path) -> Path:
+    """A Stable Diffusion whose UNet takes the guidance as an input."""
     folder = save_tiny(tmp_path)
     torch.manual_seed(1)
     build_unet(time_cond_proj_dim=16).save_pretrained(folder / "unet")
     return folder
 
 
-def test_a_model_that_is_told_its_guidance_is_asked_once_a_step(
-    told_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_model_with_a_guidance_input_runs_once_per_step(
+    guidance_input_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    batches: list[int] = []
     whole = UNet2DConditionModel.forward
     monkeypatch.setattr(
         "diffusers.UNet2DConditionModel.forward",
-        lambda model, noisy, *given, **named: asked.append(len(noisy)) or whole(model, noisy, *given, **named),
+        lambda model, noisy, *given, **named: batches.append(len(noisy)) or whole(model, noisy, *given, **named),
     )
     weak, strong = (
-        next(stable_diffusion.create(with_preset(told_folder, guidance=scale))([prompt(1)])).pixels for scale in (1, 5)
+        next(stable_diffusion.create(with_preset(guidance_input_folder, guidance=scale))([prompt(1)])).pixels
+        for scale in (1, 5)
     )
-    assert set(asked) == {1}
+    assert set(batches) == {1}
     assert np.abs(weak - strong).max() > 1e-4
 
 
-def test_a_negative_prompt_is_refused_where_guidance_is_told(told_folder: Path) -> None:
-    with pytest.raises(ParamsError, match=r"negative_prompt: 'fog'; expected an empty one: .* is told its guidance"):
-        stable_diffusion.create(with_preset(told_folder, negative_prompt="fog"))
+def test_a_negative_prompt_is_refused_by_a_model_with_a_guidance_input(guidance_input_folder: Path) -> None:
+    with pytest.raises(
+        ParamsError, match=r"negative_prompt: 'fog'; expected an empty one: .* takes its guidance as an"
+    ):
+        stable_diffusion.create(with_preset(guidance_input_folder, negative_prompt="fog"))
 
 
-def test_a_model_whose_weights_are_nan_is_seen(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_a_model_with_nan_weights_have_the_fault_nan(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(pipe: Any) -> None:
         pipe.vae.decoder.conv_out.weight.data.fill_(float("nan"))
 
     assert to_pixels(next(open_with(monkeypatch, params, spoil)([prompt(1)])))[1] == "nan"
 
 
-def test_what_the_safety_checker_blanks_is_nsfw_and_not_black(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_the_safety_checker_blanks_have_the_fault_nsfw(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def blank_the_second(images: torch.Tensor, **_: Any) -> tuple[torch.Tensor, list[bool]]:
         images = images.clone()
         images[1] = 0
@@ -166,10 +171,10 @@ def test_what_the_safety_checker_blanks_is_nsfw_and_not_black(params: Params, mo
         pipe.safety_checker = blank_the_second
 
     drawn = open_with(monkeypatch, params, add_checker)([prompt(n) for n in range(3)])
-    assert [to_pixels(picture)[1] for picture in drawn] == [None, "nsfw", None]
+    assert [to_pixels(image)[1] for image in drawn] == [None, "nsfw", None]
 
 
-def test_memory_that_does_not_do_halves_the_batch_and_loses_nothing(
+def test_a_batch_that_does_not_fit_the_memory_is_halved_and_no_image_is_lost(
     params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = [prompt(n) for n in range(4)]
@@ -179,7 +184,7 @@ def test_memory_that_does_not_do_halves_the_batch_and_loses_nothing(
         real = pipe.unet.forward
 
         def small(sample: torch.Tensor, *given: Any, **named: Any) -> Any:
-            if len(sample) > 2:  # one picture, guided: with and without its caption
+            if len(sample) > 2:  # one image with guidance: with and without its caption
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
             return real(sample, *given, **named)
 
@@ -188,34 +193,36 @@ def test_memory_that_does_not_do_halves_the_batch_and_loses_nothing(
     drawn = list(open_with(monkeypatch, params, fill)(prompts))
     for one, other in zip(drawn, expected, strict=True):
         np.testing.assert_allclose(one.pixels, other.pixels, atol=1e-4)
-    assert "3 pictures at once do not fit the device; going on with 1" in capsys.readouterr().err
+    assert "a batch of 3 images does not fit the device; continuing with 1" in capsys.readouterr().err
 
 
-def test_a_caption_the_text_encoder_would_cut_is_refused(params: Params) -> None:
+def test_a_caption_that_the_text_encoder_would_truncate_is_refused(params: Params) -> None:
     draw = stable_diffusion.create(params)
     with pytest.raises(PolicyError, match=r"prompt p1: \d+ tokens; expected at most 32"):
         next(draw([prompt(1, "a very long caption " * 5)]))
 
 
-def test_a_missing_model_says_what_to_do() -> None:
+def test_a_missing_model_is_an_error_that_lists_the_choices() -> None:
     absent = with_preset("models/absent")
     for step in (stable_diffusion.describe, stable_diffusion.create):
-        with pytest.raises(ModelError, match=r"tiny\.model: models/absent is no folder here, and the hub did not give"):
+        with pytest.raises(ModelError, match=r"tiny\.model: models/absent is not a local folder, and not available"):
             step(absent)
 
 
-def test_a_model_without_one_of_its_parts_names_it(model_folder: Path, tmp_path: Path) -> None:
+def test_a_missing_part_of_a_model_is_named(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_bytes((model_folder / "model_index.json").read_bytes())
     for part in ("vae", "text_encoder", "tokenizer", "scheduler"):
         (tmp_path / part).mkdir()
-    with pytest.raises(ModelError, match="not a whole diffusers model: unet/ is missing; expected UNet2DConditionMo"):
+    with pytest.raises(
+        ModelError, match="not a complete diffusers model: unet/ is missing; expected UNet2DConditionMo"
+    ):
         stable_diffusion.create(with_preset(tmp_path))
     (tmp_path / "unet").mkdir()
-    with pytest.raises(ModelError, match="is not a whole diffusers model"):
+    with pytest.raises(ModelError, match="is not a complete diffusers model"):
         stable_diffusion.create(with_preset(tmp_path))
 
 
-def test_small_models_on_the_cpu_may_be_drawn_by_several_processes(
+def test_only_small_local_models_on_the_cpu_use_several_processes(
     params: Params, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert stable_diffusion.processes(params, 2) == 2
@@ -224,7 +231,7 @@ def test_small_models_on_the_cpu_may_be_drawn_by_several_processes(
     assert stable_diffusion.processes(with_preset(model_folder), 2) == 1
 
 
-def test_a_small_model_is_drawn_on_one_thread_which_is_given_back(
+def test_a_small_model_uses_one_thread_and_restores_the_thread_count(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -242,7 +249,7 @@ def test_a_small_model_is_drawn_on_one_thread_which_is_given_back(
         torch.set_num_threads(before)
 
 
-def test_a_model_is_described_by_what_is_in_its_files(params: Params, model_folder: Path) -> None:
+def test_a_description_has_the_hash_of_the_files_and_no_path(params: Params, model_folder: Path) -> None:
     found = stable_diffusion.describe(params)
     assert (found.model, found.licence, found.licence_tag) == ("model", *["creativeml-openrail-m"] * 2)
     assert re.fullmatch("sha256:[0-9a-f]{16}", str(found.revision))
@@ -251,7 +258,7 @@ def test_a_model_is_described_by_what_is_in_its_files(params: Params, model_fold
     assert str(model_folder) not in str(found)
 
 
-def test_a_licence_that_bars_commercial_use_is_acknowledged_or_stops_the_run(model_folder: Path) -> None:
+def test_a_licence_that_forbids_commercial_use_must_be_acknowledged(model_folder: Path) -> None:
     card = model_folder / "README.md"
     before = card.read_text(encoding="utf-8")
     card.write_text("---\nlicense: other\nlicense_name: sai-nc-community\n---\n", encoding="utf-8")
@@ -265,7 +272,7 @@ def test_a_licence_that_bars_commercial_use_is_acknowledged_or_stops_the_run(mod
 
 
 @pytest.mark.parametrize("preset", ["bundled", "sd15", "turbo", "sdxl"])
-def test_every_preset_of_params_yaml_is_sound(root: Path, preset: str) -> None:
+def test_every_preset_of_params_yaml_is_valid(root: Path, preset: str) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
     chosen = load_section(Params, {**section, "preset": preset}, "generate.stable_diffusion").chosen
     assert chosen.width * 4 == chosen.height * 3
@@ -273,13 +280,13 @@ def test_every_preset_of_params_yaml_is_sound(root: Path, preset: str) -> None:
     assert (chosen.model == "bundled") == (preset == "bundled")
 
 
-def test_params_yaml_has_no_preset_that_is_not_tested(root: Path) -> None:
+def test_every_preset_of_params_yaml_is_tested_here(root: Path) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
     assert list(section["presets"]) == ["bundled", "sd15", "turbo", "sdxl"]
     assert section["preset"] == "bundled"
 
 
-def test_an_unknown_preset_names_those_there_are(root: Path) -> None:
+def test_an_unknown_preset_is_an_error_that_lists_the_presets(root: Path) -> None:
     section = load_params(root / "params.yaml").generate.section("stable_diffusion")
     with pytest.raises(ParamsError, match=r"preset: 'sd2'; expected one of those under presets: bundled, sd15, turbo"):
         load_section(Params, {**section, "preset": "sd2"}, "generate.stable_diffusion")
