@@ -48,7 +48,7 @@ def _summary(source: Description, images: Sequence[Image]) -> list[str]:
         f"{len(images)} images of {groups} scenes, {source.kind}, for training an image classifier with Gossamer.",
         "A generated image has one prompt and that prompt's label; curation has not been applied yet.",
         "",
-        "`shard-*.tar` contain the images, `index.jsonl` one record each: label, factors, scene, shard, offset, sha256.",
+        "`shard-*.tar` contain the images, `index.jsonl` a record each: label, factors, scene, shard, offset, sha256.",
     ]
 
 
