@@ -26,7 +26,7 @@ def percent(value: object, digits: int = 1) -> str:
 
 def number(value: object, digits: int = 4) -> str:
     """A number with ``digits`` significant digits; 1,000 and more as a whole number with separators."""
-    return _format(value, lambda found: f"{found:,.0f}" if abs(found) >= 1000 else f"{found:.{digits}g}")
+    return _format(value, lambda amount: f"{amount:,.0f}" if abs(amount) >= 1000 else f"{amount:.{digits}g}")
 
 
 def check_figure(value: object, check: str) -> str:

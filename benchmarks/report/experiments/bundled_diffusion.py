@@ -47,7 +47,7 @@ class BundledDiffusionResult(ExperimentResult):
         judge_on_rendered: Shares the attribute network finds on rendered images of the same prompts.
         table: Shares at other settings.
         kid: Kernel inception distance to rendered images, in features of the attribute network.
-        images_per_second: Of ``gossamer generate``.
+        images_per_second: Speed of ``gossamer generate``.
         speedup_over_plain_loop: Over calling the pipeline prompt by prompt.
         size_bytes: Size of the weights.
     """

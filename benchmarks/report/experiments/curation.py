@@ -186,4 +186,4 @@ def _defects(defects: Defects) -> dict[str, Estimate | None]:
         "duplicate": defects.duplicate,
         "out of focus": defects.blur,
     }
-    return {kind: found.recall for kind, found in kinds.items() if found is not None}
+    return {kind: defect.recall for kind, defect in kinds.items() if defect is not None}
