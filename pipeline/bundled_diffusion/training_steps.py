@@ -30,7 +30,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipeline.bundled_diffusion.config import AttributeNetConfig, InitialWeights, TrainingConfig
 from pipeline.bundled_diffusion.distributed import run_distributed
-from pipeline.bundled_diffusion.latent_cache import fill_cache
 from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attribute_net, save_attribute_net
 from pipeline.bundled_diffusion.networks.autoencoder import decode, encode
 from pipeline.bundled_diffusion.networks.text_encoder import build_text_encoder, build_tokenizer, encode_text, tokenize
@@ -44,6 +43,7 @@ from pipeline.bundled_diffusion.portrait_dataset import (
 )
 from pipeline.bundled_diffusion.prompt_alignment import measure_alignment, predict_factors
 from pipeline.bundled_diffusion.save_pipeline import LIMIT_BYTES, assemble_pipeline, save_pipeline
+from pipeline.bundled_diffusion.training.latent_cache import fill_cache
 from pipeline.bundled_diffusion.training.train_attribute_net import train_attribute_net
 from pipeline.bundled_diffusion.training.train_loop import choose_training_device
 from pipeline.bundled_diffusion.training.train_text_encoder import train_text_encoder

@@ -19,7 +19,8 @@ from pipeline.data.records import Fault, Image, Prompt
 from pipeline.data.shards import Encoded, shard_name, write_shard
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.data.work_cache import WorkCache
-from pipeline.generate.generators import Draw, GeneratedImage, find_generator
+from pipeline.generate.generated_image import GeneratedImage
+from pipeline.generate.generators import Draw, find_generator
 
 BLACK = 8
 """An image with no value above this, of 255, is black: decoding failed, or nothing was drawn."""

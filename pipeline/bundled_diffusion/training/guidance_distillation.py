@@ -19,9 +19,9 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor, nn
 
 from pipeline.bundled_diffusion.config import TrainingConfig
-from pipeline.bundled_diffusion.latent_cache import LatentBatch, load_latent_dataset
 from pipeline.bundled_diffusion.networks.denoiser import build_denoiser, build_noise_schedule, use_plain_attention
 from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.training.latent_cache import LatentBatch, load_latent_dataset
 from pipeline.bundled_diffusion.training.train_denoiser import add_noise, denoiser_shape, velocity_losses
 from pipeline.bundled_diffusion.training.train_loop import run_loop
 

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.bundled_diffusion.config import TrainingConfig
-from pipeline.bundled_diffusion.latent_cache import LatentBatch, LatentDataset, load_latent_dataset
 from pipeline.bundled_diffusion.networks.denoiser import (
     TIMESTEPS,
     AlignedDenoiser,
@@ -35,6 +34,7 @@ from pipeline.bundled_diffusion.networks.denoiser import (
     use_plain_attention,
 )
 from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
+from pipeline.bundled_diffusion.training.latent_cache import LatentBatch, LatentDataset, load_latent_dataset
 from pipeline.bundled_diffusion.training.train_loop import run_loop
 
 MIN_SNR = 5.0

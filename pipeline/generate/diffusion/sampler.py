@@ -19,7 +19,7 @@ from pipeline.generate.diffusion.batch_size import cpu_batch, cuda_batch
 from pipeline.generate.diffusion.model_source import find_source, local_folder
 from pipeline.generate.diffusion.pipeline_loader import has_guidance_input, open_pipeline
 from pipeline.generate.diffusion.presets import Preset
-from pipeline.generate.generators import GeneratedImage
+from pipeline.generate.generated_image import GeneratedImage
 from pipeline.machine.devices import choose_device, torch_threads
 
 SMALL_BYTES = 1_000_000_000

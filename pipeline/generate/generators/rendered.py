@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pipeline.config.fields import Section, Side
 from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
-from pipeline.generate.generators import Description, Draw, GeneratedImage
+from pipeline.generate.generated_image import GeneratedImage
+from pipeline.generate.generators import Description, Draw
 from pipeline.renderer import render
 
 

@@ -17,7 +17,8 @@ from pipeline.generate.diffusion.batch_size import draw_in_batches
 from pipeline.generate.diffusion.model_source import find_source, read_licence, require_acknowledged
 from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME, Preset
 from pipeline.generate.diffusion.sampler import is_small, open_sampler
-from pipeline.generate.generators import Description, Draw, GeneratedImage
+from pipeline.generate.generated_image import GeneratedImage
+from pipeline.generate.generators import Description, Draw
 from pipeline.machine.devices import choose_device
 
 

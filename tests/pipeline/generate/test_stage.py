@@ -20,7 +20,7 @@ from pipeline.data.shards import read_index, read_pixels
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.generate import stage as generate
-from pipeline.generate.generators import GeneratedImage
+from pipeline.generate.generated_image import GeneratedImage
 from pipeline.generate.shard_job import ShardJob, to_pixels
 from pipeline.prompts.prompt_sampler import draw_prompts
 from tests.pipeline.tiny_diffusion import save_tiny, tiny_preset

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.bundled_diffusion.latent_cache import LatentBatch
 from pipeline.bundled_diffusion.networks.denoiser import DenoiserShape, build_denoiser, build_noise_schedule
 from pipeline.bundled_diffusion.networks.widen_channels import GUIDANCE_WEIGHT, widen_denoiser
 from pipeline.bundled_diffusion.training.guidance_distillation import (
@@ -15,6 +14,7 @@ from pipeline.bundled_diffusion.training.guidance_distillation import (
     embed_guidance,
     sample_guidance_scales,
 )
+from pipeline.bundled_diffusion.training.latent_cache import LatentBatch
 
 SHAPE = DenoiserShape(latent_channels=4, latent=(8, 4), widths=(16, 32, 32), text_width=32)
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.bundled_diffusion.latent_cache import LatentBatch
 from pipeline.bundled_diffusion.networks.denoiser import (
     AlignedDenoiser,
     DenoiserShape,
     build_denoiser,
     build_noise_schedule,
 )
+from pipeline.bundled_diffusion.training.latent_cache import LatentBatch
 from pipeline.bundled_diffusion.training.train_denoiser import denoiser_losses, sample_timesteps
 
 SHAPE = DenoiserShape(latent_channels=4, latent=(8, 4), widths=(16, 32, 32), text_width=32)

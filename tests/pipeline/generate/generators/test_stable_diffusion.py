@@ -17,7 +17,8 @@ from pipeline.config.fields import load_section, note_renamed
 from pipeline.config.params import load_params
 from pipeline.errors import ModelError, ParamsError, PolicyError
 from pipeline.generate.diffusion import pipeline_loader, sampler
-from pipeline.generate.generators import Draw, GeneratedImage, stable_diffusion
+from pipeline.generate.generated_image import GeneratedImage
+from pipeline.generate.generators import Draw, stable_diffusion
 from pipeline.generate.generators.stable_diffusion import Params
 from pipeline.generate.shard_job import to_pixels
 from tests.pipeline.tiny_diffusion import build_unet, prompt, save_tiny, save_tiny_xl, tiny_preset
