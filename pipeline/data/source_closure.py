@@ -2,8 +2,8 @@
 
 A stage that keeps work for later needs to know when its code changed. The closure of the module that computes a result
 is narrower than a whole folder (an edit of the command line changes no image) and wider than a list kept by hand.
-Imports inside functions count. Plug-ins are found by name, not imported by name, so their modules are named beside the
-module that finds them. Only reads files; imports nothing.
+Imports inside functions count. Plug-ins are found at run time, not imported by name, so callers must pass their modules
+too. Reads source files; imports nothing.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def import_closure(modules: Iterable[str], root: Path = ROOT, skipped: Collectio
     Raises:
         ModuleNotFoundError: One of ``modules`` is not a module below ``root``.
     """
-    found: dict[str, Path] = {}
+    closure: dict[str, Path] = {}
     stack = list(modules)
     missing = [name for name in stack if find_file(name, root) is None]
     if missing:
         raise ModuleNotFoundError(f"{missing[0]}: no such module below {root}; expected a dotted name of Gossamer's")
     while stack:
         name = stack.pop()
-        path = None if name in skipped or name in found else find_file(name, root)
+        path = None if name in skipped or name in closure else find_file(name, root)
         if path is not None:
-            found[name] = path
+            closure[name] = path
             stack += [*_imported_names(path), *_packages(name)]
-    return dict(sorted(found.items()))
+    return dict(sorted(closure.items()))
 
 
 def find_file(name: str, root: Path = ROOT) -> Path | None:

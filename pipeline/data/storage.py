@@ -145,7 +145,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _scratch_prefix(path: Path) -> str:
-    """Begin a temporary name with the name it stands for and the process that writes it."""
+    """Return the beginning of a temporary name: the final name and the process id."""
     return f".{path.name}.{os.getpid()}."
 
 

@@ -106,18 +106,18 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     if params.folder is None:
         raise DataError("params.yaml dataset.folder: null with source photos; expected a folder with LABEL/*.jpg")
     start = time.perf_counter()
-    found = read_photographs(params.folder, labels, params.part, params.seed)
-    images = write_images(out, found.images, images_per_shard)
+    photographs = read_photographs(params.folder, labels, params.part, params.seed)
+    images = write_images(out, photographs.images, images_per_shard)
     seconds = time.perf_counter() - start
     write_card(out, dataset_card("photographs", PHOTOGRAPHS, images))
     metrics = {
         "generator": "photos",
         "images": len(images),
-        "unreadable_images": len(found.rejections),
+        "unreadable_images": len(photographs.rejections),
         "size_bytes": sum(image.size_bytes for image in images),
         "labels": dict(sorted(Counter(image.label for image in images).items())),
     }
-    return GenerateResult(images, list(found.rejections), metrics, {"seconds": round(seconds, 2)})
+    return GenerateResult(images, list(photographs.rejections), metrics, {"seconds": round(seconds, 2)})
 
 
 def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:

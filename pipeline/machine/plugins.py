@@ -1,7 +1,7 @@
 """Plug-ins: the modules and packages of one package. A file's name is the plug-in's name; there is no registry.
 
-Generators, verifiers, formats and experiments are found this way. What a plug-in must define, the package's docstring
-states. Reads file names; imports only the plug-in that is asked for.
+Generators, verifiers, formats and experiments are found this way; each package's docstring states what its plug-ins
+must define. Reads file names, and imports only the requested plug-in.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def names(package: str) -> tuple[str, ...]:
     """
     spec = importlib.util.find_spec(package)
     folders = None if spec is None else spec.submodule_search_locations
-    found = (module.name for module in pkgutil.iter_modules(folders or []))
-    return tuple(sorted(name for name in found if not name.startswith("_")))
+    modules = (module.name for module in pkgutil.iter_modules(folders or []))
+    return tuple(sorted(name for name in modules if not name.startswith("_")))
 
 
 def find(package: str, name: str, place: str) -> ModuleType:
@@ -33,10 +33,10 @@ def find(package: str, name: str, place: str) -> ModuleType:
     Args:
         package: Dotted name of the package.
         name: Name of the plug-in.
-        place: Where the name was given, to begin the error with: ``params.yaml generate.generator``.
+        place: Where the name was given, e.g. ``params.yaml generate.generator``; the error begins with it.
 
     Raises:
-        ParamsError: The package has no such plug-in; the message lists those it has, and the one most alike.
+        ParamsError: The package has no such plug-in; the message lists its plug-ins and suggests a similar name.
     """
     known = names(package)
     if name not in known:
@@ -45,7 +45,7 @@ def find(package: str, name: str, place: str) -> ModuleType:
 
 
 def expected(known: tuple[str, ...], name: str) -> str:
-    """Word an error's second half: the names there are, and a guess at the one that was meant.
+    """Write the second half of an error: all names, and a guess at the intended one.
 
     >>> expected(("coreml", "onnx", "tflite"), "onxn")
     "expected one of coreml, onnx, tflite; did you mean 'onnx'?"

@@ -136,8 +136,8 @@ def read_licence(card: Path) -> Licence:
         return Licence()
     if not isinstance(facts, dict) or not facts.get("license"):
         return Licence()
-    found = facts["license"]
-    tag = str(found[0] if isinstance(found, list) else found).lower()
+    licence = facts["license"]
+    tag = str(licence[0] if isinstance(licence, list) else licence).lower()
     return Licence(str(facts.get("license_name") or tag), tag)
 
 

@@ -18,7 +18,7 @@ Scheduler = Literal["dpmsolver++", "ddim", "euler", "euler_ancestral", "lcm", "o
 
 def _auto_or_count(value: int | str) -> int | str:
     if value != "auto" and (isinstance(value, str) or value < 1):
-        raise ValueError("expected auto, or a number of pictures, 1 or more")
+        raise ValueError("expected auto, or a number of images, 1 or more")
     return value
 
 

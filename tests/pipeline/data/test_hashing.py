@@ -1,3 +1,5 @@
+"""Hashes and sizes of files and folders, and shares derived from hashes."""
+
 from __future__ import annotations
 
 import hashlib
@@ -9,13 +11,13 @@ import pytest
 from pipeline.data.hashing import files_of, hash_share, sha256_of, size_of
 
 
-def test_a_file_s_fingerprint_is_its_own(tmp_path: Path) -> None:
+def test_a_file_is_hashed_by_its_bytes(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"abc")
     assert (sha256_of(file), size_of(file)) == (hashlib.sha256(b"abc").hexdigest(), 3)
 
 
-def test_a_folder_s_fingerprint_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
+def test_a_folder_is_hashed_by_names_and_contents_of_its_files(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder / "inner").mkdir(parents=True)
     for name in ("x", "inner/y"):

@@ -1,4 +1,4 @@
-"""metrics/machine.json: one section per stage, merged safely, and never the reason that a stage fails."""
+"""metrics/machine.json: one section per stage, merged under a lock; a damaged file is no error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_damaged_file_is_replaced_with_a_warning(
     assert f"{path}: not " in capsys.readouterr().err
 
 
-def test_stages_that_end_together_lose_no_section(tmp_path: Path) -> None:
+def test_stages_that_write_at_once_lose_no_section(tmp_path: Path) -> None:
     path = tmp_path / MACHINE_JSON
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_record_many, args=(path, name)) for name in ("coreml", "onnx")]
@@ -60,13 +60,13 @@ def test_a_figure_is_found_by_its_names_and_none_where_it_was_not_measured() -> 
     assert find_figure(figures, "train") is None
 
 
-def test_git_ignores_the_file_and_no_stage_of_dvc_declares_it(root: Path) -> None:
+def test_the_file_is_ignored_by_git_and_declared_by_no_dvc_stage(root: Path) -> None:
     assert f"/metrics/{MACHINE_JSON}" in (root / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert MACHINE_JSON not in (root / "dvc.yaml").read_text(encoding="utf-8")
 
 
-def test_tracked_metrics_hold_no_figure_of_the_machine(root: Path) -> None:
-    """Only figures of results: DVC hashes these files, and a clock would make every run a change."""
+def test_tracked_metrics_have_no_figures_of_the_machine(root: Path) -> None:
+    """DVC hashes these files: a duration in them would make every run a change."""
     machine = {"seconds", "images_per_second", "peak_rss_bytes"}
     for stage in ("prompts", "generate", "curate", "train", "convert-coreml", "convert-tflite", "convert-onnx"):
         path = root / "metrics" / f"{stage}.json"

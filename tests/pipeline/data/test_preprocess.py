@@ -1,3 +1,5 @@
+"""From encoded image to input tensor: decoding, fitting and normalisation."""
+
 from __future__ import annotations
 
 import io
@@ -24,7 +26,7 @@ def test_png_keeps_every_pixel_and_the_same_pixels_give_the_same_bytes() -> None
     assert encode_png(PIXELS) == encode_png(PIXELS.copy())
 
 
-def test_exif_orientation_is_honoured() -> None:
+def test_exif_orientation_is_applied() -> None:
     wide = PIL.Image.fromarray(PIXELS)
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
@@ -41,16 +43,16 @@ def test_every_colour_mode_becomes_rgb(mode: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", encode_png(PIXELS)[:200]])
-def test_a_damaged_image_says_where_it_lies(data: bytes) -> None:
-    with pytest.raises(DataError, match=r"shelf/7.png: cannot be decoded .*expected a whole PNG or JPEG"):
-        decode(data, "shelf/7.png")
+def test_a_damaged_image_is_an_error_with_its_place(data: bytes) -> None:
+    with pytest.raises(DataError, match=r"photos/7.png: cannot be decoded .*expected a whole PNG or JPEG"):
+        decode(data, "photos/7.png")
 
 
-def test_a_frame_of_the_input_size_passes_untouched() -> None:
+def test_an_image_of_the_input_size_is_returned_unchanged() -> None:
     assert fit(PIXELS, PreprocessSpec(input_size=(40, 30))) is PIXELS
 
 
-def test_crop_fills_the_input_and_cuts_the_overhang_evenly() -> None:
+def test_cropping_fills_the_input_and_cuts_the_overhang_evenly() -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 200
     cut = fit(wide, PreprocessSpec(input_size=(20, 20)))
@@ -58,7 +60,7 @@ def test_crop_fills_the_input_and_cuts_the_overhang_evenly() -> None:
     assert cut.min() == 200
 
 
-def test_pad_keeps_the_whole_frame_between_black_bars() -> None:
+def test_padding_keeps_the_whole_image_between_black_bars() -> None:
     padded = fit(np.full((20, 60, 3), 200, np.uint8), PreprocessSpec(input_size=(30, 30), fit="pad"))
     assert padded[14:16].min() == 200
     assert padded[:9].max() == padded[21:].max() == 0
@@ -80,7 +82,7 @@ def test_normalise_centres_each_channel() -> None:
     np.testing.assert_allclose(tensor[0, :, :, 0], [[0, 1], [-1, 1], [-4, 0]])
 
 
-def test_a_spec_survives_json_and_refuses_strange_keys() -> None:
+def test_a_spec_is_equal_after_a_round_trip_through_json_and_refuses_unknown_keys() -> None:
     spec = PreprocessSpec(input_size=(128, 96), fit="pad", mean=(0.1, 0.2, 0.3))
     assert PreprocessSpec.model_validate_json(spec.model_dump_json()) == spec
     with pytest.raises(ValidationError, match="colour"):

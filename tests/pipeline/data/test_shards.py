@@ -1,3 +1,5 @@
+"""Tar shards and their index: round trip, determinism, and errors for missing or changed bytes."""
+
 from __future__ import annotations
 
 import tarfile
@@ -31,7 +33,7 @@ def rows(tmp_path: Path) -> list[Image]:
     return write_squares(tmp_path, LABELS * 4)
 
 
-def test_pixels_come_back_in_order_with_their_rows(rows: list[Image], tmp_path: Path) -> None:
+def test_images_are_read_back_in_order(rows: list[Image], tmp_path: Path) -> None:
     assert read_index(tmp_path) == rows
     assert [row.shard for row in rows] == [shard_name(0)] * 4 + [shard_name(1)] * 4
     for number, pixels in enumerate(iterate_pixels(tmp_path, rows)):
@@ -49,14 +51,14 @@ def test_a_shard_is_a_plain_tar_that_any_tool_opens(rows: list[Image], tmp_path:
             assert (member.uid, member.mtime, member.uname) == (0, 0, "")
 
 
-def test_equal_images_give_equal_bytes_whenever_they_are_written(rows: list[Image], tmp_path: Path) -> None:
+def test_equal_images_give_equal_shards_and_indexes(rows: list[Image], tmp_path: Path) -> None:
     write_squares(tmp_path / "again", LABELS * 4)
     for name in (shard_name(0), shard_name(1), INDEX):
         assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert len(rows) == 8
 
 
-def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     def stop() -> Iterator[Encoded]:
         yield Encoded("a", "g", "low", {}, b"\x89PNG", 1, 1)
         raise KeyboardInterrupt
@@ -66,7 +68,7 @@ def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "images").iterdir()) == []
 
 
-def test_a_missing_shard_and_a_missing_index_are_named(rows: list[Image], tmp_path: Path) -> None:
+def test_a_missing_shard_or_index_is_an_error_with_its_name(rows: list[Image], tmp_path: Path) -> None:
     (tmp_path / rows[0].shard).unlink()
     with pytest.raises(DataError, match=rf"{rows[0].shard}: missing; named by .*{INDEX}; run dvc repro"):
         read_pixels(tmp_path, rows[0])
@@ -74,7 +76,7 @@ def test_a_missing_shard_and_a_missing_index_are_named(rows: list[Image], tmp_pa
         read_index(tmp_path / "elsewhere")
 
 
-def test_a_changed_byte_is_noticed(rows: list[Image], tmp_path: Path) -> None:
+def test_a_changed_byte_is_an_error(rows: list[Image], tmp_path: Path) -> None:
     path = tmp_path / rows[1].shard
     data = bytearray(path.read_bytes())
     data[rows[1].offset + 40] ^= 1
@@ -84,7 +86,7 @@ def test_a_changed_byte_is_noticed(rows: list[Image], tmp_path: Path) -> None:
         read_pixels(tmp_path, rows[1])
 
 
-def test_a_batch_holds_any_rows_in_any_order_at_the_input_size(rows: list[Image], tmp_path: Path) -> None:
+def test_a_batch_has_the_given_rows_in_order_at_the_input_size(rows: list[Image], tmp_path: Path) -> None:
     batch = load_batch(tmp_path, [rows[6], rows[1], rows[6]], SPEC)
     assert batch.shape == (3, *SIZE, 3)
     assert batch.dtype == np.uint8

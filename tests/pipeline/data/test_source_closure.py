@@ -1,4 +1,4 @@
-"""The code that a result depends on: found by imports, hashed without its prose."""
+"""Source files a module depends on, and their hash without comments and docstrings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write(tree: Path, name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_imports_are_followed_wherever_they_stand_and_classes_are_no_modules(tmp_path: Path) -> None:
+def test_imports_inside_functions_and_packages_are_followed(tmp_path: Path) -> None:
     write(tmp_path, "pipeline.one", "import numpy\nfrom pipeline.two import Thing\n")
     write(tmp_path, "pipeline.two", "def late():\n    from export import three\n    return three\n")
     write(tmp_path, "export.three", "from pipeline.room.four import CONSTANT\nimport pipeline.one\n")
@@ -45,25 +45,25 @@ def test_imports_are_followed_wherever_they_stand_and_classes_are_no_modules(tmp
     assert list(import_closure(["pipeline.one"], tmp_path)) == expected
 
 
-def test_skipped_modules_leave_out_what_only_they_import(tmp_path: Path) -> None:
+def test_skipped_modules_exclude_what_only_they_import(tmp_path: Path) -> None:
     write(tmp_path, "pipeline.one", "import pipeline.two\n")
     write(tmp_path, "pipeline.two", "import pipeline.three\n")
     write(tmp_path, "pipeline.three", "")
     assert list(import_closure(["pipeline.one"], tmp_path, skipped={"pipeline.two"})) == ["pipeline.one"]
 
 
-def test_an_unknown_module_is_named(tmp_path: Path) -> None:
+def test_an_unknown_module_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"pipeline\.gone: no such module below"):
         import_closure(["pipeline.gone"], tmp_path)
 
 
 @pytest.mark.parametrize("entry", list(ENTRIES))
-def test_the_closure_is_the_one_that_dvc_yaml_is_checked_with(entry: str) -> None:
+def test_the_closure_equals_the_one_that_dvc_yaml_is_checked_with(entry: str) -> None:
     assert set(import_closure([entry], skipped=())) == closure(entry)
 
 
 @pytest.mark.parametrize(("entry", "needed"), ENTRIES.items())
-def test_an_edit_of_the_command_line_keeps_the_hash_and_one_of_needed_code_changes_it(
+def test_an_edit_of_the_cli_keeps_the_hash_and_an_edit_of_the_closure_changes_it(
     tree: Path, entry: str, needed: str
 ) -> None:
     def hashed() -> str:
@@ -83,7 +83,7 @@ def test_an_edit_of_the_command_line_keeps_the_hash_and_one_of_needed_code_chang
     assert hashed() != before
 
 
-def test_comments_docstrings_and_layout_do_not_count_and_code_does(tmp_path: Path) -> None:
+def test_comments_docstrings_and_layout_do_not_change_the_hash_and_code_does(tmp_path: Path) -> None:
     def hashed(text: str) -> str:
         path = tmp_path / "module.py"
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Work areas: entries that are whole or absent, and a key that covers all they depend on."""
+"""Work areas: entries are complete or absent, and the key covers everything they depend on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cache(tmp_path: Path) -> WorkCache:
     return open_work(tmp_path / "out.work", "key")
 
 
-def test_entries_are_there_when_the_area_is_opened_again(cache: WorkCache) -> None:
+def test_entries_are_found_when_the_area_is_opened_again(cache: WorkCache) -> None:
     with cache.write("rows.npy") as file:
         assert not cache.has("rows.npy")
         file.write(b"rows")
@@ -43,7 +43,7 @@ def test_entries_are_there_when_the_area_is_opened_again(cache: WorkCache) -> No
     assert (again.path("shard") / "tar").read_bytes() == b"images"
 
 
-def test_a_write_that_fails_leaves_the_earlier_entry(cache: WorkCache) -> None:
+def test_a_failed_write_leaves_the_earlier_entry(cache: WorkCache) -> None:
     def write_half() -> None:
         with cache.write("state") as file:
             file.write(b"epo")
@@ -85,7 +85,7 @@ def _die_before_the_folder_is_renamed(cache: WorkCache) -> None:
 @pytest.mark.parametrize(
     "task", [_die_while_writing, _die_before_the_rename, _die_while_filling_a_folder, _die_before_the_folder_is_renamed]
 )
-def test_a_kill_leaves_no_half_entry_and_its_scratch_is_swept(
+def test_a_killed_process_leaves_no_incomplete_entry_and_its_scratch_is_removed(
     cache: WorkCache, task: Callable[[WorkCache], None]
 ) -> None:
     process = multiprocessing.get_context("spawn").Process(target=task, args=(cache,))
@@ -94,19 +94,19 @@ def test_a_kill_leaves_no_half_entry_and_its_scratch_is_swept(
     assert process.exitcode == 9
     assert not cache.has("state")
     assert not cache.has("shard")
-    assert len(list(cache.folder.iterdir())) == 1, "its scratch"
+    assert len(list(cache.folder.iterdir())) == 1, "scratch"
     open_work(cache.folder.parent, "key")
     assert list(cache.folder.iterdir()) == []
 
 
-def test_what_a_living_process_is_writing_is_not_swept(cache: WorkCache) -> None:
+def test_the_scratch_of_a_running_process_is_not_removed(cache: WorkCache) -> None:
     with cache.write("state") as file:
         open_work(cache.folder.parent, "key")
         file.write(b"whole")
     assert cache.path("state").read_bytes() == b"whole"
 
 
-def test_a_new_key_removes_what_other_keys_left_and_says_so(
+def test_a_new_key_removes_the_entries_of_other_keys_and_reports_it(
     cache: WorkCache, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with cache.write("state") as file:
@@ -122,7 +122,7 @@ def test_a_new_key_removes_what_other_keys_left_and_says_so(
     assert capsys.readouterr().err == ""
 
 
-def test_entries_can_be_dropped_alone_or_all_but_some(cache: WorkCache) -> None:
+def test_entries_are_removed_by_name_or_all_except_some(cache: WorkCache) -> None:
     for name in ("a", "b", "c"):
         with cache.write(name) as file:
             file.write(b"rows")
@@ -139,7 +139,7 @@ def test_a_finished_stage_clears_the_whole_area(cache: WorkCache) -> None:
     assert not cache.folder.parent.exists()
 
 
-def test_equal_inputs_give_equal_keys_and_every_difference_shows(tmp_path: Path) -> None:
+def test_equal_inputs_give_equal_keys_and_different_ones_different_keys(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"weights")
     (tmp_path / "other").write_bytes(b"other weights")
     frames = np.zeros((2, 3), np.uint8)

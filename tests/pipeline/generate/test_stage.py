@@ -1,3 +1,5 @@
+"""Stage generate: shards, resumption, determinism, faults, metrics and photographs."""
+
 from __future__ import annotations
 
 import hashlib

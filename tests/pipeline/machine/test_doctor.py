@@ -1,3 +1,5 @@
+"""Checks of the machine for ``gossamer doctor``."""
+
 from __future__ import annotations
 
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""Plug-ins are found by file name, whether a module or a package, and a wrong name gets one wording everywhere."""
+"""Plug-ins: modules and packages found by name; one error wording for unknown names."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_a_plug_in_is_imported_by_its_name(package: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bell", "_shared", "empty", "../ball", ""])
-def test_an_unknown_plug_in_names_the_place_and_those_there_are(package: str, name: str) -> None:
+def test_an_unknown_plug_in_is_an_error_with_its_place_and_all_names(package: str, name: str) -> None:
     with pytest.raises(ParamsError, match=r"^params\.yaml toys: '.*'; expected one of ball, train"):
         find(package, name, "params.yaml toys")
 
 
-def test_a_misspelt_name_gets_a_guess() -> None:
+def test_a_misspelt_name_gets_a_suggestion() -> None:
     known = ("rendered", "stable_diffusion")
     assert expected(known, "stable-difusion").endswith("; did you mean 'stable_diffusion'?")
     assert expected(known, "dalle") == "expected one of rendered, stable_diffusion"

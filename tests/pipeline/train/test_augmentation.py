@@ -1,3 +1,5 @@
+"""Phone-camera augmentation: each distortion affects its share of images, within its range."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -72,7 +74,7 @@ def test_half_of_the_images_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> Non
     assert 75 <= np.sum(right > left) <= 125
 
 
-def test_a_turned_square_keeps_its_area_and_its_sides_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rotated_square_keeps_its_area_and_equal_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, rotation_degrees=25.0)
     pixels = np.zeros((40, *SIZE, 3), np.uint8)
     pixels[:, 24:40, 16:32] = 255
@@ -105,7 +107,7 @@ def test_a_cover_hides_a_small_part_of_some_images() -> None:
     assert 0 < hidden.max() <= Ranges().cover_side ** 2
 
 
-def test_blur_softens_edges_and_keeps_the_light() -> None:
+def test_blur_softens_edges_and_keeps_the_mean() -> None:
     edges = planes(60, 50)
     edges[:, :, :, 24:] = 200
     soft = edges.copy()

@@ -1,3 +1,5 @@
+"""Batches of training images: balanced labels, determinism, memory limit and errors."""
+
 from __future__ import annotations
 
 from collections import Counter

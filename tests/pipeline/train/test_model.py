@@ -1,3 +1,5 @@
+"""The classifier and its checkpoint: backbones, pretrained weights, round trip and errors."""
+
 from __future__ import annotations
 
 import hashlib

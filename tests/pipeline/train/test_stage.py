@@ -1,3 +1,5 @@
+"""Stage train: resumable, deterministic training, the checkpoint and its threshold, and errors."""
+
 from __future__ import annotations
 
 import hashlib
@@ -183,7 +185,7 @@ def test_a_training_on_other_rows_does_not_resume_from_this_work(
     assert seen == [1]
 
 
-def test_the_dataset_id_follows_rows_labels_bytes_and_sides(rows: TrainRows) -> None:
+def test_the_dataset_id_depends_on_ids_labels_bytes_and_the_split(rows: TrainRows) -> None:
     def changed(image: Image, **changes: str) -> TrainRows:
         return TrainRows([image.model_copy(update=changes), *rows.train[1:]], rows.val, rows.images)
 
@@ -267,7 +269,7 @@ def test_a_loss_that_diverges_is_an_error_that_names_the_learning_rate(
         ((("low",), LABELS), r"training rows: found 44 of low, none of high; expected rows of low, high"),
     ],
 )
-def test_missing_rows_are_named(
+def test_missing_rows_are_an_error(
     params: TrainParams, rows: TrainRows, tmp_path: Path, kept: tuple[tuple[str, ...], ...], message: str
 ) -> None:
     fewer = TrainRows(
@@ -279,7 +281,7 @@ def test_missing_rows_are_named(
         train.run(params, LABELS, fewer, tmp_path / "out")
 
 
-def test_a_label_the_policy_does_not_know_is_named(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+def test_a_label_that_the_policy_lacks_is_an_error(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"training rows: label 'low'; expected rows of high, far; .*dvc repro"):
         train.run(params, ("high", "far"), rows, tmp_path / "out")
 

@@ -1,3 +1,5 @@
+"""Optimisation: steps in micro-batches, replicas, the moving average, evaluation and state."""
+
 from __future__ import annotations
 
 import copy
@@ -139,13 +141,15 @@ def test_evaluation_scores_every_row_once(params: TrainParams, pool: Executor, b
     assert score.accuracy == np.mean(logits.argmax(1).numpy() == targets)
 
 
-def test_accuracy_decides_then_loss() -> None:
+def test_scores_compare_by_accuracy_then_loss() -> None:
     assert Score(0.9, 0.5).beats(Score(0.8, 0.1))
     assert Score(0.9, 0.4).beats(Score(0.9, 0.5))
     assert not Score(0.9, 0.5).beats(Score(0.9, 0.5))
 
 
-def test_a_restored_learner_goes_on_as_if_never_stopped(params: TrainParams, pool: Executor, batch: MicroBatch) -> None:
+def test_a_restored_trainer_continues_with_the_same_weights(
+    params: TrainParams, pool: Executor, batch: MicroBatch
+) -> None:
     first = Trainer(build_network("test_efficientnet", 2), SPEC, params, pool)
     first.step(split(batch), 0.01)
     # As it comes back from disk: contiguous, whatever the layout in memory was.

@@ -1,3 +1,5 @@
+"""State of a training: read back bit for bit, replaced by later ones, damaged ones refused."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Values of a preset that are wrong whatever the model, each named with its place."""
+"""Presets: values that are wrong for every model are errors that name their place."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.pipeline.tiny_diffusion import tiny_preset
         ({"steps": 0}, "steps: 0; expected greater than or equal to 1"),
         ({"guidance": -1}, "guidance: -1; expected greater than or equal to 0"),
         ({"scheduler": "heun"}, "scheduler: 'heun'; expected 'dpmsolver++', 'ddim', 'euler', 'euler_ancestral', 'lcm'"),
-        ({"batch_size": 0}, "batch_size: 0; expected auto, or a number of pictures, 1 or more"),
-        ({"batch_size": "all"}, "batch_size: 'all'; expected auto, or a number of pictures, 1 or more"),
+        ({"batch_size": 0}, "batch_size: 0; expected auto, or a number of images, 1 or more"),
+        ({"batch_size": "all"}, "batch_size: 'all'; expected auto, or a number of images, 1 or more"),
         ({"dtype": "float16", "device": "cpu"}, "dtype: float16 on the CPU, where it is slow"),
         (
             {"negative_prompt": "blurry", "guidance": 1.0},
@@ -31,12 +31,12 @@ from tests.pipeline.tiny_diffusion import tiny_preset
         ({"sampler": "x"}, "sampler: 'x'; no such key"),
     ],
 )
-def test_a_wrong_value_says_where_what_and_what_else(changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_value_is_an_error_with_place_value_and_expectation(changes: dict[str, Any], message: str) -> None:
     values = {**tiny_preset("models/tiny").model_dump(), **changes}
     with pytest.raises(ParamsError) as caught:
         load_section(Params, {"preset": "mine", "presets": {"mine": values}}, "generate.stable_diffusion")
     assert f"params.yaml generate.stable_diffusion.presets.mine.{message}" in str(caught.value)
 
 
-def test_a_batch_size_may_be_left_to_gossamer() -> None:
+def test_the_batch_size_may_be_auto() -> None:
     assert tiny_preset("models/tiny", batch_size="auto").batch_size == "auto"
