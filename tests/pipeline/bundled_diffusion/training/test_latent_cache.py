@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pipeline.bundled_diffusion.config import TrainingConfig, load_config
-from pipeline.bundled_diffusion.latent_cache import LatentDataset, fill_cache, read_cache
 from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, save_attribute_net
 from pipeline.bundled_diffusion.networks.autoencoder import build_autoencoder
 from pipeline.bundled_diffusion.portrait_dataset import dataset_folder
+from pipeline.bundled_diffusion.training.latent_cache import LatentDataset, fill_cache, read_cache
 
 CPU = torch.device("cpu")
 
