@@ -108,7 +108,7 @@ def test_a_missing_model_folder_is_refused(home: Path) -> None:
     change(home / "params.yaml", "generate.generator", "stable_diffusion")
     change(home / "params.yaml", "generate.stable_diffusion.presets.bundled.model", "models/absent")
     gossamer("prompts")
-    refused(gossamer("generate"), "models/absent is no folder here", "generate.generator: rendered")
+    refused(gossamer("generate"), "models/absent is not a local folder", "generate.generator: rendered")
 
 
 def test_an_empty_photo_folder_is_refused(home: Path) -> None:
@@ -134,7 +134,7 @@ def test_curate_warns_if_a_label_has_fewer_images_than_folds(home: Path) -> None
     done = gossamer("curate")
     assert done.exit_code == 0, done.output
     assert "only 1 images of" in done.output
-    assert "curate: labels were not judged" in done.output
+    assert "curate: labels were not checked" in done.output
 
 
 def test_help_lists_every_command_and_imports_no_heavy_package(root: Path) -> None:
