@@ -210,7 +210,8 @@ def _time(
             timings[name] = timing
     pictures = [read_bytes(evaluation_set.selfies, row) for row in evaluation_set.rows[:_TIMED_FRAMES]]
     preprocess = runtimes.preprocess(pictures, evaluation_set.reference.preprocess)
-    return MachineFigures(artifacts=timings, preprocess=preprocess, unmeasured=unmeasured)
+    sha256 = {artifact_name(artifact): artifact.sha256 for _, artifact in evaluation_set.artifacts}
+    return MachineFigures(artifacts=timings, sha256=sha256, preprocess=preprocess, unmeasured=unmeasured)
 
 
 def _time_artifact(

@@ -92,19 +92,27 @@ def release(
     version: Annotated[str, typer.Argument(help="version of the release, e.g. 1.4.0")] = "0.1.0",
     policy: PolicyFile = Path("policies/helmet.yaml"),
     verdict: VerdictFile = Path("metrics/gate.json"),
+    measured: MeasurementFile = Path("metrics/measure.json"),
     artifacts: ArtifactFolder = Path("artifacts"),
     selfies: SelfieFolder = Path("data/selfies"),
     out: Annotated[Path, writes("parent of the bundle, OUT/NAME-VERSION/")] = Path("release"),
 ) -> None:
     """Build the bundle for the mobile team if the verdict is a pass; else print the reasons and exit with 1."""
+    from benchmarks.evaluation.machine_figures import read_measured_machine
+    from benchmarks.evaluation.measurement import read_measurement
     from benchmarks.gate.machine_figures import read_verdict
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
+    from export.bundle.card_figures import CardFigures
     from pipeline.config.policy import load_policy
+    from pipeline.data.machine_figures import MACHINE_JSON
 
-    refuse_unless_pass(read_verdict(verdict))
-    content = gather(load_policy(policy), version, artifacts, selfies, verdict.parent)
-    bundle = build(content, out)
+    decided = read_verdict(verdict)
+    refuse_unless_pass(decided)
+    measurement = read_measurement(measured)
+    timings = read_measured_machine(measured.with_name(MACHINE_JSON), measurement).artifacts
+    figures = CardFigures(measurement, timings, decided.verdict)
+    bundle = build(gather(load_policy(policy), version, artifacts, selfies, figures), out)
     print(f"{bundle}: built; every check passed; to check it, run: gossamer verify {bundle}")
 
 

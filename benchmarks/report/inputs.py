@@ -116,11 +116,12 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
     """
     measure, gate, machine = (paths.metrics / name for name in ("measure.json", "gate.json", MACHINE_JSON))
     unreadable = paths.selfies / "rejected.jsonl"
+    measurement = read_measurement(measure) if measure.exists() else None
     return ReportInput(
         policy=policy,
         question=question,
-        measurement=read_measurement(measure) if measure.exists() else None,
-        timings=read_measured_machine(machine),
+        measurement=measurement,
+        timings=read_measured_machine(machine, measurement) if measurement else MachineFigures(),
         stages=read_stage_metrics(paths.metrics),
         verdict=_read_verdict(gate, machine) if gate.exists() else None,
         training_curve=_read_csv(paths.training_curve) if paths.training_curve.exists() else (),

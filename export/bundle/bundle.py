@@ -13,14 +13,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.bundle.card_figures import CardFigures
 from export.bundle.code_snippets import write_snippets
 from export.bundle.model_card import Contract, write_card
 from export.formats import open_format
@@ -29,7 +30,7 @@ from pipeline.data.hashing import files_of, sha256_of
 from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
 from pipeline.data.records import Artifact, Artifacts, Record
 from pipeline.data.shards import load_batch, read_index
-from pipeline.data.storage import atomic_folder, read_json, read_metrics, write_json
+from pipeline.data.storage import atomic_folder, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.errors import DataError, GossamerError, ModelError
 
@@ -73,7 +74,7 @@ class BundleContent:
         question: The policy's.
         folders: artifacts/FORMAT, each with its artifact.json.
         frames: Frames at the input size, uint8 (n, height, width, 3) RGB; the first eight become golden inputs.
-        metrics: Contents of metrics files, by stage, for the model card.
+        figures: What was measured of the artifacts, for the model card.
     """
 
     name: str
@@ -81,7 +82,7 @@ class BundleContent:
     question: str
     folders: tuple[Path, ...]
     frames: NDArray[np.uint8]
-    metrics: Mapping[str, Any]
+    figures: CardFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Finding:
     problem: str
 
 
-def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, metrics: Path) -> BundleContent:
+def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures: CardFigures) -> BundleContent:
     """Find what a bundle needs where the stages left it.
 
     Args:
@@ -100,7 +101,7 @@ def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, metrics
         version: Of the release.
         artifacts: Folder of FORMAT/artifact.json.
         selfies: Folder of shards; the golden frames are a representative few of them.
-        metrics: Folder of the metrics files.
+        figures: What was measured of the artifacts.
 
     Raises:
         DataError: No artifact or no selfie is there, or a file is damaged.
@@ -115,7 +116,7 @@ def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, metrics
         question=policy.question,
         folders=folders,
         frames=load_batch(selfies, choose_rows(read_index(selfies), GOLDEN_IMAGES, 0), spec),
-        metrics={file.stem: read_metrics(file) for file in sorted(metrics.glob("*.json"))},
+        figures=figures,
     )
 
 
@@ -140,10 +141,10 @@ def build(content: BundleContent, release: Path) -> Path:
         )
         write_json(bundle / CONTRACT, contract)
         _write_golden(bundle, artifacts, content.frames[:GOLDEN_IMAGES])
-        (bundle / CARD).write_text(write_card(contract, content.metrics), encoding="utf-8")
+        (bundle / CARD).write_text(write_card(contract, content.figures), encoding="utf-8")
         (bundle / SNIPPETS).mkdir()
-        measured = content.metrics.get("measure", {}).get("artifacts", {})
-        agreement = {name: row.get("agreement") or 0.0 for name, row in measured.items()}
+        measurement = content.figures.measurement
+        agreement = {name: row.agreement or 0.0 for name, row in measurement.artifacts.items()} if measurement else {}
         for file, text in write_snippets(artifacts, agreement).items():
             (bundle / SNIPPETS / file).write_text(text, encoding="utf-8")
         sums = [f"{sha256_of(file)}  {file.relative_to(bundle).as_posix()}\n" for file in files_of(bundle)]

@@ -5,25 +5,25 @@ A figure that is not in the metrics is printed as "not measured", never left out
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from export.bundle.card_figures import ArtifactFigures, CardFigures, Measurement, Timing
 from pipeline.data.records import Artifact, Record
 
 UNMEASURED = "not measured"
 _WORST = 8
-_COLUMNS = {
-    "accuracy": "accuracy",
-    "accuracy_low": "low (95 %)",
-    "accuracy_high": "high (95 %)",
-    "fnr": "missed",
-    "fpr": "false alarms",
-    "agreement": "agrees with checkpoint",
-    "abstention_rate": "abstains",
-    "selective_accuracy": "accuracy when it decides",
-    "latency_p50_ms": "p50 ms",
-    "latency_p90_ms": "p90 ms",
-}
+_COLUMNS = (
+    "accuracy",
+    "low",
+    "high",
+    "missed",
+    "false alarms",
+    "agrees with checkpoint",
+    "abstains",
+    "accuracy when it decides",
+    "p50 ms",
+    "p90 ms",
+)
 
 
 class Contract(Record):
@@ -36,16 +36,15 @@ class Contract(Record):
     artifacts: tuple[Artifact, ...]
 
 
-def write_card(contract: Contract, metrics: Mapping[str, Any]) -> str:
+def write_card(contract: Contract, figures: CardFigures) -> str:
     """Write the card.
 
     Args:
         contract: What the bundle holds.
-        metrics: Contents of metrics files by stage; ``measure`` and ``gate`` are read where they are.
+        figures: What was measured of its artifacts.
     """
     first = contract.artifacts[0]
     _, height, width, _ = first.input.shape
-    measure: Mapping[str, Any] = metrics.get("measure", {})
     lines = [
         f"# {contract.name} {contract.version}",
         "",
@@ -53,17 +52,17 @@ def write_card(contract: Contract, metrics: Mapping[str, Any]) -> str:
         f"**Answers**: {', '.join(contract.labels)} (probabilities in this order)  ",
         f"**Decision**: {_decision(contract)}",
         "",
-        f"**Verdict of the gate**: {metrics.get('gate', {}).get('verdict', UNMEASURED)}",
+        f"**Verdict of the gate**: {figures.verdict or UNMEASURED}",
         "",
         "## Input",
         f"One upright RGB frame, uint8, {width} x {height} pixels (portrait); normalisation is inside the model.",
         f"Larger frames: {first.preprocess.get('fit', 'crop')} and scale, antialiased.",
         "",
         "## Artifacts",
-        *_table(contract.artifacts, measure.get("artifacts", {})),
+        *_table(contract.artifacts, figures),
         "",
         "## Where it is weakest",
-        *_slices(measure.get("slices", {})),
+        *_slices(figures.measurement),
         "",
         "## Limits",
         "- Judged on the selfies that these figures come from; another camera, place or dress code needs its own.",
@@ -90,37 +89,49 @@ def _band(artifact: Artifact) -> str:
     return "{:.3f} to {:.3f}".format(*artifact.retake_band) if artifact.retake_band else "none"
 
 
-def _table(artifacts: Sequence[Artifact], measured: Mapping[str, Any]) -> Iterator[str]:
-    yield f"| file | bytes | threshold | retake band | {' | '.join(_COLUMNS.values())} |"
+def _table(artifacts: Sequence[Artifact], figures: CardFigures) -> Iterator[str]:
+    yield f"| file | bytes | threshold | retake band | {' | '.join(_COLUMNS)} |"
     yield f"| --- |{' --- |' * (len(_COLUMNS) + 3)}"
+    measured = figures.measurement.artifacts if figures.measurement else {}
     for artifact in artifacts:
-        own: Mapping[str, Any] = measured.get(artifact.id, {})
+        cells = _cells(measured.get(artifact.id), figures.timings.get(artifact.id))
         place = f"{artifact.file} | {artifact.size_bytes} | {artifact.threshold:.3f} | {_band(artifact)}"
-        yield f"| {place} | {' | '.join(_figure(own.get(key)) for key in _COLUMNS)} |"
+        yield f"| {place} | {' | '.join(map(_figure, cells))} |"
+    if figures.measurement:
+        yield ""
+        yield f"Low and high are the ends of the {100 * figures.measurement.confidence:g} % interval of accuracy."
 
 
-def _slices(slices: Mapping[str, Any]) -> Iterator[str]:
-    """The slices of least accuracy: a line each, or the admission that there are none."""
+def _cells(row: ArtifactFigures | None, timing: Timing | None) -> tuple[float | None, ...]:
+    """The figures of one artifact, in the order of ``_COLUMNS``."""
+    accuracy = row.accuracy if row else None
+    return (
+        *((accuracy.value, accuracy.low, accuracy.high) if accuracy else (None,) * 3),
+        *((row.fnr, row.fpr, row.agreement, row.abstention_rate, row.selective_accuracy) if row else (None,) * 5),
+        *((timing.latency_p50_ms, timing.latency_p90_ms) if timing else (None,) * 2),
+    )
+
+
+def _slices(measurement: Measurement | None) -> Iterator[str]:
+    """Rows of a table of the slices with the lowest accuracy, or "not measured"."""
     rated = [
-        (figures["accuracy"], f"{factor}: {value}", figures.get("images"))
-        for factor, values in slices.items()
+        (figures.accuracy.value, f"{factor}: {value}", figures.count)
+        for factor, values in (measurement.slices if measurement else {}).items()
         for value, figures in values.items()
-        if isinstance(figures, Mapping) and isinstance(figures.get("accuracy"), int | float)
+        if figures.accuracy
     ]
     if not rated:
         yield UNMEASURED
         return
     yield "| slice | accuracy | images |"
     yield "| --- | --- | --- |"
-    for accuracy, name, images in sorted(rated)[:_WORST]:
-        yield f"| {name} | {_figure(accuracy)} | {_figure(images)} |"
+    for accuracy, name, count in sorted(rated)[:_WORST]:
+        yield f"| {name} | {_figure(accuracy)} | {count} |"
 
 
 def _tools(artifacts: Sequence[Artifact]) -> dict[str, str]:
     return {tool: version for artifact in artifacts for tool, version in artifact.tools.items()}
 
 
-def _figure(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return UNMEASURED
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _figure(value: float | None) -> str:
+    return UNMEASURED if value is None else f"{value:.4g}"

@@ -8,7 +8,9 @@ from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_
 from benchmarks.latency.preprocessing import PreprocessTiming
 from benchmarks.latency.single_artifact import Timing
 from pipeline.data.machine_figures import record_machine_figures
+from tests.benchmarks.evaluation.measurements import changed, full_measurement
 
+NAME = "onnx-float32"
 TIMING = Timing(
     load_ms=2.0,
     cold_load_ms=90.0,
@@ -34,19 +36,31 @@ PICTURES = PreprocessTiming(
 
 def test_figures_of_the_machine_are_read_as_they_were_recorded(tmp_path: Path) -> None:
     reasons = {"artifacts.coreml-float16.latency": "Core ML needs a Mac"}
-    figures = MachineFigures(artifacts={"onnx-float32": TIMING}, preprocess={"selfie": PICTURES}, unmeasured=reasons)
+    figures = MachineFigures(
+        artifacts={NAME: TIMING}, sha256={NAME: "f" * 64}, preprocess={"selfie": PICTURES}, unmeasured=reasons
+    )
     record_machine_figures(tmp_path / "machine.json", "measure", figures.model_dump(mode="json"))
-    assert read_measured_machine(tmp_path / "machine.json") == figures
+    assert read_measured_machine(tmp_path / "machine.json", full_measurement()) == figures
+
+
+def test_times_of_other_files_than_those_measured_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    """After a checkout of another run, machine.json still has the times of the run before."""
+    figures = MachineFigures(artifacts={NAME: TIMING}, sha256={NAME: "f" * 64})
+    record_machine_figures(tmp_path / "machine.json", "measure", figures.model_dump(mode="json"))
+    measurement = changed(full_measurement(), NAME, sha256="0" * 64)
+    found = read_measured_machine(tmp_path / "machine.json", measurement)
+    assert found.artifacts == {}
+    assert "timed another file; run dvc repro" in found.unmeasured[f"artifacts.{NAME}.latency"]
 
 
 def test_a_machine_that_never_measured_has_a_reason_instead_of_figures(tmp_path: Path) -> None:
-    found = read_measured_machine(tmp_path / "machine.json")
+    found = read_measured_machine(tmp_path / "machine.json", full_measurement())
     assert found.artifacts == {}
     assert "has not run dvc repro measure" in found.unmeasured["latency"]
 
 
 def test_a_section_of_another_version_is_a_reason(tmp_path: Path) -> None:
     record_machine_figures(tmp_path / "machine.json", "measure", {"onnx-float32": {"latency_ms": 1.0}})
-    found = read_measured_machine(tmp_path / "machine.json")
+    found = read_measured_machine(tmp_path / "machine.json", full_measurement())
     assert found.artifacts == {}
     assert "dvc repro --force --single-item measure" in found.unmeasured["latency"]

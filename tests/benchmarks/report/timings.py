@@ -28,4 +28,5 @@ TIMING = Timing(
 
 
 def timings_of(names: Iterable[str]) -> MachineFigures:
-    return MachineFigures(artifacts=dict.fromkeys(names, TIMING))
+    """Figures of the files that ``full_measurement`` names."""
+    return MachineFigures(artifacts=dict.fromkeys(names, TIMING), sha256=dict.fromkeys(names, "f" * 64))

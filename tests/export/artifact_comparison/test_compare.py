@@ -8,6 +8,7 @@ import pytest
 
 from export.artifact_comparison.compare import compare_artifacts, record_of, show
 from export.bundle.bundle import BundleContent, build
+from export.bundle.card_figures import CardFigures
 from export.convert import ConvertRows
 from pipeline.errors import DataError, ModelError
 from tests.export.conftest import Convert
@@ -75,7 +76,7 @@ def test_what_an_artifact_takes_is_found_beside_it_or_in_its_bundle(convert: Con
     assert record_of(folder / "float32.onnx").id == "onnx-float32"
     with pytest.raises(DataError, match=r"not named beside it; expected one of float32\.onnx, "):
         record_of(folder / "int4.onnx")
-    content = BundleContent("helmet", "1.0.0", "?", (folder,), draw_frames(2, 8), {})
+    content = BundleContent("helmet", "1.0.0", "?", (folder,), draw_frames(2, 8), CardFigures())
     bundle = build(content, tmp_path)
     assert record_of(bundle / "onnx" / "float32_ort.ort").id == "onnx-float32_ort"
     shutil.copyfile(folder / "float32.onnx", tmp_path / "stray.onnx")

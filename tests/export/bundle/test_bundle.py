@@ -12,20 +12,18 @@ import numpy as np
 import pytest
 
 from export.bundle.bundle import BundleContent, build, gather, verify
+from export.bundle.card_figures import CardFigures
 from export.bundle.code_snippets import write_snippets
 from export.convert import ConvertRows
 from export.formats import format_names
 from pipeline.data.hashing import files_of
 from pipeline.data.preprocess import decode
-from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
+from tests.export.bundle.figures import TIMING, measurement_of_two_slices
 from tests.export.conftest import Convert
 from tests.export.tiny import RECIPES, draw_frames
 
-MEASURE = {
-    "artifacts": {"onnx-float32": {"accuracy": 0.9375, "fnr": 0.02, "latency_p50_ms": 1.5}},
-    "slices": {"light": {"night": {"accuracy": 0.81, "images": 120}, "day": {"accuracy": 0.99, "images": 400}}},
-}
+FIGURES = CardFigures(measurement_of_two_slices(), {"onnx-float32": TIMING}, "pass")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def built(convert: Convert, tmp_path_factory: pytest.TempPathFactory) -> Path:
         question=Asked().question,
         folders=tuple(convert(name)[1] for name in format_names()),
         frames=draw_frames(12, 8),
-        metrics={"measure": MEASURE, "gate": {"verdict": "pass"}},
+        figures=FIGURES,
     )
     return build(content, tmp_path_factory.mktemp("release"))
 
@@ -103,7 +101,7 @@ def test_the_same_content_gives_the_same_bundle(built: Path, convert: Convert, t
         question=Asked().question,
         folders=tuple(convert(name)[1] for name in format_names()),
         frames=draw_frames(12, 8),
-        metrics={"measure": MEASURE, "gate": {"verdict": "pass"}},
+        figures=FIGURES,
     )
     assert (build(content, tmp_path) / "SHA256SUMS").read_bytes() == (built / "SHA256SUMS").read_bytes()
 
@@ -159,7 +157,7 @@ def test_a_folder_that_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:
 def test_an_artifact_that_is_not_the_measured_one_is_not_bundled(convert: Convert, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(convert("onnx")[1], tmp_path / "onnx"))
     (folder / "float32.onnx").write_bytes(b"other")
-    content = BundleContent("helmet", "1", "", (folder,), draw_frames(2, 1), {})
+    content = BundleContent("helmet", "1", "", (folder,), draw_frames(2, 1), CardFigures())
     with pytest.raises(ModelError, match=r"float32\.onnx: missing or not the one that artifact\.json names"):
         build(content, tmp_path / "release")
     assert list((tmp_path / "release").iterdir()) == []
@@ -170,22 +168,23 @@ def test_what_a_bundle_needs_is_found_where_the_stages_left_it(
 ) -> None:
     artifacts = tmp_path / "artifacts"
     shutil.copytree(convert("onnx")[1], artifacts / "onnx")
-    write_json(tmp_path / "metrics" / "measure.json", MEASURE)
-    content = gather(Asked(), "2.0.0", artifacts, rows.images, tmp_path / "metrics")
+    content = gather(Asked(), "2.0.0", artifacts, rows.images, FIGURES)
     assert content.folders == (artifacts / "onnx",)
     assert content.frames.shape == (8, 64, 48, 3)
-    assert content.metrics == {"measure": MEASURE}
+    assert content.figures is FIGURES
     with pytest.raises(DataError, match=r"no FORMAT/artifact\.json; run dvc repro convert"):
-        gather(Asked(), "2.0.0", tmp_path / "nowhere", rows.images, tmp_path / "metrics")
+        gather(Asked(), "2.0.0", tmp_path / "nowhere", rows.images, FIGURES)
 
 
 def test_the_card_prints_what_was_measured_and_admits_what_was_not(built: Path) -> None:
     card = (built / "MODEL_CARD.md").read_text()
     lines = {line.split(" | ")[0].strip("| "): line for line in card.splitlines() if line.startswith("| ")}
-    assert "| 0.9375 | not measured |" in lines["onnx/float32.onnx"]
-    assert "| 1.5 |" in lines["onnx/float32.onnx"]
+    row = "| 0.9375 | 0.91 | 0.96 | 0.02 | not measured | 0.99 | not measured | not measured | 1.25 | 1.5 |"
+    assert row in lines["onnx/float32.onnx"]
     assert lines["coreml/float16.mlpackage"].count("not measured") == 10
-    assert card.index("light: night") < card.index("light: day")
+    assert "| light: night | 0.81 | 120 |\n| light: day | 0.99 | 400 |" in card
+    assert "light: dusk" not in card
+    assert "95 % interval" in card
     assert "**Verdict of the gate**: pass" in card
     assert "48 x 64 pixels (portrait)" in card
 

@@ -1,0 +1,112 @@
+"""The measured figures that go into a bundle: parts of metrics/measure.json, machine.json and gate.json.
+
+Protocols, because export does not import benchmarks. The records that ``benchmarks.evaluation`` reads fit them. A
+figure that was not measured is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.data.records import Outcome
+
+
+class Estimate(Protocol):
+    """A figure with its confidence interval."""
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+
+
+class ArtifactFigures(Protocol):
+    """One artifact on the selfies."""
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Share of selfies decided correctly."""
+
+    @property
+    def fnr(self) -> float | None:
+        """False negative rate."""
+
+    @property
+    def fpr(self) -> float | None:
+        """False positive rate."""
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of selfies on which it decides as the checkpoint does."""
+
+    @property
+    def abstention_rate(self) -> float | None:
+        """Share of selfies inside the retake band."""
+
+    @property
+    def selective_accuracy(self) -> float | None:
+        """Accuracy on the selfies outside the retake band."""
+
+
+class SliceFigures(Protocol):
+    """The checkpoint on the selfies that share a factor's value."""
+
+    @property
+    def count(self) -> int:
+        """Number of selfies."""
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Share of them decided correctly."""
+
+
+class Timing(Protocol):
+    """Latency of one artifact on the machine that measured."""
+
+    @property
+    def latency_p50_ms(self) -> float:
+        """Median time of one frame."""
+
+    @property
+    def latency_p90_ms(self) -> float:
+        """90th percentile."""
+
+
+class Measurement(Protocol):
+    """The artifacts on the test set."""
+
+    @property
+    def confidence(self) -> float:
+        """Level of the intervals, in (0, 1)."""
+
+    @property
+    def artifacts(self) -> Mapping[str, ArtifactFigures]:
+        """Artifact id -> its figures."""
+
+    @property
+    def slices(self) -> Mapping[str, Mapping[str, SliceFigures]]:
+        """Factor -> value -> figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFigures:
+    """Everything that was measured of a bundle's artifacts.
+
+    Attributes:
+        measurement: None where nothing was measured.
+        timings: Artifact id -> its latency; artifacts that this machine has not timed are left out.
+        verdict: Verdict of the gate; None where it has not run.
+    """
+
+    measurement: Measurement | None = None
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+    verdict: Outcome | None = None
