@@ -1,9 +1,10 @@
-"""Stage: portrait selfies that training never sees, with exact labels and, where they are rendered, exact factors.
+"""Stage: the test set, portrait selfies that training never uses.
 
-Reads prompts of scenes drawn from the selfies' own seed, or a folder of photographs. Writes data/selfies/:
-tar shards, index.jsonl and rejected.jsonl (photographs that could not be read, with the reason).
+Reads a policy, whose scenes are drawn from the seed ``selfies.seed`` and rendered, so that label and factors are exact;
+or a folder of photographs with labels. Writes data/selfies/: tar shards, index.jsonl, and rejected.jsonl with the
+photographs that could not be read and the reasons.
 
-Ids and groups carry the prefix ``selfie-``, so that no selfie can be taken for a training image.
+Ids and groups start with ``selfie-``, so that no selfie can be mistaken for a training image.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from pipeline.renderer import render
 PREFIX = "selfie-"
 REJECTED = "rejected.jsonl"
 Render = Callable[[Mapping[str, str], int, tuple[int, int]], Pixels]
+"""(factors, seed, (width, height)) -> uint8 (height, width, 3) RGB."""
 _CHUNK = 16
+"""Scenes that a worker process renders per task."""
 
 
 class Photographs(Protocol):
-    """A folder of photographs being read; rejections are complete once the images are used up."""
+    """A folder of photographs that is being read; ``rejections`` is complete once ``images`` is exhausted."""
 
     @property
     def images(self) -> Iterable[Encoded]:
@@ -45,7 +48,7 @@ class Photographs(Protocol):
 
     @property
     def rejections(self) -> Sequence[Rejection]:
-        """Those that could not be read."""
+        """Photographs that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,10 @@ class RenderedScenes:
     """Selfies to render.
 
     Attributes:
-        prompts: Drawn from the selfies' seed; label and factors are kept.
+        prompts: One per selfie; its label and factors become the selfie's.
         size: (width, height) in pixels.
-        render: (factors, seed, size) -> uint8 (height, width, 3) RGB; a module-level function when workers > 1.
-        workers: Processes; the pictures and their order do not depend on it.
+        render: Renders one selfie; a module-level function if ``workers`` > 1.
+        workers: Worker processes; images and their order do not depend on it.
     """
 
     prompts: Sequence[Prompt]
@@ -70,23 +73,23 @@ Source = RenderedScenes | Photographs
 
 @dataclass(frozen=True, slots=True)
 class SelfiesResult:
-    """What was written, and what was put aside."""
+    """Selfies that were written, and photographs that could not be read."""
 
     images: tuple[Image, ...]
     rejections: tuple[Rejection, ...]
 
 
 def draw_scenes(params: SelfiesParams, policy: Policy) -> RenderedScenes:
-    """Draw scenes from the selfies' own seed, one picture a caption."""
+    """Draw the scenes of ``params.count`` selfies from ``params.seed``."""
     size = (params.width, params.height)
     return RenderedScenes(draw_prompts(policy, params.count, 1, params.seed), size, render_scene)
 
 
 def folder_of(params: SelfiesParams) -> Path:
-    """The folder of photographs.
+    """Return ``selfies.folder`` of the params.
 
     Raises:
-        ParamsError: None is named.
+        ParamsError: It is null.
     """
     if params.folder is None:
         raise ParamsError("params.yaml selfies.folder: null; source is photos; expected a folder of LABEL/*.jpg")
@@ -109,26 +112,28 @@ def run(params: SelfiesParams, source: Source, out: Path) -> SelfiesResult:
     """Write the selfies.
 
     Args:
-        params: ``count`` and ``images_per_shard`` are used here; the caller chose the source by the rest.
-        source: Scenes to render, or photographs being read.
-        out: The folder, usually data/selfies.
+        params: Only ``count`` and ``images_per_shard`` are used; the other params chose the source.
+        source: Scenes to render, or photographs.
+        out: Folder to write, usually data/selfies.
 
     Raises:
-        DataError: There is nothing to write, or fewer scenes than ``count``.
+        DataError: There are no photographs, or fewer scenes than ``count``.
     """
     rejections: Sequence[Rejection] = ()
     if isinstance(source, RenderedScenes):
         if len(source.prompts) < params.count:
             raise DataError(
                 f"params.yaml selfies.count: {params.count}, but the policy gave {len(source.prompts)} scenes; "
-                f"ask for fewer or widen the policy"
+                "lower the count, or add values to the policy's factors"
             )
         images = write_images(out, _rendered(source, params.count), params.images_per_shard)
     else:
-        images = write_images(out, map(_apart, source.images), params.images_per_shard)
+        images = write_images(out, map(_with_prefix, source.images), params.images_per_shard)
         rejections = source.rejections
     if not images:
-        reason = f"; the first of {len(rejections)} put aside: {rejections[0].detail}" if rejections else ""
+        reason = (
+            f"; the first of {len(rejections)} that could not be read: {rejections[0].detail}" if rejections else ""
+        )
         raise DataError(
             f"params.yaml selfies.folder: {params.folder} gave no photograph{reason}; expected FOLDER/LABEL/*.jpg"
         )
@@ -153,8 +158,8 @@ def _draw(prompt: Prompt, render: Render, size: tuple[int, int]) -> Encoded:
     pixels = render(prompt.factors, prompt.seed, size)
     height, width = pixels.shape[:2]
     image = Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, encode_png(pixels), width, height)
-    return _apart(image)
+    return _with_prefix(image)
 
 
-def _apart(image: Encoded) -> Encoded:
+def _with_prefix(image: Encoded) -> Encoded:
     return replace(image, id=f"{PREFIX}{image.id}", group=f"{PREFIX}{image.group}")

@@ -1,9 +1,9 @@
-"""The predictions table: what every artifact answered on every selfie; the gate pairs two of them row by row.
+"""The predictions table: probabilities of the checkpoint and of every artifact on every selfie.
 
-Reads and writes one Parquet file, data/predictions.parquet: ``id``, ``sha256``, ``label`` (the true one) and
-``factors`` (a JSON object; no such column where no selfie has any), then a column of probabilities (a fixed list of
-float32, in the order of the labels) for the checkpoint and each artifact. Labels and thresholds stand in the schema's
-metadata. The same values give the same bytes.
+Reads and writes data/predictions.parquet, one row per selfie. Columns: ``id``, ``sha256``, ``label`` (the true label),
+``factors`` (a JSON object; there is no such column if no selfie has factors), then one column of probabilities for the
+checkpoint and for each artifact: fixed-size lists of float32, in the order of the labels. The schema's metadata has
+labels and thresholds. The same values give the same bytes. The gate pairs the rows of two such tables.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _FACTORS = "factors"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers on one set of selfies.
+    """Predictions of several models on one test set.
 
     Attributes:
-        ids: Of the selfies, in the order of the rows.
-        sha256: Of the encoded selfies; the same id with other bytes is another selfie.
-        targets: True labels as indices, int64 (n,).
-        labels: In the order of the probabilities; the last is the positive one.
-        thresholds: Column -> threshold of the positive label's probability.
-        probabilities: Column -> float32 (n, labels); the checkpoint's column is named ``checkpoint``.
-        factors: Factor -> value of every selfie, which slices are made of; empty where none is known.
+        ids: Id of each selfie, in the order of the rows.
+        sha256: SHA-256 of each encoded selfie; the same id with other bytes is another selfie.
+        targets: True labels as indices into ``labels``, int64 (n,).
+        labels: Labels in the order of the probabilities; the last one is the positive label.
+        thresholds: Column -> decision threshold of the positive label's probability, in [0, 1].
+        probabilities: Column -> float32 (n, labels), in [0, 1]; the checkpoint's column is named ``checkpoint``.
+        factors: Factor -> value of each selfie, from which slices are made; empty if none is known.
     """
 
     ids: tuple[str, ...]
@@ -50,15 +50,15 @@ class Predictions:
     factors: Sequence[Mapping[str, str]] = ()
 
     def decisions(self, column: str) -> NDArray[np.int64]:
-        """Decided label indices (n,) of the checkpoint or an artifact."""
+        """Decided label indices of one column, int64 (n,)."""
         return decide(self.probabilities[column], self.thresholds[column])
 
     def is_whole(self, column: str) -> bool:
-        """Whether the column exists and holds finite numbers only; NaN must never pass for a decision."""
+        """Whether the column exists and all its values are finite; a NaN is not a decision."""
         return column in self.probabilities and bool(np.isfinite(self.probabilities[column]).all())
 
     def dataset_id(self) -> str:
-        """SHA-256 over the selfies' ids, bytes and labels, whatever their order."""
+        """SHA-256 over ids, bytes and labels of the selfies, independent of their order."""
         rows = sorted(zip(self.ids, self.sha256, (self.labels[t] for t in self.targets), strict=True))
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
@@ -78,18 +78,18 @@ def write_predictions(path: Path, table: Predictions) -> None:
     for name, values in table.probabilities.items():
         flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, len(table.labels))
-    facts = {"labels": json.dumps(table.labels), "thresholds": json.dumps(dict(table.thresholds), sort_keys=True)}
+    metadata = {"labels": json.dumps(table.labels), "thresholds": json.dumps(dict(table.thresholds), sort_keys=True)}
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, metadata=facts), buffer, compression="zstd")
+    pq.write_table(pa.table(columns, metadata=metadata), buffer, compression="zstd")
     with atomic_write(path) as file:
         file.write(buffer.getvalue())
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a table back.
+    """Read a predictions table.
 
     Raises:
-        DataError: The file is missing, or is not such a table.
+        DataError: The file is missing, or is no predictions table.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,22 +98,26 @@ def read_predictions(path: Path) -> Predictions:
         raise DataError(f"{path}: missing; expected a predictions table; run dvc repro measure")
     try:
         table = pq.read_table(path)
-        facts = table.schema.metadata or {}
-        labels = tuple(json.loads(facts[b"labels"]))
-        thresholds = json.loads(facts[b"thresholds"])
+        metadata = table.schema.metadata or {}
+        labels = tuple(json.loads(metadata[b"labels"]))
+        thresholds = json.loads(metadata[b"thresholds"])
         ids, sha256, names = (table.column(key).to_pylist() for key in _KEYS)
         targets = np.array([labels.index(name) for name in names], np.int64)
-        told = table.column(_FACTORS).to_pylist() if _FACTORS in table.column_names else []
-        factors = tuple(dict(json.loads(row)) for row in told)
+        encoded = table.column(_FACTORS).to_pylist() if _FACTORS in table.column_names else []
+        factors = tuple(dict(json.loads(row)) for row in encoded)
         probabilities = {
             name: _matrix(table.column(name).combine_chunks(), len(labels))
             for name in table.column_names
             if name not in (*_KEYS, _FACTORS)
         }
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a predictions table ({error}); run dvc repro measure") from error
+        raise DataError(
+            f"{path}: not a predictions table ({error}); expected what measure writes; run dvc repro measure"
+        ) from error
     if set(thresholds) != set(probabilities) or any(len(values) != len(ids) for values in probabilities.values()):
-        raise DataError(f"{path}: its thresholds and columns do not belong together; run dvc repro measure")
+        raise DataError(
+            f"{path}: thresholds and columns do not match; expected one threshold per column; run dvc repro measure"
+        )
     return Predictions(tuple(ids), tuple(sha256), targets, labels, thresholds, probabilities, factors)
 
 

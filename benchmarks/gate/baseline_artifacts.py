@@ -1,8 +1,8 @@
-"""The artifacts of the accepted baseline: found again in git and DVC, fetched, and checked before anybody times them.
+"""The artifacts of the accepted baseline: fetched with git and DVC, and checked before they are timed.
 
-Reads git, dvc.lock and DVC's cache or remote; writes data/baseline/: artifacts/FORMAT/ as the release had them, and
-fetched.json with the revision. DVC hands out a tampered object without a word (``dvc get`` ends with 0), so every file
-is compared with the SHA-256 that was accepted, when it is fetched and again whenever it is read.
+Reads git, dvc.lock, and DVC's cache or remote. Writes data/baseline/: artifacts/FORMAT/ of the accepted release, and
+fetched.json with its revision. ``dvc get`` does not verify objects (it returns tampered ones with exit status 0), so
+every file is compared with the accepted SHA-256, both when it is fetched and whenever it is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -32,95 +31,103 @@ Models = Mapping[str, tuple[Path, Artifact]]
 
 
 class Fetched(Record):
-    """Which revision's artifacts lie in data/baseline/."""
+    """fetched.json: the git revision whose artifacts are in data/baseline/."""
 
     revision: str
 
 
 def find_release(root: Path, name: str = "HEAD") -> Release:
-    """The commit whose dvc.lock names the artifacts that lie here, so that they can be fetched again.
+    """Find the commit whose dvc.lock names the artifacts of this checkout, so that they can be fetched again.
 
     Args:
         root: Root of the checkout.
         name: A tag, branch or commit.
 
     Raises:
-        DataError: There is no such revision, or its dvc.lock names other artifacts than this checkout's.
+        DataError: There is no such revision, or its dvc.lock names other artifacts than this checkout has.
     """
     revision = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if not revision:
-        raise DataError(f"{name}: no revision of {root}; expected a tag, branch or commit that git knows")
-    here = root / LOCK
-    locked = _outs(here.read_text(encoding="utf-8") if here.is_file() else "")
-    if not locked or locked != _outs(_git(root, "show", f"{revision}:{LOCK}")):
+        raise DataError(f"{name}: no revision of {root}; expected a tag, branch or commit")
+    lock = root / LOCK
+    artifacts = _locked_artifacts(lock.read_text(encoding="utf-8") if lock.is_file() else "")
+    if not artifacts or artifacts != _locked_artifacts(_git(root, "show", f"{revision}:{LOCK}")):
         raise DataError(
             f"{LOCK}: its artifacts are not those of {name} ({revision[:12]}), so they could not be fetched again; "
             f"commit {LOCK} (and push the artifacts: dvc push), then accept"
         )
-    called = name if name != "HEAD" else _git(root, "describe", "--tags", "--always", revision)
-    return Release(called, revision)
+    release = name if name != "HEAD" else _git(root, "describe", "--tags", "--always", revision)
+    return Release(release, revision)
 
 
 def fetch(root: Path, accepted: Accepted, out: Path) -> int:
-    """Fetch the accepted artifacts with DVC, from its cache or remote; returns how many.
+    """Fetch the accepted artifacts with DVC, from its cache or a remote, and return their number.
 
     Raises:
-        DataError: The baseline names no revision; DVC cannot get the artifacts; one is missing or not the accepted one.
+        DataError: The baseline names no revision, DVC cannot get the artifacts, or one is missing or not the accepted
+            file.
     """
     if not accepted.revision:
         raise DataError(
-            "benchmarks/baseline/accepted.json: no revision; accept a baseline anew: gossamer baseline accept"
+            "benchmarks/baseline/accepted.json: no revision; expected a git commit; accept the baseline again: "
+            "gossamer baseline accept"
         )
-    coming = out / f"{ARTIFACTS}.work"
-    shutil.rmtree(coming, ignore_errors=True)
+    work = out / f"{ARTIFACTS}.work"
+    shutil.rmtree(work, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(coming.resolve()), ".", ARTIFACTS]
+    command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(work.resolve()), ".", ARTIFACTS]
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[:1] or [f"exit {done.returncode}"]
+        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
         raise DataError(
-            f"{ARTIFACTS} of {accepted.release} ({accepted.revision[:12]}): dvc get: {last[0]}; "
-            "expected them in DVC's cache or a remote; where they were made: dvc push"
+            f"{ARTIFACTS} of {accepted.release} ({accepted.revision[:12]}): dvc get: {reason}; "
+            "expected them in DVC's cache or a remote; run dvc push where they were made"
         )
-    check_artifacts(coming, accepted.artifacts, f"of {accepted.release}")
+    check_artifacts(work, accepted.artifacts, f"of {accepted.release}")
     shutil.rmtree(out / ARTIFACTS, ignore_errors=True)
-    coming.rename(out / ARTIFACTS)
+    work.rename(out / ARTIFACTS)
     write_json(out / FETCHED, Fetched(revision=accepted.revision))
     return len(accepted.artifacts)
 
 
 def read_fetched(folder: Path, accepted: Accepted) -> Models | None:
-    """The accepted artifacts in data/baseline/; None where they, or another baseline's, were not fetched.
+    """Return the accepted artifacts in data/baseline/, or None if none or those of another baseline were fetched.
 
     Raises:
-        DataError: One is missing, or not the one that was accepted.
+        DataError: One is missing, or is not the accepted file.
     """
-    mark = folder / FETCHED
-    if not accepted.revision or not mark.is_file() or read_json(mark, Fetched).revision != accepted.revision:
+    fetched = folder / FETCHED
+    if not accepted.revision or not fetched.is_file() or read_json(fetched, Fetched).revision != accepted.revision:
         return None
     return check_artifacts(folder / ARTIFACTS, accepted.artifacts, f"accepted with {accepted.release}")
 
 
 def check_artifacts(folder: Path, expected: Mapping[str, str], which: str, command: str = FETCH) -> Models:
-    """Artifacts in a folder, each with the SHA-256 it is expected to have; others that lie there are left out.
+    """Find artifacts in a folder and check their SHA-256; artifacts that are not expected are left out.
+
+    Args:
+        folder: Folder of FORMAT/artifact.json.
+        expected: Artifact -> SHA-256.
+        which: Which artifacts are expected, for error messages, e.g. "that was measured".
+        command: The next command that an error names.
 
     Raises:
-        DataError: One is missing or another; names its file.
+        DataError: One is missing, or another file; names its file.
     """
-    found = {artifact_name(record): (path, record) for path, record in read_artifacts(folder)}
+    models = {artifact_name(record): (path, record) for path, record in read_artifacts(folder)}
     for name, digest in expected.items():
-        if name not in found:
+        if name not in models:
             raise DataError(f"{folder}: no {name}; expected every artifact {which}; run {command}")
-        path = found[name][0]
+        path = models[name][0]
         if sha256_of(path) != digest:
             raise DataError(f"{path}: not the file {which}: expected SHA-256 {digest}; run {command}")
-    return {name: found[name] for name in expected}
+    return {name: models[name] for name in expected}
 
 
-def _outs(lock: str) -> Sequence[Any]:
-    """What dvc.lock says of the exports; empty where it says nothing."""
+def _locked_artifacts(lock: str) -> Sequence[object]:
+    """Outs of all convert stages in the text of a dvc.lock; empty if there are none."""
     stages = (yaml.safe_load(lock) or {}).get("stages", {})
     return [stage.get("outs") for name, stage in sorted(stages.items()) if name.startswith("convert@")]
 

@@ -1,4 +1,4 @@
-"""Selfies: deterministic, apart from the training's images, and honest about photographs that cannot be read."""
+"""Selfies are deterministic and never training images, and photographs that cannot be read are listed with reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.prompts.prompt_sampler import draw_prompts
 
 
 def paint(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture that depends on all it is given; at module level, so that other processes find it."""
+    """Noise that depends on factors, seed and size; at module level, so that worker processes can import it."""
     random = np.random.default_rng([seed, len(factors["headwear"])])
     return random.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
 
@@ -53,14 +53,14 @@ def selfies_params(params: Params) -> SelfiesParams:
 
 
 @dataclass(frozen=True)
-class Read:
-    """Photographs as they come from a folder."""
+class ReadPhotographs:
+    """Photographs that were read from a folder."""
 
     images: list[Encoded]
     rejections: list[Rejection]
 
 
-def test_labels_and_factors_are_the_prompts(selfies_params: SelfiesParams, tmp_path: Path) -> None:
+def test_selfies_have_the_labels_and_factors_of_their_prompts(selfies_params: SelfiesParams, tmp_path: Path) -> None:
     result = selfies.run(selfies_params, scenes(50), tmp_path)
     assert len(result.images) == 40
     for image, prompt in zip(result.images, prompts(40), strict=True):
@@ -70,7 +70,7 @@ def test_labels_and_factors_are_the_prompts(selfies_params: SelfiesParams, tmp_p
     assert read_rows(tmp_path / selfies.REJECTED, Rejection) == []
 
 
-def test_no_selfie_can_be_taken_for_a_training_image(selfies_params: SelfiesParams, tmp_path: Path) -> None:
+def test_no_selfie_has_the_id_or_group_of_a_training_image(selfies_params: SelfiesParams, tmp_path: Path) -> None:
     result = selfies.run(selfies_params, scenes(40), tmp_path)
     training = prompts(40)
     assert {image.id for image in result.images}.isdisjoint(prompt.id for prompt in training)
@@ -121,22 +121,24 @@ def test_too_few_scenes_are_an_error_that_names_the_key(selfies_params: SelfiesP
         selfies.run(selfies_params, scenes(7), tmp_path)
 
 
-def test_photographs_keep_their_bytes_and_the_unreadable_are_kept_in_mind(
+def test_photographs_keep_their_bytes_and_unreadable_ones_are_listed(
     selfies_params: SelfiesParams, tmp_path: Path
 ) -> None:
     data = encode_png(np.zeros((8, 6, 3), np.uint8))
     broken = Rejection(image_id="b.jpg", label="helmet", reason="unreadable", score=0, threshold=1, detail="truncated")
-    source = Read([Encoded("a", "a", "helmet", {}, data, 6, 8)], [broken])
+    source = ReadPhotographs([Encoded("a", "a", "helmet", {}, data, 6, 8)], [broken])
     result = selfies.run(selfies_params, source, tmp_path)
     assert [image.id for image in result.images] == ["selfie-a"]
     assert result.rejections == (broken,)
     assert read_rows(tmp_path / selfies.REJECTED, Rejection) == [broken]
 
 
-def test_no_readable_photograph_at_all_is_an_error(selfies_params: SelfiesParams, tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_photograph_is_an_error(selfies_params: SelfiesParams, tmp_path: Path) -> None:
     broken = Rejection(image_id="b.jpg", label="helmet", reason="unreadable", score=0, threshold=1, detail="truncated")
-    with pytest.raises(DataError, match=r"gave no photograph; the first of 1 put aside: truncated; expected FOLDER"):
-        selfies.run(selfies_params, Read([], [broken]), tmp_path)
+    with pytest.raises(
+        DataError, match=r"gave no photograph; the first of 1 that could not be read: truncated; expected FOLDER"
+    ):
+        selfies.run(selfies_params, ReadPhotographs([], [broken]), tmp_path)
 
 
 def test_a_real_folder_of_photographs_becomes_selfies(selfies_params: SelfiesParams, tmp_path: Path) -> None:
