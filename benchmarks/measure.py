@@ -198,7 +198,7 @@ def _gaps(failed: Mapping[str, str], slices: Mapping[str, object], costs: Mappin
 def _time(
     params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, failed: Mapping[str, str]
 ) -> MachineFigures:
-    """Time every artifact whose answers can be used, and the preprocessing."""
+    """Time every artifact whose predictions can be used, and the preprocessing."""
     timings: dict[str, Timing] = {}
     unmeasured: dict[str, str] = {}
     for path, artifact in evaluation_set.artifacts:

@@ -1,7 +1,6 @@
 """Predictions on labelled selfies -> the figures of one model: accuracy, parity with the checkpoint, abstention, cost.
 
-Pure. A figure that cannot be computed (no such rows, answers that are not finite numbers) is None, never 0 and never
-NaN.
+Pure. A figure that cannot be computed (no such rows, predictions that are not finite) is None, never 0 or NaN.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class PolicyFacts:
 def accuracy_figures(table: Predictions, column: str, confidence: float) -> AccuracyFigures:
     """Accuracy with its Wilson interval, error rates, ranking and calibration of one column.
 
-    All are None where one answer is not a finite number: such a model is unmeasured, not merely wrong.
+    All are None if one prediction is not finite: such a model is unmeasured, not merely wrong.
     """
     if not table.is_whole(column):
         return AccuracyFigures(accuracy=None, fnr=None, fpr=None, auc=None, ece=None)
@@ -101,7 +100,7 @@ def expected_cost(
         costs: Scenario -> label -> cost of deciding for that label wrongly.
 
     Returns:
-        None where no row belongs to a scenario with costs, or the column's answers cannot be used.
+        None where no row belongs to a scenario with costs, or the column's predictions cannot be used.
     """
     if not table.is_whole(column):
         return None
@@ -120,7 +119,7 @@ def expected_cost(
 
 
 def confusion_counts(table: Predictions, column: str) -> dict[str, dict[str, int]]:
-    """True label -> decided label -> number of selfies; empty where the column's answers cannot be used."""
+    """True label -> decided label -> number of selfies; empty where the column's predictions cannot be used."""
     if not table.is_whole(column):
         return {}
     counts = classification.confusion_matrix(table.decisions(column), table.targets, len(table.labels))

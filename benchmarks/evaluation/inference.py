@@ -1,8 +1,8 @@
 """Predictions of the checkpoint and of every artifact on the same selfies, each artifact in its own runtime.
 
 Reads models/checkpoint/, artifacts/FORMAT/artifact.json with the models it names, and data/selfies/; writes nothing but
-temporary frames. An artifact that cannot be loaded here, or whose answers are not finite numbers, gets a reason instead
-of figures; the others go on.
+temporary frames. An artifact that cannot be loaded here, or whose predictions are not finite, gets a reason
+instead of figures; the others are measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.evaluation.accuracy import PolicyFacts
-from benchmarks.evaluation.inference_workers import Answers, Job, Open, collect, submit, worker_pool
+from benchmarks.evaluation.inference_workers import Job, OpenArtifact, Probabilities, collect, submit, worker_pool
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.latency import single_artifact
 from benchmarks.latency.preprocessing import PreprocessTiming, time_preprocessing
@@ -85,7 +85,7 @@ class Runtimes:
         preprocess: Times how encoded pictures become frames.
     """
 
-    open: Open
+    open: OpenArtifact
     unmeasured: Callable[[str], str]
     time: Callable[[single_artifact.LatencyRequest], single_artifact.Timing]
     preprocess: Callable[[Sequence[bytes], PreprocessSpec], dict[str, PreprocessTiming]] = time_preprocessing
@@ -189,37 +189,37 @@ def run_inference(
         workers: Artifacts that run at the same time, each in a process; 0: one after the other in this process.
 
     Returns:
-        The predictions, and for each artifact without usable answers the reason, by name.
+        The predictions, and the reason for each artifact without usable predictions, by name.
     """
     rows, names = evaluation_set.rows, [artifact_name(artifact) for _, artifact in evaluation_set.artifacts]
-    answers: dict[str, list[Answers]] = {name: [] for name in (CHECKPOINT, *names)}
+    outputs: dict[str, list[Probabilities]] = {name: [] for name in (CHECKPOINT, *names)}
     reasons: dict[str, str] = {}
     parts = [rows[first : first + _SELFIES_ON_DISK] for first in range(0, len(rows), _SELFIES_ON_DISK)]
     with _progress() as progress, worker_pool(workers) as executor:
-        bar = progress.add_task("measure", total=len(parts) * len(answers))
+        bar = progress.add_task("measure", total=len(parts) * len(outputs))
         for part in parts:
             with tempfile.TemporaryDirectory() as folder:
                 jobs = _jobs(evaluation_set, part, Path(folder), threads)
                 futures = {name: submit(executor, runtimes.open, job) for name, job in jobs if name not in reasons}
-                answers[CHECKPOINT].append(_predict_checkpoint(evaluation_set, part))
+                outputs[CHECKPOINT].append(_predict_checkpoint(evaluation_set, part))
                 progress.advance(bar)
                 for name, future in futures.items():
                     result = collect(future)
                     if isinstance(result, str):
                         reasons[name] = result
                     else:
-                        answers[name].append(result)
+                        outputs[name].append(result)
                     progress.advance(bar)
-    whole = {name: np.concatenate(parts) for name, parts in answers.items() if name not in reasons}
+    whole = {name: np.concatenate(parts) for name, parts in outputs.items() if name not in reasons}
     table = _predictions(evaluation_set, whole)
     for name in whole:
         if name != CHECKPOINT and not table.is_whole(name):
             count = int((~np.isfinite(table.probabilities[name]).all(axis=1)).sum())
-            reasons[name] = f"{count} of {len(table.ids)} answers are not numbers"
+            reasons[name] = f"{count} of {len(table.ids)} predictions are not finite"
     return table, reasons
 
 
-def _predictions(evaluation_set: EvaluationSet, answers: dict[str, Answers]) -> Predictions:
+def _predictions(evaluation_set: EvaluationSet, probabilities: dict[str, Probabilities]) -> Predictions:
     reference, rows = evaluation_set.reference, evaluation_set.rows
     thresholds = {artifact_name(artifact): artifact.threshold for _, artifact in evaluation_set.artifacts}
     return Predictions(
@@ -227,8 +227,8 @@ def _predictions(evaluation_set: EvaluationSet, answers: dict[str, Answers]) -> 
         sha256=tuple(row.sha256 for row in rows),
         targets=np.array([reference.labels.index(row.label) for row in rows], np.int64),
         labels=reference.labels,
-        thresholds={name: thresholds.get(name, reference.threshold) for name in answers},
-        probabilities=answers,
+        thresholds={name: thresholds.get(name, reference.threshold) for name in probabilities},
+        probabilities=probabilities,
         factors=tuple(row.factors for row in rows),
     )
 
@@ -246,11 +246,11 @@ def _jobs(
         yield artifact_name(artifact), Job(path.resolve(), artifact, threads, files[spec])
 
 
-def _predict_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> Answers:
+def _predict_checkpoint(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> Probabilities:
     reference, folder = evaluation_set.reference, evaluation_set.selfies
     batches = [rows[first : first + _BATCH] for first in range(0, len(rows), _BATCH)]
-    answers = [reference.predict(load_batch(folder, batch, reference.preprocess)) for batch in batches]
-    return np.concatenate(answers).astype(np.float32)
+    outputs = [reference.predict(load_batch(folder, batch, reference.preprocess)) for batch in batches]
+    return np.concatenate(outputs).astype(np.float32)
 
 
 def _progress() -> Progress:

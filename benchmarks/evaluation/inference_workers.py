@@ -22,12 +22,12 @@ from pipeline.errors import GossamerError
 from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import open_pool
 
-Open = Callable[[Path, Artifact, int], Predict]
+OpenArtifact = Callable[[Path, Artifact, int], Predict]
 """(model file or package, its record, threads) -> the loaded artifact."""
-Answers = NDArray[np.float32]
+Probabilities = NDArray[np.float32]
 """Probabilities, float32 (..., labels)."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-_ENDED = "the process that ran it, or another artifact beside it, ended without an answer: out of memory?"
+_ENDED = "the process that ran it, or another artifact beside it, ended without predictions: out of memory?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,28 @@ def worker_pool(workers: int) -> Iterator[Executor]:
         yield executor
 
 
-def submit(executor: Executor, opening: Open, job: Job) -> Future[Answers | str]:
-    """Run one artifact in the pool; with worker processes ``opening`` must be a module-level function."""
+def submit(executor: Executor, open_artifact: OpenArtifact, job: Job) -> Future[Probabilities | str]:
+    """Run one artifact in the pool; with worker processes ``open_artifact`` must be a module-level function."""
     try:
-        return executor.submit(partial(predict, opening), job)
+        return executor.submit(partial(predict, open_artifact), job)
     except BrokenProcessPool:
-        ended: Future[Answers | str] = Future()
+        ended: Future[Probabilities | str] = Future()
         ended.set_result(_ENDED)
         return ended
 
 
-def predict(opening: Open, job: Job) -> Answers | str:
+def predict(open_artifact: OpenArtifact, job: Job) -> Probabilities | str:
     """Run one artifact on its frames: probabilities, or the reason why it does not load."""
     frames = np.load(job.frames, mmap_mode="r")[job.part]
     try:
-        run = opening(job.path, job.artifact, job.threads)
+        run = open_artifact(job.path, job.artifact, job.threads)
     except GossamerError as error:
         return str(error)
-    answers = [run(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
-    return np.array(answers, np.float32).reshape(*frames.shape[:-3], -1)
+    outputs = [run(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
+    return np.array(outputs, np.float32).reshape(*frames.shape[:-3], -1)
 
 
-def collect(future: Future[Answers | str]) -> Answers | str:
+def collect(future: Future[Probabilities | str]) -> Probabilities | str:
     """Wait for a job's result; a worker process that died is a reason, too."""
     try:
         return future.result()

@@ -1,4 +1,4 @@
-"""What ``measure`` found about this machine: load times, latency, memory and preprocessing time, by artifact.
+"""Figures of this machine that ``measure`` takes: load time, latency and memory by artifact, and preprocessing time.
 
 Reads section ``measure`` of metrics/machine.json, which git ignores (``pipeline.data.machine_figures``): a run on
 another machine changes no tracked file whose result is the same. The result itself is in ``measurement``.

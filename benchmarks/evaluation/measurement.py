@@ -71,7 +71,7 @@ class FlatRecord(Record):
 
 
 class AccuracyFigures(FlatRecord):
-    """How well one column of predictions decides; all None where its answers cannot be used.
+    """Quality of the decisions of one column of predictions; all None where the predictions cannot be used.
 
     Attributes:
         accuracy: Share of selfies decided correctly, with its Wilson interval.

@@ -22,7 +22,7 @@ _COVERAGE_POINTS = 100
 def plot_rows(table: Predictions, measurement: Measurement) -> dict[str, list[Row]]:
     """Rows by the name of the plot: confusion, roc, calibration, coverage, slices and accuracy_size.
 
-    Slices too small to have figures and models without usable answers have no row: there is nothing to draw.
+    Slices too small to have figures and models without usable predictions have no rows.
     """
     whole = [name for name in table.probabilities if table.is_whole(name)]
     return {

@@ -38,7 +38,7 @@ class PairedPredictions:
     order: NDArray[np.int64]
 
     def correct(self, column: str) -> PairedRows | None:
-        """Whether each decision of a column is correct; None where an answer is missing or not finite."""
+        """Whether each decision of a column is correct; None where a prediction is missing or not finite."""
         decided = self._decisions(column)
         if decided is None:
             return None

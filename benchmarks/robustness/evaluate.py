@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.evaluation.inference import EvaluationSet, Runtimes, artifact_name
-from benchmarks.evaluation.inference_workers import Answers, Job, collect, submit, worker_pool
+from benchmarks.evaluation.inference_workers import Job, Probabilities, collect, submit, worker_pool
 from benchmarks.evaluation.measurement import CameraBasis, CameraFigures, DistortionFigures
 from benchmarks.robustness import metrics
 from benchmarks.robustness.distortions import FULL_RESOLUTION_SCALE, INTEGRATION_ERRORS, distort
@@ -180,20 +180,22 @@ def _example(evaluation_set: EvaluationSet, rows: Sequence[Image]) -> str:
     return candidates[int(np.argmin(np.abs(np.array(levels) - 128)))].id
 
 
-def _finite_or_reason(probabilities: Answers | str) -> Answers | str:
+def _finite_or_reason(probabilities: Probabilities | str) -> Probabilities | str:
     if isinstance(probabilities, str):
         return probabilities
     count = int((~np.isfinite(probabilities).all(axis=-1)).sum())
     total = probabilities[..., 0].size
-    return f"{count} of {total} answers to distorted selfies are not numbers" if count else probabilities
+    return f"{count} of {total} predictions on distorted selfies are not finite" if count else probabilities
 
 
-def _decide(params: MeasureParams, artifact: Artifact, probabilities: Answers) -> dict[Corruption, Ints]:
+def _decide(params: MeasureParams, artifact: Artifact, probabilities: Probabilities) -> dict[Corruption, Ints]:
     corruptions = _artifact_corruptions(params)[: probabilities.shape[1]]
     return {each: decide(probabilities[:, index], artifact.threshold) for index, each in enumerate(corruptions)}
 
 
-def _unmeasured(names: Sequence[str], outputs: Mapping[str, Answers | str], decisions: Decisions) -> dict[str, str]:
+def _unmeasured(
+    names: Sequence[str], outputs: Mapping[str, Probabilities | str], decisions: Decisions
+) -> dict[str, str]:
     off = "switched off: measure.camera.artifact_selfies is 0"
     reasons = {name: outputs.get(name, off) for name in names}
     places = {

@@ -152,7 +152,7 @@ def test_an_artifact_with_an_answer_that_is_not_finite_is_unmeasured(
     measurement = measure.run(measure_params, evaluation_set, broken).measurement
     row = measurement.artifacts["onnx-float32"]
     assert (row.accuracy, row.agreement) == (None, None)
-    assert measurement.unmeasured["artifacts.onnx-float32.accuracy"] == "20 of 40 answers are not numbers"
+    assert measurement.unmeasured["artifacts.onnx-float32.accuracy"] == "20 of 40 predictions are not finite"
     json.dumps(measurement.model_dump(mode="json"), allow_nan=False)
 
 

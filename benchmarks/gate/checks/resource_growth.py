@@ -115,11 +115,11 @@ def _compare_memory(params: GateParams, name: str, bench: Bench) -> Check:
     if bench.why_closed:
         return unmeasured(MEMORY, name, bench.why_closed, limit)
     try:
-        found = bench.memory(name)
+        memory = bench.memory(name)
     except GossamerError as error:
         return unmeasured(MEMORY, name, str(error), limit)
-    check = compare_with_limit(MEMORY, name, growth(*found), limit, at_least=False)
-    reason = f"{found.candidate_bytes:,} bytes, the baseline's {found.baseline_bytes:,}: {check.reason}"
+    check = compare_with_limit(MEMORY, name, growth(*memory), limit, at_least=False)
+    reason = f"{memory.candidate_bytes:,} bytes, the baseline's {memory.baseline_bytes:,}: {check.reason}"
     return check.model_copy(update={"reason": reason})
 
 
@@ -129,8 +129,8 @@ def _compare_latency(params: GateParams, name: str, bench: Bench) -> Check:
     if bench.why_closed:
         return unmeasured(LATENCY, name, bench.why_closed, limit)
     try:
-        found = judge_runs(lambda run: bench.time(name, run), params.latency.warn, params.latency.fail)
+        runs = judge_runs(lambda run: bench.time(name, run), params.latency.warn, params.latency.fail)
     except GossamerError as error:
         return unmeasured(LATENCY, name, str(error), limit)
-    slower = None if found.value is None else found.value - 1
-    return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=found.verdict, reason=found.reason)
+    slower = None if runs.value is None else runs.value - 1
+    return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=runs.verdict, reason=runs.reason)

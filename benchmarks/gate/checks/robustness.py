@@ -1,9 +1,9 @@
 """Accuracy under a camera's distortions: an optional floor, and no fall below the baseline's.
 
 ``camera_accuracy`` is a mean over distortions of a few dozen selfies; its interval takes into account that pictures of
-one selfie are not independent, and decides. Answers on single distorted pictures are not stored, so the two means are
-compared as if they were measured on different selfies, which is conservative. What so few selfies cannot clear is
-advisory.
+one selfie are not independent, and decides. Predictions on single distorted selfies are not stored, so the two means
+are compared as if they were measured on different selfies, which is conservative. What these few selfies cannot clear
+is advisory.
 """
 
 from __future__ import annotations

@@ -132,10 +132,10 @@ def _most_needed(params: GateParams, unclear: Sequence[SliceChange]) -> str:
     """How many more of its selfies the slice needs that needs most."""
     limit = -params.max_slice_fall
     totals = {
-        each: paired_sample_size(each.change.difference, limit, each.change.discordance, params.alpha, params.power)
-        for each in unclear
+        row: paired_sample_size(row.change.difference, limit, row.change.discordance, params.alpha, params.power)
+        for row in unclear
     }
-    most = max(unclear, key=lambda each: (totals[each] or math.inf) - each.change.rows)
+    most = max(unclear, key=lambda row: (totals[row] or math.inf) - row.change.rows)
     return f"{more_selfies(totals[most], most.change.rows)} of {most.name}"
 
 

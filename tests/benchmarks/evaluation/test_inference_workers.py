@@ -55,5 +55,5 @@ def test_after_a_worker_died_every_later_job_gets_the_same_reason(job: Job) -> N
     with worker_pool(1) as executor:
         first = collect(submit(executor, vanish, job))  # type: ignore[arg-type]
         second = collect(submit(executor, by_brightness, job))  # type: ignore[arg-type]
-    assert "ended without an answer" in str(first)
+    assert "ended without predictions" in str(first)
     assert second == first

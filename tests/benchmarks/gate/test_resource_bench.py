@@ -1,7 +1,8 @@
-"""Where the gate times: only files that are what they claim, and for each reason to time nothing, a command."""
+"""The bench measures only files with the accepted SHA-256; where it measures nothing, it names the next command."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import resource_bench
 from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.baseline_artifacts import FETCHED, Fetched
+from benchmarks.gate.checks.resource_growth import PairedMemory
 from benchmarks.gate.resource_bench import Places, open_bench
+from benchmarks.latency.peak_memory import MemoryRequest, PeakMemory
 from benchmarks.latency.side_by_side import PairedRequest, PairedTiming
 from pipeline.config.params import GateParams
 from pipeline.data.hashing import sha256_of
@@ -52,22 +55,22 @@ def measured(places: Places, table: Table) -> Measurement:
 def baseline(places: Places, table: Table) -> Baseline:
     digest = export(places.fetched / "artifacts", b"old")
     write_json(places.fetched / FETCHED, Fetched(revision="c" * 40))
-    found = as_baseline(table(20))
-    known = {"release": "v1", "revision": "c" * 40, "artifacts": {NAME: digest}}
-    return replace(found, accepted=found.accepted.model_copy(update=known))
+    unfetched = as_baseline(table(20))
+    release = {"release": "v1", "revision": "c" * 40, "artifacts": {NAME: digest}}
+    return replace(unfetched, accepted=unfetched.accepted.model_copy(update=release))
 
 
-def test_both_files_are_timed_on_selfies_with_a_seed_of_the_run_s_own(
+def test_both_files_are_timed_on_the_same_selfies_and_every_run_has_its_own_seed(
     gate_params: GateParams,
     measured: Measurement,
     baseline: Baseline,
     places: Places,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[PairedRequest] = []
+    requests: list[PairedRequest] = []
 
     def compare(request: PairedRequest) -> PairedTiming:
-        asked.append(request)
+        requests.append(request)
         assert request.candidate.read_bytes() == b"new"
         assert request.baseline.read_bytes() == b"old"
         frames = np.load(request.frames)
@@ -77,10 +80,45 @@ def test_both_files_are_timed_on_selfies_with_a_seed_of_the_run_s_own(
     monkeypatch.setattr(resource_bench, "compare_latency", compare)
     bench = open_bench(gate_params.latency, measured, baseline, places)
     assert [bench.time(NAME, run).median_ratio for run in (0, 1)] == [1.5, 1.5]
-    assert [each.seed - gate_params.latency.seed for each in asked] == [0, 1]
-    assert {(each.threads, each.processes, each.format) for each in asked} == {(2, 9, "onnx")}
+    assert [request.seed - gate_params.latency.seed for request in requests] == [0, 1]
+    assert {(request.threads, request.processes, request.format) for request in requests} == {(2, 9, "onnx")}
     with pytest.raises(ModelError, match="tflite-float32: its file is unknown"):
         bench.time("tflite-float32", 0)
+
+
+def test_memory_of_both_files_is_measured_on_the_same_selfies(
+    gate_params: GateParams,
+    measured: Measurement,
+    baseline: Baseline,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests: list[MemoryRequest] = []
+
+    def measure(request: MemoryRequest) -> PeakMemory:
+        requests.append(request)
+        frames = np.load(request.frames)
+        assert (frames.shape, frames.dtype) == ((32, 8, 6, 3), np.uint8)
+        return PeakMemory(peak_rss_bytes={b"new": 120, b"old": 100}[request.path.read_bytes()])
+
+    monkeypatch.setattr(resource_bench, "measure_peak_memory", measure)
+    bench = open_bench(gate_params.latency, measured, baseline, places)
+    assert bench.memory(NAME) == PairedMemory(candidate_bytes=120, baseline_bytes=100)
+    assert {(request.format, request.threads, request.frames) for request in requests} == {
+        ("onnx", 2, requests[0].frames)
+    }
+    with pytest.raises(ModelError, match="tflite-float32: its file is unknown"):
+        bench.memory("tflite-float32")
+
+
+def test_a_bench_knows_which_formats_this_machine_cannot_time(
+    gate_params: GateParams, measured: Measurement, baseline: Baseline, places: Places, tmp_path: Path
+) -> None:
+    elsewhere = replace(places, fetched=tmp_path / "nowhere")
+    for found, where in ((None, places), (baseline, elsewhere), (baseline, places)):
+        bench = open_bench(gate_params.latency, measured, found, where)
+        assert bench.why_not_timeable("onnx") == ""
+        assert bool(bench.why_not_timeable("coreml")) == (sys.platform != "darwin")
 
 
 def test_without_a_baseline_or_its_artifacts_nothing_is_timed_and_the_command_is_named(
@@ -94,7 +132,7 @@ def test_without_a_baseline_or_its_artifacts_nothing_is_timed_and_the_command_is
 
 
 @pytest.mark.parametrize("side", ["artifacts", "baseline/artifacts"])
-def test_a_file_that_is_not_what_it_claims_stops_the_gate(
+def test_a_file_with_another_sha256_is_an_error(
     gate_params: GateParams,
     measured: Measurement,
     baseline: Baseline,
@@ -107,7 +145,7 @@ def test_a_file_that_is_not_what_it_claims_stops_the_gate(
         open_bench(gate_params.latency, measured, baseline, places)
 
 
-def test_another_input_size_cannot_be_timed_beside_the_baseline(
+def test_another_input_size_cannot_be_measured_beside_the_baseline(
     gate_params: GateParams, measured: Measurement, baseline: Baseline, places: Places
 ) -> None:
     record = artifact("onnx", "float32")
@@ -116,3 +154,5 @@ def test_another_input_size_cannot_be_timed_beside_the_baseline(
     bench = open_bench(gate_params.latency, measured, baseline, places)
     with pytest.raises(ModelError, match="another input size"):
         bench.time(NAME, 0)
+    with pytest.raises(ModelError, match="another input size"):
+        bench.memory(NAME)

@@ -170,7 +170,7 @@ def test_an_artifact_that_fails_is_unmeasured_and_the_others_are_measured(
 
     result = evaluate.run(camera_params, evaluation_set, replace(runtimes, open=opened))  # type: ignore[arg-type]
     assert "torn" in result.unmeasured["artifacts.onnx-float32.camera_accuracy"]
-    assert "222 of 222 answers" in result.unmeasured["artifacts.tflite-float32.camera_accuracy"]
+    assert "222 of 222 predictions" in result.unmeasured["artifacts.tflite-float32.camera_accuracy"]
     assert result.artifacts["onnx-float32"].camera_accuracy is None
     assert result.artifacts["coreml-float16"].camera_accuracy is not None
     assert set(result.camera["jpeg"][3].artifacts) == {"coreml-float16"}
@@ -213,7 +213,7 @@ def test_a_worker_process_that_dies_makes_its_artifacts_unmeasured(
 ) -> None:
     params = with_camera(camera_params, selfies=2, artifact_selfies=1).model_copy(update={"workers": 1})
     result = evaluate.run(params, evaluation_set, replace(runtimes, open=vanish))  # type: ignore[arg-type]
-    assert "ended without an answer" in result.unmeasured["artifacts.tflite-float32.camera_accuracy"]
+    assert "ended without predictions" in result.unmeasured["artifacts.tflite-float32.camera_accuracy"]
     assert result.camera["jpeg"][1].count == 2
 
 
