@@ -63,9 +63,9 @@ def timing(ratio: float, processes: int = 9) -> PairedTiming:
 
 def test_the_ratio_is_the_candidates_time_over_the_baselines(tmp_path: Path) -> None:
     machine = Machine({"new": lambda _: 110_000, "old": lambda _: 100_000})
-    found = time_pairs(NumberedRequest(request=request_for(tmp_path), number=0), machine.load, machine.clock)
-    assert found.ratio == pytest.approx(1.1, abs=1e-4)
-    assert (found.candidate_p50_ms, found.baseline_p50_ms) == pytest.approx((0.11, 0.1), abs=1e-4)
+    result = time_pairs(NumberedRequest(request=request_for(tmp_path), number=0), machine.load, machine.clock)
+    assert result.ratio == pytest.approx(1.1, abs=1e-4)
+    assert (result.candidate_p50_ms, result.baseline_p50_ms) == pytest.approx((0.11, 0.1), abs=1e-4)
 
 
 def test_slow_phases_of_the_machine_cancel_within_a_pair(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_slow_phases_of_the_machine_cancel_within_a_pair(tmp_path: Path) -> None
         return lambda at: round(cost * (3 if (at // 30) % 2 else 1) * (10 if random_.random() < 0.1 else 1))
 
     machine = Machine({"new": noisy(105_000), "old": noisy(100_000)})
-    found = time_pairs(NumberedRequest(request=request_for(tmp_path, pairs=400), number=0), machine.load, machine.clock)
-    assert found.ratio == pytest.approx(1.05, abs=1e-3)
+    result = time_pairs(NumberedRequest(request=request_for(tmp_path, pairs=400), number=0), machine.load, machine.clock)
+    assert result.ratio == pytest.approx(1.05, abs=1e-3)
 
 
 def test_processes_alternate_in_what_they_load_first_and_pairs_are_in_random_order(tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ def test_a_second_run_is_made_only_where_the_first_does_not_decide(
 
 def test_real_artifacts_are_compared_in_fresh_processes(means_model: Path, tmp_path: Path) -> None:
     request = request_for(tmp_path, processes=2, pairs=5)
-    found = compare_latency(request.model_copy(update={"candidate": means_model, "baseline": means_model}))
-    assert len(found.ratios) == 2
-    assert min(*found.ratios, found.candidate_p50_ms, found.baseline_p50_ms) > 0
+    result = compare_latency(request.model_copy(update={"candidate": means_model, "baseline": means_model}))
+    assert len(result.ratios) == 2
+    assert min(*result.ratios, result.candidate_p50_ms, result.baseline_p50_ms) > 0
 
 
 def test_the_error_for_a_broken_baseline_names_its_file(means_model: Path, tmp_path: Path) -> None:
