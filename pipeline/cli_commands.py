@@ -189,7 +189,7 @@ def benchmark(
     if not name:
         print(experiments.listing())
         return
-    path = experiments.measure(name, changes or [], results, work / name)
+    path = experiments.run_benchmark(name, changes or [], results, work)
     print(f"{path}: written; commit it, then run: dvc repro report")
 
 

@@ -1,21 +1,20 @@
-"""What a command costs: its wall-clock time and the memory of its largest process, read from the kernel.
+"""Measures a command: its duration, and the peak memory of its largest process.
 
-The kernel counts for a process what its parent held when it was started, too. So a small process stands between.
+The kernel also counts what a process inherits from the one that starts it, so a small process starts the command.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.fields import ROOT
+from pipeline.data.records import Record
 from pipeline.errors import DataError
 
-_BETWEEN = """
+_STARTER = """
 import json, os, subprocess, sys, time
 start = time.perf_counter()
 with open(sys.argv[1], "wb") as log:
@@ -23,31 +22,41 @@ with open(sys.argv[1], "wb") as log:
     _, status, usage = os.wait4(process.pid, 0)
 process.returncode = os.waitstatus_to_exitcode(status)
 seconds = time.perf_counter() - start
-print(json.dumps({"code": process.returncode, "seconds": seconds, "peak": usage.ru_maxrss}))
+print(json.dumps({"exit_status": process.returncode, "seconds": seconds, "max_rss": usage.ru_maxrss}))
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Seconds, and bytes of resident memory at the peak of the process, or of the child, that took most."""
+class CommandCost(Record):
+    """Cost of a command.
 
+    Attributes:
+        exit_status: Its exit status.
+        seconds: Its duration.
+        max_rss: Peak resident memory of its largest process in the kernel's unit: bytes on macOS, else KiB.
+    """
+
+    exit_status: int
     seconds: float
-    peak_rss_bytes: int
+    max_rss: int
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """Peak resident memory of its largest process, in bytes."""
+        return self.max_rss * (1 if sys.platform == "darwin" else 1024)
 
 
-def run_measured(folder: Path, *arguments: str | Path) -> Footprint:
-    """Run a command of Gossamer in a folder; what it prints goes to FOLDER/COMMAND.log.
+def run_measured(folder: Path, *arguments: str | Path) -> CommandCost:
+    """Run a command of Gossamer in a folder; its output goes to FOLDER/COMMAND.log.
 
     Raises:
-        DataError: It failed.
+        DataError: The command failed.
     """
     words = [str(argument) for argument in arguments]
     log = folder / f"{words[0]}.log"
-    command = [sys.executable, "-c", _BETWEEN, str(log), sys.executable, "-m", "pipeline.cli", *words]
+    command = [sys.executable, "-c", _STARTER, str(log), sys.executable, "-m", "pipeline.cli", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-    told = json.loads(done.stdout)
-    if told["code"]:
-        raise DataError(f"{folder}: gossamer {' '.join(words)} ended with {told['code']}; see {log}")
-    kilobytes = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes
-    return Footprint(told["seconds"], told["peak"] * kilobytes)
+    cost = CommandCost.model_validate_json(done.stdout)
+    if cost.exit_status:
+        raise DataError(f"{folder}: gossamer {' '.join(words)} ended with {cost.exit_status}; see {log}")
+    return cost

@@ -1,4 +1,4 @@
-"""What figures were taken on: the machine, and the versions of Gossamer and of all it builds on. Changes nothing."""
+"""Describes the environment of a measurement: the machine, and the versions of Gossamer and its dependencies."""
 
 from __future__ import annotations
 
@@ -10,29 +10,49 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.data.records import Record
+
 PRODUCT = "gossamer"
 _CPU_FILE = Path("/proc/cpuinfo")
 
 
-def machine() -> dict[str, str | int | float]:
-    """Name the processor, its cores, the memory in GiB, and the system."""
-    return {
-        "cpu": _cpu(_CPU_FILE.read_text(encoding="utf-8") if _CPU_FILE.is_file() else ""),
-        "cores": os.cpu_count() or 0,
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.system(),
-        "architecture": platform.machine(),
-    }
+class Machine(Record):
+    """A machine.
+
+    Attributes:
+        cpu: Model name of the processor.
+        cores: Number of logical cores.
+        memory_gib: Memory in GiB.
+        system: Operating system, e.g. "Linux".
+        architecture: Instruction set, e.g. "x86_64".
+    """
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    system: str
+    architecture: str
+
+
+def machine() -> Machine:
+    """Describe this machine."""
+    return Machine(
+        cpu=_cpu_name(_CPU_FILE.read_text(encoding="utf-8") if _CPU_FILE.is_file() else ""),
+        cores=os.cpu_count() or 0,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        system=platform.system(),
+        architecture=platform.machine(),
+    )
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of Gossamer and of every package it asks for that is installed here."""
-    found = {"python": platform.python_version(), PRODUCT: importlib.metadata.version(PRODUCT)}
+    """Versions of Python, Gossamer and each of its installed dependencies, except those for development."""
+    installed = {"python": platform.python_version(), PRODUCT: importlib.metadata.version(PRODUCT)}
     for requirement in importlib.metadata.requires(PRODUCT) or ():
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         if "extra ==" not in requirement:
-            found |= _version(name)
-    return found
+            installed |= _version(name)
+    return installed
 
 
 def _version(name: str) -> dict[str, str]:
@@ -42,7 +62,7 @@ def _version(name: str) -> dict[str, str]:
         return {}
 
 
-def _cpu(text: str) -> str:
-    """The model's name as Linux tells it; elsewhere what Python knows."""
-    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return named[1].strip() if named else platform.processor() or platform.machine()
+def _cpu_name(cpuinfo: str) -> str:
+    """Model name in /proc/cpuinfo; without one, what Python reports."""
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return match[1].strip() if match else platform.processor() or platform.machine()

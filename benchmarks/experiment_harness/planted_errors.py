@@ -1,11 +1,11 @@
-"""Errors planted among images whose labels are certain, and how well they are found: a function of images and seed.
+"""Plants errors among images whose labels are certain, and scores how well they are found; reproducible from a seed.
 
-Noise changes labels alone: uniformly, or only among the images of one value of a factor. Defects change pictures:
+Label noise changes labels only: uniformly, or only among the images of one value of a factor. Defects change images:
 
-- wrong_content: a picture of another label under this one, of those that are easily taken for it;
-- blank: one colour all over;
-- duplicate: an earlier picture, compressed anew;
-- blur: a picture out of focus.
+- wrong_content: an image of another label that is easily confused with the label it gets;
+- blank: a single colour;
+- duplicate: a copy of another image, compressed again;
+- blur: an image out of focus.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import PIL.Image
 import PIL.ImageFilter
 from numpy.typing import NDArray
 
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.experiment_harness.results import ResultRecord
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, read_bytes, read_pixels, repack
@@ -27,22 +29,41 @@ from pipeline.metrics.statistics import wilson_interval
 
 KINDS = ("wrong_content", "blank", "duplicate", "blur")
 BLUR_RADIUS = 7
-"""Of the Gaussian, in pixels of a picture 128 high; other heights in proportion."""
+"""Standard deviation of the Gaussian blur in pixels for an image 128 pixels high; proportional for other heights."""
 JPEG_QUALITY = 80
 Mask = NDArray[np.bool_]
+"""One value per image, bool (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defects:
-    """How many of each kind, what wrong content claims to be, and the seed of the choice."""
+    """Number of defects of each kind, the label that wrong content gets, and the seed."""
 
     count: int
     label: str
     seed: int
 
 
+class DetectionScore(ResultRecord):
+    """How well planted errors were found; None where a ratio is undefined.
+
+    Attributes:
+        planted: Number of planted errors.
+        accused: Number of images reported as errors.
+        precision: Share of the reported images that are errors, with its 95 % Wilson interval.
+        recall: Share of the errors that were reported, with its interval.
+        f1: Harmonic mean of precision and recall.
+    """
+
+    planted: int
+    accused: int
+    precision: Estimate | None
+    recall: Estimate | None
+    f1: float | None
+
+
 def choose(images: Sequence[Image], share: float, seed: int, within: tuple[str, str] | None = None) -> Mask:
-    """Choose images for a wrong label: a share of all, or of those with one value of a factor; bool (n,)."""
+    """Choose images at random: a share of all, or of those with one value of a factor (factor, value)."""
     drawn = np.random.default_rng(seed).random(len(images)) < share
     if within is None:
         return drawn
@@ -51,7 +72,7 @@ def choose(images: Sequence[Image], share: float, seed: int, within: tuple[str, 
 
 
 def relabel(images: Sequence[Image], wrong: Mask, labels: Sequence[str]) -> list[Image]:
-    """Give the chosen ones the label after their own."""
+    """Give the chosen images the label after their own, cyclically."""
     after = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     return [
         image.model_copy(update={"label": after[image.label]}) if chosen else image
@@ -59,34 +80,36 @@ def relabel(images: Sequence[Image], wrong: Mask, labels: Sequence[str]) -> list
     ]
 
 
-def score(accused: Mask, wrong: Mask) -> dict[str, float | int | None]:
-    """Precision, recall, F1 of an accusation, with 95 % Wilson intervals; None where nothing was accused, or wrong."""
-    hits, said, all_wrong = int((accused & wrong).sum()), int(accused.sum()), int(wrong.sum())
-    precision_low, precision_high = wilson_interval(hits, said)
-    recall_low, recall_high = wilson_interval(hits, all_wrong)
-    return {
-        "planted": all_wrong,
-        "accused": said,
-        "precision": hits / said if said else None,
-        "precision_low": precision_low if said else None,
-        "precision_high": precision_high if said else None,
-        "recall": hits / all_wrong if all_wrong else None,
-        "recall_low": recall_low if all_wrong else None,
-        "recall_high": recall_high if all_wrong else None,
-        "f1": 2 * hits / (said + all_wrong) if said + all_wrong else None,
-    }
+def score(accused: Mask, wrong: Mask) -> DetectionScore:
+    """Compare the images reported as errors with the planted errors."""
+    hits, all_accused, all_wrong = int((accused & wrong).sum()), int(accused.sum()), int(wrong.sum())
+    return DetectionScore(
+        planted=all_wrong,
+        accused=all_accused,
+        precision=share_estimate(hits, all_accused),
+        recall=share_estimate(hits, all_wrong),
+        f1=2 * hits / (all_accused + all_wrong) if all_accused + all_wrong else None,
+    )
 
 
-def spoil(
+def share_estimate(count: int, total: int) -> Estimate | None:
+    """A share with its 95 % Wilson interval; None of nothing."""
+    if not total:
+        return None
+    low, high = wilson_interval(count, total)
+    return Estimate(value=count / total, low=low, high=high)
+
+
+def plant_defects(
     folder: Path, images: Sequence[Image], confusing: Sequence[Image], defects: Defects
 ) -> Iterator[tuple[str, Encoded]]:
-    """Yield every image as it is, then the defects of each kind: (kind or "", image).
+    """Yield every image unchanged, then the defects of each kind: (kind or "", image).
 
     Args:
-        folder: Where the images' shards lie.
-        images: Good ones.
-        confusing: Those of another label that are easily taken for the one that wrong content claims.
-        defects: How many; of wrong content fewer where there are not as many confusing images.
+        folder: Folder of the images' shards.
+        images: The images.
+        confusing: Images of another label that are easily confused with ``defects.label``.
+        defects: What to plant; fewer with wrong content if there are not enough confusing images.
     """
     count = defects.count
     for image in images:
@@ -100,10 +123,10 @@ def spoil(
     for number, image in enumerate(chosen):
         kind = KINDS[1:][number % 3]
         changed = image.model_copy(update={"id": f"{kind}-{image.id}", "group": f"{kind}-{image.group}"})
-        yield kind, repack(changed, _spoiled(kind, read_pixels(folder, image), rng))
+        yield kind, repack(changed, _damage(kind, read_pixels(folder, image), rng))
 
 
-def _spoiled(kind: str, pixels: Pixels, rng: np.random.Generator) -> bytes:
+def _damage(kind: str, pixels: Pixels, rng: np.random.Generator) -> bytes:
     if kind == "blank":
         return encode_png(np.full_like(pixels, rng.integers(0, 256, 3)))
     picture = PIL.Image.fromarray(pixels)

@@ -1,7 +1,7 @@
-"""Artifacts as plain use of each toolkit gives them: defaults everywhere, on the same float32 weights and images.
+"""Quantises with the defaults of each toolkit, from the same weights and calibration images as Gossamer's recipes.
 
-What stands beside Gossamer's own recipes, so that what calibration and search are worth can be seen. Reads artifacts
-of one folder, writes others beside a record of each.
+The reference that shows what Gossamer's calibration and search contribute. Reads the float artifacts of one folder, and
+writes quantised ones to another.
 """
 
 from __future__ import annotations
@@ -29,62 +29,65 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
     "tflite": {"static_wi8_ai8": "float32.tflite"},
     "coreml": {"wi8": "float16.mlpackage", "wi8_ai8": "float16.mlpackage"},
 }
-"""Format -> recipe -> the float artifact that plain use starts from."""
+"""Format -> recipe -> the float artifact that is quantised."""
 
 
-def write_plain(folder: Path, frames: NDArray[np.uint8], out: Path) -> list[tuple[Path, Artifact]]:
+def quantise_by_default(folder: Path, frames: NDArray[np.uint8], out: Path) -> list[tuple[Path, Artifact]]:
     """Quantise the float artifact in artifacts/FORMAT with the toolkit's defaults.
 
     Args:
         folder: artifacts/FORMAT, with its artifact.json.
-        frames: Calibration frames, uint8 (n, height, width, 3) RGB.
-        out: Folder to write.
+        frames: Calibration frames, RGB, uint8 (n, height, width, 3).
+        out: Folder of the quantised artifacts.
 
     Returns:
-        (model, its record) of each; the recipe ends in ``_plain``.
+        (model, its record) of each artifact; names of recipes end in ``_plain``.
 
     Raises:
-        DataError: artifact.json is missing, or names no float artifact to start from.
+        DataError: artifact.json is missing, or lists no float artifact.
     """
-    listed = read_json(folder / "artifact.json", Artifacts)
-    records = {artifact.recipe: artifact for artifact in listed.artifacts}
-    made = []
+    float_artifacts = read_json(folder / "artifact.json", Artifacts)
+    format_name = float_artifacts.format
+    records = {artifact.recipe: artifact for artifact in float_artifacts.artifacts}
+    quantised = []
     out.mkdir(parents=True, exist_ok=True)
-    for recipe, source in SOURCES[listed.format].items():
+    for recipe, source in SOURCES[format_name].items():
         record = records.get(Path(source).stem)
         if record is None:
-            raise DataError(f"{folder}: no {source}; expected it among params.yaml convert.{listed.format}.recipes")
+            raise DataError(
+                f"{folder}: no {source}; expected it among params.yaml convert.formats.{format_name}.recipes"
+            )
         path = out / f"{recipe}{SUFFIX}{Path(source).suffix}"
         with quiet_toolkits():
-            _QUANTISE[listed.format](folder / source, recipe, frames, path)
-        changes = {"recipe": f"{recipe}{SUFFIX}", "id": f"{listed.format}-{recipe}{SUFFIX}"}
+            _QUANTISE[format_name](folder / source, recipe, frames, path)
+        changes = {"recipe": f"{recipe}{SUFFIX}", "id": f"{format_name}-{recipe}{SUFFIX}"}
         sizes = {"file": path.name, "sha256": sha256_of(path), "size_bytes": size_of(path)}
-        made.append((path, record.model_copy(update={**changes, **sizes})))
-    return made
+        quantised.append((path, record.model_copy(update={**changes, **sizes})))
+    return quantised
 
 
-def _plain_onnx(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """ONNX Runtime's quantize_static: min-max ranges, signed 8 bits, a scale a tensor."""
+def _quantise_onnx(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
+    """ONNX Runtime's quantize_static: min-max ranges, signed 8 bits, one scale per tensor."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
     class Frames(CalibrationDataReader):  # type: ignore[misc]
-        """Hands over one frame after the other."""
+        """Returns one frame after the other."""
 
         def __init__(self) -> None:
             self.frames: Iterator[NDArray[np.uint8]] = iter(frames)
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            """Give the next frame; None at the end."""
+            """Return the next frame; None at the end."""
             frame = next(self.frames, None)
             return None if frame is None else {INPUT: frame[None]}
 
     quantize_static(str(source), str(path), Frames())
 
 
-def _plain_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
+def _quantise_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
     """AI Edge Quantizer's static recipe with its own calibration: a moving average of minimum and maximum.
 
-    The graph itself turns its 256 levels of probability back into floats, as whoever reads them would.
+    The output stays float: the graph dequantises its 256 levels of probability.
     """
     from ai_edge_quantizer import qtyping, quantizer, recipe
 
@@ -97,8 +100,8 @@ def _plain_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -
         archive.writestr("labels.txt", labels.read("labels.txt"))
 
 
-def _plain_coreml(source: Path, recipe: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """Quantise linearly and symmetrically with coremltools; our executor finds the extremes, its own asks for a Mac."""
+def _quantise_coreml(source: Path, recipe: str, frames: NDArray[np.uint8], path: Path) -> None:
+    """Linear symmetric quantisation of coremltools; our interpreter finds the ranges, for coremltools needs a Mac."""
     import coremltools
     from coremltools.optimize import coreml
 
@@ -111,4 +114,4 @@ def _plain_coreml(source: Path, recipe: str, frames: NDArray[np.uint8], path: Pa
     coreml.linear_quantize_weights(model, config).save(str(path))
 
 
-_QUANTISE = {"onnx": _plain_onnx, "tflite": _plain_tflite, "coreml": _plain_coreml}
+_QUANTISE = {"onnx": _quantise_onnx, "tflite": _quantise_tflite, "coreml": _quantise_coreml}

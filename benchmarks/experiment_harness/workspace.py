@@ -1,40 +1,44 @@
-"""A folder in which a benchmark uses Gossamer as its users do: params of its own, the checkout's policies, commands.
+"""Folders in which an experiment runs Gossamer's commands with its own params, and steps that are not repeated.
 
-Work is a plan of steps. A finished step leaves a mark in FOLDER/STEP.done/ (``pipeline.data.work_cache``) and is not
-done again as long as all it depends on is the same: the params that dvc.yaml declares for its stage, the code of the
-stage, the policy, and the steps before it.
+A folder has a params.yaml and a link to the checkout's policies, like the checkout itself. A finished step leaves a
+mark in FOLDER/STEP.done/ (``pipeline.data.work_cache``). It is skipped as long as everything it depends on is
+unchanged: the params and files that dvc.yaml declares for its stage, the code of the stage, and the steps before it.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from pipeline.config.fields import ROOT
+from pipeline.config.fields import ROOT, explain
+from pipeline.config.params import Params, load_params
 from pipeline.data.records import Record
 from pipeline.data.source_closure import TOP_FOLDERS, find_file
 from pipeline.data.storage import atomic_write, read_json
 from pipeline.data.work_cache import WorkCache, open_work, work_key
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.machine import plugins
 
 PARAMS = "params.yaml"
 POLICIES = "policies"
+Changes = Mapping[str, Mapping[str, object]]
+"""Section of params.yaml -> key -> new value."""
+ReportProgress = Callable[[int, int, str], None]
+"""Shows the progress of an experiment: (finished units, all units, what is being done)."""
 _MARK = "mark.json"
-_TOLD_LINES = 12
+_LOG_LINES = 12
 
 
-class Done(Record):
-    """That a step is finished: the key of what it depended on, and how long its last run took."""
+class FinishedStep(Record):
+    """The mark of a finished step: the key of everything it depends on, and the duration of its last run."""
 
     key: str
     seconds: float
@@ -42,45 +46,56 @@ class Done(Record):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One piece of work.
+    """One step of an experiment.
 
     Attributes:
-        name: Unique in the plan, e.g. ``mix/curate``.
-        stage: The stage of dvc.yaml whose params and code the outcome depends on.
-        folder: Holds params.yaml and policies/ (``open_folder``), and afterwards the mark of having finished.
-        act: Does the work.
-        outs: What it leaves; a step with a missing one is done again.
-        before: Names of the steps whose outcome goes into this one.
+        name: Unique in the experiment, e.g. ``arm-mix/curate``.
+        stage: The stage of dvc.yaml whose params, files and code the step depends on.
+        folder: The folder it runs in (``open_folder``), which also gets its mark.
+        action: Does the work.
+        outs: Files and folders it writes; the step is repeated if one is missing.
+        needs: Names of the steps whose results it uses.
         key: Value of ``${key}`` in dvc.yaml if the stage has ``foreach``: the format of a ``convert`` stage.
+        inputs: Further values that the result depends on, such as params of the experiment.
     """
 
     name: str
     stage: str
     folder: Path
-    act: Callable[[], object]
+    action: Callable[[], object]
     outs: tuple[Path, ...]
-    before: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     key: str = ""
+    inputs: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def marks(self) -> Path:
-        """Work area of the mark that the step is finished."""
+        """Work area of the mark."""
         return self.folder / f"{self.name.rpartition('/')[2]}.done"
 
 
-def derive(values: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Params with other values in some sections; relative paths of models lead to the checkout they are relative to."""
-    derived = copy.deepcopy(dict(values))
+def derive_params(params: Params, changes: Changes) -> Params:
+    """Change some values of params, and make relative paths of generators' and backbones' files absolute.
+
+    Raises:
+        ParamsError: A section has no such key, or a value is wrong.
+    """
+    values = params.model_dump(mode="json")
     for section, changed in changes.items():
-        derived[section] = {**derived[section], **changed}
-    return {name: _anchored(value) if name in ("generate", "train") else value for name, value in derived.items()}
+        values[section] = {**values[section], **changed}
+    for section in ("generate", "train"):
+        values[section] = _absolute_paths(values[section])
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(explain(PARAMS, error)) from error
 
 
-def open_folder(folder: Path, values: Mapping[str, Any], policies: Path) -> Path:
-    """Make a folder that ``gossamer`` can be run in; params.yaml is written anew, what stages made stays."""
+def open_folder(folder: Path, params: Params, policies: Path) -> Path:
+    """Make a folder to run commands in, or update its params.yaml; outputs of earlier commands stay."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / PARAMS) as file:
-        file.write(yaml.safe_dump(dict(values), sort_keys=False).encode())
+        file.write(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False).encode())
     link = folder / POLICIES
     if not link.is_symlink() or link.resolve() != policies.resolve():
         link.unlink(missing_ok=True)
@@ -88,11 +103,11 @@ def open_folder(folder: Path, values: Mapping[str, Any], policies: Path) -> Path
     return folder
 
 
-def gossamer(folder: Path, *arguments: str | Path) -> None:
-    """Run a command of Gossamer in a folder; what it prints goes to FOLDER/COMMAND.log.
+def run_gossamer(folder: Path, *arguments: str | Path) -> None:
+    """Run a command of Gossamer in a folder; its output goes to FOLDER/COMMAND.log.
 
     Raises:
-        DataError: It failed; the last it printed is told.
+        DataError: The command failed; the message has the last lines of its output.
     """
     words = [str(argument) for argument in arguments]
     log = folder / f"{words[0]}.log"
@@ -106,89 +121,94 @@ def gossamer(folder: Path, *arguments: str | Path) -> None:
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TOLD_LINES:]
-        told = "\n".join(last)
-        raise DataError(f"{folder}: gossamer {' '.join(words)} ended with {done.returncode}; see {log}:\n{told}")
+        last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
+        raise DataError(f"{folder}: gossamer {' '.join(words)} ended with {done.returncode}; see {log}:\n{last}")
 
 
-def carry_out(plan: Sequence[Step], tell: Callable[[int, int, str], None]) -> dict[str, Done]:
-    """Do the steps in order, those apart that are finished; returns each step's mark by name."""
-    marks: dict[str, Done] = {}
-    for number, step in enumerate(plan):
-        tell(number, len(plan), step.name)
-        key = step_key(step, [marks[name].key for name in step.before])
-        marks[step.name] = _finished(step, key) or _do(step, key)
-    tell(len(plan), len(plan), "done")
+def run_steps(steps: Sequence[Step], report_progress: ReportProgress) -> dict[str, FinishedStep]:
+    """Run steps in order, except those that are finished; returns the mark of each by name."""
+    marks: dict[str, FinishedStep] = {}
+    for number, step in enumerate(steps):
+        report_progress(number, len(steps), step.name)
+        key = step_key(step, [marks[name].key for name in step.needs])
+        marks[step.name] = _find_mark(step, key) or _run(step, key)
+    report_progress(len(steps), len(steps), "done")
     return marks
 
 
-def step_key(step: Step, before: Sequence[str]) -> str:
-    """Hash what a step depends on: earlier steps, its stage's params and files as dvc.yaml names them, and its code."""
-    values = yaml.safe_load((step.folder / PARAMS).read_text(encoding="utf-8"))
+def step_key(step: Step, needs: Sequence[str]) -> str:
+    """Hash what a step depends on: keys of earlier steps, its stage's params and files as in dvc.yaml, and its code."""
+    params = load_params(step.folder / PARAMS)
+    values = params.model_dump(mode="json")
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
     declared = stage.get("do", stage)
     names = [str(name).replace("${key}", step.key) for name in declared.get("params", ())]
-    params = {name: _look_up(values, name) for name in names}
     files = [
         path
         for dep in declared["deps"]
-        for path in _data_files(step.folder, dep.replace("${key}", step.key).replace("${policy}", values["policy"]))
+        for path in _data_files(step.folder, dep.replace("${key}", step.key).replace("${policy}", params.policy))
     ]
-    inputs = {"step": step.name, "before": before, "params": params, "files": [[path.name, path] for path in files]}
-    return work_key(inputs, stage_modules(step.stage, values, step.key))
+    inputs = {
+        "step": step.name,
+        "needs": needs,
+        "inputs": step.inputs,
+        "params": {name: _find_value(values, name) for name in names},
+        "files": [[path.name, path] for path in files],
+    }
+    return work_key(inputs, stage_modules(step.stage, params, step.key))
 
 
-def stage_modules(stage: str, values: Mapping[str, Any], key: str = "") -> list[str]:
+def stage_modules(stage: str, params: Params, key: str = "") -> list[str]:
     """Name the module of a stage, and of the plug-ins that it finds by name.
 
     Args:
         stage: A stage of dvc.yaml.
-        values: Contents of params.yaml.
+        params: Contents of params.yaml.
         key: The format of a ``convert`` stage.
     """
-    places = (f"{room}.{name}" for room in TOP_FOLDERS for name in (f"{stage}.stage", stage))
-    module = next(place for place in places if find_file(place))
+    candidates = (f"{room}.{name}" for room in TOP_FOLDERS for name in (f"{stage}.stage", stage))
+    module = next(name for name in candidates if find_file(name))
     match stage:
         case "generate":
-            found = [f"pipeline.generate.generators.{values['generate']['generator']}"]
+            plug_ins = [f"pipeline.generate.generators.{params.generate.generator}"]
         case "curate":
-            found = [f"pipeline.curate.verifiers.{values['curate']['verifier']}"]
+            plug_ins = [f"pipeline.curate.verifiers.{params.curate.verifier}"]
         case "convert":
-            found = [f"export.formats.{key}"]
+            plug_ins = [f"export.formats.{key}"]
         case "measure" | "gate":
-            found = [f"export.formats.{name}" for name in plugins.names("export.formats")]
+            plug_ins = [f"export.formats.{name}" for name in plugins.names("export.formats")]
         case _:
-            found = []
-    return [module, *found]
+            plug_ins = []
+    return [module, *plug_ins]
 
 
-def _finished(step: Step, key: str) -> Done | None:
+def _find_mark(step: Step, key: str) -> FinishedStep | None:
     cache = WorkCache(step.marks / key)
     if not cache.has(_MARK) or not all(path.exists() for path in step.outs):
         return None
-    return read_json(cache.path(_MARK), Done)
+    return read_json(cache.path(_MARK), FinishedStep)
 
 
-def _do(step: Step, key: str) -> Done:
+def _run(step: Step, key: str) -> FinishedStep:
     cache = open_work(step.marks, key)
     cache.remove(_MARK)
     start = time.perf_counter()
-    step.act()
-    done = Done(key=key, seconds=round(time.perf_counter() - start, 2))
+    step.action()
+    mark = FinishedStep(key=key, seconds=round(time.perf_counter() - start, 2))
     with cache.write(_MARK) as file:
-        file.write(done.model_dump_json().encode())
-    return done
+        file.write(mark.model_dump_json().encode())
+    return mark
 
 
-def _anchored(value: Any) -> Any:  # noqa: ANN401 - any YAML value
+def _absolute_paths(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _anchored(inner) for key, inner in value.items()}
+        return {key: _absolute_paths(inner) for key, inner in value.items()}
     if isinstance(value, str) and "/" in value and Path(value).exists():
         return str(Path(value).resolve())
     return value
 
 
-def _look_up(values: Any, name: str) -> Any:  # noqa: ANN401 - any YAML value
+def _find_value(values: object, name: str) -> object:
     for part in name.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return values

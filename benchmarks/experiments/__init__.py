@@ -1,23 +1,22 @@
-"""Experiments about Gossamer itself. One file or folder each; its name is the benchmark's name; there is no registry.
+"""Benchmarks of Gossamer itself, one file or folder each; the name of the file or folder is the benchmark's name.
 
-An experiment is a module that has, after a docstring whose first line states what it measures:
+A benchmark is a module with a docstring, whose first line states what it measures, and these names:
 
-    Params      a frozen pydantic model with defaults: what ``--set key=value`` may change
-    run(...)    measures: (Params, work area, Tell) -> figures; a stopped run resumes from the work area
-    RESULT      optional: the stem of the result file where it is not the module's name; `gossamer benchmark` takes both
+    Params      a frozen pydantic model with defaults: what ``--set KEY=VALUE`` may change
+    run         (Params, work area, ReportProgress) -> ResultRecord; an interrupted run resumes from the work area
+    RESULT      optional: former name of the benchmark, which `gossamer benchmark` accepts and its result file keeps
 
-Writes RESULTS/NAME.json: the figures, and beside them the command, its params, the versions and the machine.
-Experiments may import the product; the product never imports experiments.
+Writes RESULTS/NAME.json: the result with the command, params, versions and machine that produced it. Benchmarks may
+import the product; the product never imports benchmarks.
 """
 
 from __future__ import annotations
 
 import ast
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Protocol, cast
 
 import yaml
 from pydantic import ValidationError
@@ -25,13 +24,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from benchmarks.experiment_harness.environment import machine, versions
+from benchmarks.experiment_harness.results import Provenance, ResultRecord
+from benchmarks.experiment_harness.workspace import ReportProgress
 from pipeline.config.fields import Section, explain
 from pipeline.data.storage import write_json
 from pipeline.errors import ParamsError
 from pipeline.machine import plugins
 
-Tell = Callable[[int, int, str], None]
-"""Says how far a benchmark is: (done, total, what it does now)."""
+
+class Benchmark(Protocol):
+    """What the module of a benchmark defines."""
+
+    Params: type[Section]
+
+    def run(self, params: Section, work: Path, report_progress: ReportProgress) -> ResultRecord:
+        """Run the benchmark; ``work`` is an absolute path."""
 
 
 def benchmark_names() -> tuple[str, ...]:
@@ -59,29 +66,33 @@ def _parse(name: str) -> ast.Module:
 
 
 def listing() -> str:
-    """Every benchmark with what it measures, a line each."""
-    names = benchmark_names()
-    width = max(map(len, names), default=0)
-    return "\n".join(f"{name:{width}}  {summary(name)}" for name in names)
+    """One line per benchmark: its name, its result file and its summary."""
+    rows = [(name, f"{result_name(name)}.json", summary(name)) for name in benchmark_names()]
+    widths = [max(map(len, column), default=0) for column in list(zip(*rows, strict=True))[:2]]
+    return "\n".join("  ".join((*map(str.ljust, row[:2], widths), row[2])) for row in rows)
 
 
-def find_benchmark(name: str) -> ModuleType:
-    """Import a benchmark's module, by its name or the name of its result file.
+def canonical_name(name: str) -> str:
+    """Name of the benchmark whose former name this is; other names are returned unchanged."""
+    return {result_name(known): known for known in benchmark_names()}.get(name, name)
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """Import the module of a benchmark, by its name or its former name.
 
     Raises:
         ParamsError: There is no such benchmark; the message lists those that exist.
     """
-    name = {result_name(known): known for known in benchmark_names()}.get(name, name)
-    return plugins.find(__name__, name, "gossamer benchmark")
+    return cast("Benchmark", plugins.find(__name__, canonical_name(name), "gossamer benchmark"))
 
 
 def read_changes(kind: type[Section], changes: Sequence[str]) -> Section:
-    """Turn ``key=value`` texts into a benchmark's Params; values are YAML, e.g. ``seeds=[11, 12]``.
+    """Parse ``KEY=VALUE`` texts as a benchmark's Params; values are YAML, e.g. ``seeds=[11, 12]``.
 
     Raises:
-        ParamsError: A text is not of that form, its key is unknown, or its value is wrong.
+        ParamsError: A text has another form, its key is unknown, or its value is wrong.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     keys = sorted(kind.model_fields)
     for change in changes:
         key, equals, value = change.partition("=")
@@ -97,47 +108,53 @@ def read_changes(kind: type[Section], changes: Sequence[str]) -> Section:
         raise ParamsError(explain("--set", error)) from error
 
 
-def measure(name: str, changes: Sequence[str], results: Path, work: Path) -> Path:
-    """Run a benchmark and write its figures; returns the file.
+def run_benchmark(name: str, changes: Sequence[str], results: Path, work: Path) -> Path:
+    """Run a benchmark in WORK/NAME and write its result file; returns the file.
 
     Raises:
-        ParamsError: No such benchmark, or a change that it does not know.
+        ParamsError: There is no such benchmark, or a change is wrong.
     """
-    module = find_benchmark(name)
+    module, name = find_benchmark(name), canonical_name(name)
     params = read_changes(module.Params, changes)
-    work.mkdir(parents=True, exist_ok=True)
-    with _progress() as progress:
+    folder = work / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _progress_bar() as progress:
         task = progress.add_task(name, total=None)
 
-        def tell(done: int, total: int, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=what)
+        def report_progress(done: int, total: int, activity: str) -> None:
+            progress.update(task, completed=done, total=total, description=activity)
 
-        figures = module.run(params, work.resolve(), tell)
-    path = results / f"{getattr(module, 'RESULT', name)}.json"
-    write_json(path, in_order({**figures, **provenance(name, params, changes)}))
+        result = module.run(params, folder.resolve(), report_progress)
+    path = results / f"{result_name(name)}.json"
+    records = result, provenance(name, params, changes)
+    write_json(path, sort_keys({key: value for record in records for key, value in _dump(record).items()}))
     return path
 
 
-def provenance(name: str, params: Section, changes: Sequence[str]) -> dict[str, Any]:
-    """How figures came about: command, params, versions and machine."""
+def provenance(name: str, params: Section, changes: Sequence[str]) -> Provenance:
+    """How a result is produced on this machine."""
     settings = [part for change in changes for part in ("--set", change)]
+    return Provenance(
+        command=shlex.join(["gossamer", "benchmark", name, *settings]),
+        params=params.model_dump(mode="json"),
+        versions=versions(),
+        machine=machine(),
+    )
+
+
+def sort_keys(values: Mapping[str, object]) -> dict[str, object]:
+    """Sort keys, also of nested mappings, so that equal results give equal files."""
     return {
-        "command": shlex.join(["gossamer", "benchmark", name, *settings]),
-        "params": params.model_dump(mode="json"),
-        "versions": versions(),
-        "machine": machine(),
+        key: sort_keys(value) if isinstance(value, Mapping) else value
+        for key, value in sorted(values.items(), key=lambda item: item[0])
     }
 
 
-def in_order(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures with their keys sorted, nested ones too: equal figures give equal files."""
-    return {
-        str(key): in_order(value) if isinstance(value, Mapping) else value
-        for key, value in sorted(figures.items(), key=lambda item: str(item[0]))
-    }
+def _dump(record: ResultRecord) -> dict[str, object]:
+    return record.model_dump(mode="json", exclude_unset=True)
 
 
-def _progress() -> Progress:
+def _progress_bar() -> Progress:
     columns = (
         SpinnerColumn(),
         BarColumn(),

@@ -1,8 +1,8 @@
-"""The big presets, sd15 and turbo: how many pictures a second does this machine draw?
+"""Images per second that this machine generates with the large presets, sd15 and turbo.
 
-Speed does not hang on what the weights are, only on how many: so networks of those sizes are made at random, and drawn
-with as ``gossamer generate`` draws, at the preset's scheduler, steps and guidance, text encoder and decoder included.
-No hub is needed; what comes out shows nothing. Reads params.yaml; writes nothing.
+Speed depends on the sizes of the networks, not on their weights: networks of the presets' sizes get random weights and
+generate images as ``gossamer generate`` does, with the preset's scheduler, steps and guidance, including text encoder
+and decoder. Needs no download; the images show nothing. Reads params.yaml; writes nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from benchmarks.experiment_harness.workspace import POLICIES
-from benchmarks.experiments import Tell
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.workspace import POLICIES, ReportProgress
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
@@ -30,14 +30,18 @@ from pipeline.prompts.prompt_sampler import draw_prompts
 
 RESULT = "presets"
 
-DECODER: Mapping[str, Any] = {
+Size = int | bool | tuple[int, ...] | tuple[str, ...]
+Sizes = Mapping[str, Size]
+"""Keyword arguments of a network's class."""
+
+DECODER: Sizes = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
     "block_out_channels": (128, 256, 512, 512),
     "layers_per_block": 2,
     "latent_channels": 4,
 }
-NETWORKS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+NETWORKS: Mapping[str, Mapping[str, Sizes]] = {
     "sd15": {
         "unet": {"cross_attention_dim": 768, "attention_head_dim": 8},
         "text_encoder": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
@@ -49,19 +53,23 @@ NETWORKS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "vae": DECODER,
     },
 }
-"""Preset -> sizes of its networks: those of Stable Diffusion 1.5, and of 2.1, which turbo was distilled from."""
+"""Preset -> network -> sizes: those of Stable Diffusion 1.5, and of 2.1, which turbo was distilled from."""
 TOKENS = 77
 WARM_UP = 2
 
 
 class Params(Section):
-    """What is drawn.
+    """What is generated.
 
     Attributes:
-        presets: Of params.yaml.
-        width: Of the pictures, and ``height``: square, as others publish their figures.
-        batch_sizes: Pictures at once.
-        seconds: At least so long is drawn, a preset and batch size, after two batches to warm up.
+        presets: Presets of params.yaml.
+        width: Width of the images in pixels; square, as in published figures.
+        height: Height of the images in pixels.
+        batch_sizes: Images per batch.
+        seconds: Minimum duration per preset and batch size, after two batches to warm up.
+        device: Device of the networks.
+        dtype: Data type of the networks.
+        seed: Seed of prompts and weights.
     """
 
     presets: tuple[Literal["sd15", "turbo"], ...] = ("turbo", "sd15")
@@ -74,37 +82,63 @@ class Params(Section):
     seed: Seed = 512
 
 
-def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:  # noqa: ARG001 - nothing is kept
-    """Draw with each preset's networks at each batch size.
+class Speed(ResultRecord):
+    """Speed of one preset at one batch size."""
+
+    preset: str
+    steps: int
+    batch_size: int
+    images_per_second: float
+    seconds_per_batch: float
+
+
+class Result(ResultRecord):
+    """Speeds, and the name of the device."""
+
+    speeds: tuple[Speed, ...]
+    device: str
+
+
+def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:  # noqa: ARG001 - writes nothing
+    """Generate images with each preset's networks at each batch size.
 
     Raises:
-        ParamsError: The checkout's params.yaml is wrong, or this machine has no such device.
+        ParamsError: The checkout's params.yaml is wrong, or this machine lacks the device.
     """
     prompts = draw_prompts(load_policy(Path(POLICIES) / "helmet.yaml"), max(params.batch_sizes), 1, params.seed)
-    named = load_params().generate.section("stable_diffusion")["presets"]
+    presets = load_params().generate.section("stable_diffusion")["presets"]
     device = choose_device(params.device, "--set")
-    speeds = []
-    for number, name in enumerate(params.presets):
+    speeds: list[Speed] = []
+    total = len(params.presets) * len(params.batch_sizes)
+    for name in params.presets:
         changes = {"width": params.width, "height": params.height, "dtype": params.dtype, "device": device}
-        preset = Preset.model_validate(named[name]).model_copy(update=changes)
+        preset = Preset.model_validate(presets[name]).model_copy(update=changes)
         pipe = build_pipeline(name, preset, params.seed)
-        for place, size in enumerate(params.batch_sizes):
-            tell(number * len(params.batch_sizes) + place, len(params.presets) * len(params.batch_sizes), name)
-            rates = time_draws(Sampler(pipe, preset, size, None, None), prompts[:size], params.seconds)
-            speeds.append({"preset": name, "steps": preset.steps, "batch_size": size, **rates})
+        for size in params.batch_sizes:
+            report_progress(len(speeds), total, name)
+            seconds = time_batch(Sampler(pipe, preset, size, None, None), prompts[:size], params.seconds)
+            speeds.append(
+                Speed(
+                    preset=name,
+                    steps=preset.steps,
+                    batch_size=size,
+                    images_per_second=size / seconds,
+                    seconds_per_batch=seconds,
+                )
+            )
         del pipe
-    return {"speeds": speeds, "device": torch.cuda.get_device_name() if device == "cuda" else device}
+    return Result(speeds=tuple(speeds), device=torch.cuda.get_device_name() if device == "cuda" else device)
 
 
 def build_pipeline(name: str, preset: Preset, seed: int) -> Any:  # noqa: ANN401 - diffusers is untyped
-    """Make a Stable Diffusion of a preset's size with random weights, on its device."""
+    """Build a Stable Diffusion of a preset's size with random weights, on its device."""
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     torch.manual_seed(seed)
     sizes = NETWORKS[name]
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer", model_max_length=TOKENS)
-    text = dict(sizes["text_encoder"])
+    text: dict[str, Any] = dict(sizes["text_encoder"])
     text |= {"intermediate_size": 4 * text["hidden_size"], "projection_dim": text["hidden_size"]}
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     with torch.device(preset.device):
@@ -130,13 +164,12 @@ def build_pipeline(name: str, preset: Preset, seed: int) -> Any:  # noqa: ANN401
     return pipe.to(device=preset.device, dtype=getattr(torch, preset.dtype))
 
 
-def time_draws(sampler: Sampler, prompts: Sequence[Prompt], least: float) -> dict[str, float]:
-    """Draw the same batch for ``least`` seconds: images_per_second, and seconds_per_batch."""
+def time_batch(sampler: Sampler, prompts: Sequence[Prompt], min_seconds: float) -> float:
+    """Generate the same batch for at least ``min_seconds``; returns seconds per batch."""
     for _ in range(WARM_UP):
         sampler.draw(prompts)
     start, batches = time.perf_counter(), 0
-    while time.perf_counter() - start < least:
+    while time.perf_counter() - start < min_seconds:
         sampler.draw(prompts)
         batches += 1
-    seconds = time.perf_counter() - start
-    return {"images_per_second": batches * len(prompts) / seconds, "seconds_per_batch": seconds / batches}
+    return (time.perf_counter() - start) / batches

@@ -1,9 +1,9 @@
-"""What training on generated images costs: a classifier trained on them alone, on rendered ones alone, and on both.
+"""Accuracy of classifiers trained on generated images only, on rendered images only, and on both.
 
-Three arms differ in nothing but who draws the same prompts: ``synthetic`` the Stable Diffusion generator, ``rendered``
-the renderer, ``mix`` each of them half of the scenes (the very pictures of the other arms). Each arm is curated, split
-and trained by the ``gossamer`` commands, with the checkout's params.yaml but for generator, number and seed. All
-classifiers answer the same rendered selfies.
+Three arms use the same prompts and differ only in what draws them: ``synthetic`` the Stable Diffusion generator,
+``rendered`` the renderer, ``mix`` each of them half of the scenes (the same images as in the other arms). Each arm is
+curated, split and trained by the ``gossamer`` commands with the checkout's params.yaml, except for generator, number of
+prompts and seed. All classifiers are tested on the same rendered selfies.
 
 Reads params.yaml, policies/ and the code; leaves its work in the work area.
 """
@@ -11,229 +11,221 @@ Reads params.yaml, policies/ and the code; leaves its work in the work area.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field
 
-from benchmarks.experiment_harness.training_run import (
-    Trial,
-    accuracy_figures,
-    gain_figures,
-    read_right,
-    train_and_judge,
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.experiment_harness.course import (
+    IMAGES,
+    KEPT,
+    PROMPTS,
+    ROWS,
+    SELFIES,
+    Experiment,
+    StageFolder,
+    open_experiment,
 )
-from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
-from benchmarks.experiments import Tell
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.training_run import (
+    Correct,
+    TrainingData,
+    accuracies,
+    mean_accuracy,
+    mean_gain,
+    read_correct,
+    train_and_test,
+)
+from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from pipeline.config.fields import Positive, Section, Seed
-from pipeline.config.params import load_params
 from pipeline.data.hashing import hash_share
 from pipeline.data.machine_figures import MACHINE_JSON, find_figure, read_machine_figures
 from pipeline.data.records import Image
-from pipeline.data.shards import read_bytes, read_index, repack, write_images
-from pipeline.data.storage import read_metrics, read_rows
+from pipeline.data.shards import INDEX, read_bytes, read_index, repack, write_images
+from pipeline.data.storage import read_rows
 
 RESULT = "compare"
 
 Arm = Literal["synthetic", "rendered", "mix"]
-DRAWS: Mapping[Arm, tuple[str, ...]] = {
+GENERATORS: Mapping[Arm, tuple[str, ...]] = {
     "synthetic": ("stable_diffusion",),
     "rendered": ("rendered",),
     "mix": ("rendered", "stable_diffusion"),
 }
-_DEAL = 1  # seed of which scenes of the mix each generator draws
+"""Arm -> the generators of its images."""
+_MIX_SEED = 1
 
 
 class Params(Section):
-    """How many prompts each arm draws, from which seeds it is trained, and which arms there are."""
+    """Size of the experiment.
+
+    Attributes:
+        images: Number of prompts per arm.
+        seeds: Seeds of the trainings per arm.
+        arms: Arms to run.
+    """
 
     images: Positive = 6000
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (11,)
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)] = ("synthetic", "rendered", "mix")
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """The benchmark's work area, and what its steps need to know.
+class ArmResult(ResultRecord):
+    """One arm.
 
     Attributes:
-        work: The work area.
-        values: The checkout's params.
-        policies: The checkout's policies.
-        params: Of the benchmark.
+        seeds: Seeds of its trainings.
+        accuracy: Mean accuracy over the trainings.
+        accuracies: Accuracy of each training.
+        images: Images before curation.
+        kept_images: Images after curation.
+        generate_seconds: Duration of generating the images; None where the rate of a generator is unknown.
+        curate_seconds: Duration of curation; None where unknown.
+        train_seconds: Duration of each training; None where unknown.
     """
 
-    work: Path
-    values: Mapping[str, Any]
-    policies: Path
-    params: Params
-
-    @property
-    def policy(self) -> str:
-        """The policy's file, as commands are told it."""
-        return f"{POLICIES}/{self.values['policy']}.yaml"
-
-    @property
-    def common(self) -> Path:
-        """Prompts and selfies, which all arms share."""
-        return self.work / "common"
-
-    def drawn(self, generator: str) -> Path:
-        """What a generator drew."""
-        return self.work / f"drawn-{generator}"
-
-    def arm(self, arm: str) -> Path:
-        """An arm's rows; of the mix the pictures too."""
-        return self.work / f"arm-{arm}"
-
-    def images(self, arm: Arm) -> Path:
-        """Where an arm's pictures are."""
-        return (self.arm(arm) if len(DRAWS[arm]) > 1 else self.drawn(DRAWS[arm][0])) / "data/images"
-
-    def trained(self, arm: str, seed: int) -> Path:
-        """An arm's checkpoint from one seed, and its answers."""
-        return self.work / f"arm-{arm}-seed-{seed}"
-
-    def open(self, folder: Path, generator: str = "rendered", seed: int | None = None) -> Path:
-        """Make a folder to run commands in."""
-        changes: dict[str, dict[str, Any]] = {
-            "dataset": {"source": "generated"},
-            "prompts": {"count": self.params.images},
-            "generate": {"generator": generator},
-            "selfies": {"source": "rendered"},
-            "train": {} if seed is None else {"seed": seed},
-        }
-        return open_folder(folder, derive(self.values, changes), self.policies)
+    seeds: tuple[int, ...]
+    accuracy: Estimate
+    accuracies: tuple[float, ...]
+    images: int
+    kept_images: int
+    generate_seconds: float | None
+    curate_seconds: float | None
+    train_seconds: tuple[float | None, ...]
 
 
-def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
-    """Make, train and judge every arm; arms and steps that are finished are not done again.
+class Result(ResultRecord):
+    """The arms that were run, and points of accuracy between ``rendered`` and ``synthetic`` where both were."""
+
+    synthetic: ArmResult | None = None
+    rendered: ArmResult | None = None
+    mix: ArmResult | None = None
+    images: int
+    selfies: int
+    gap_points: Estimate | None = None
+
+
+def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
+    """Make, train and test every arm.
 
     Raises:
         ParamsError: The checkout's params.yaml is missing or wrong.
         DataError: A command failed.
     """
-    load_params()
-    values = yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8"))
-    course = Course(workspace, values, Path(POLICIES), params)
-    carry_out(list(plan(course)), tell)
-    return figures(course)
+    experiment = open_experiment(params, work)
+    run_steps(list(plan(experiment)), report_progress)
+    return read_result(experiment)
 
 
-def plan(course: Course) -> Iterator[Step]:
-    """Every step, in order: what arms share, then what generators draw, then each arm."""
-    common, policy = course.open(course.common), course.policy
-    outs = (Path("data/prompts.jsonl"), Path("metrics/prompts.json"))
-    act = partial(gossamer, common, "prompts", policy, *outs)
-    yield Step("common/prompts", "prompts", common, act, _inside(common, *outs))
-    act = partial(gossamer, common, "selfies", policy, "data/selfies")
-    yield Step("common/selfies", "selfies", common, act, _inside(common, Path("data/selfies/index.jsonl")))
-    for generator in sorted({name for arm in course.params.arms for name in DRAWS[arm]}):
-        yield _draw(course, generator)
-    for arm in course.params.arms:
-        yield from _curate_and_split(course, arm)
-        for seed in course.params.seeds:
-            yield from _train_and_judge(course, arm, seed)
+def plan(experiment: Experiment[Params]) -> Iterator[Step]:
+    """List all steps in order: prompts and selfies, images of each generator, then each arm."""
+    common = _open(experiment, "common")
+    yield common.prompts()
+    yield common.selfies()
+    for generator in sorted({name for arm in experiment.params.arms for name in GENERATORS[arm]}):
+        folder = _open(experiment, f"images-{generator}", generator)
+        yield folder.generate(common.path / PROMPTS, ("common/prompts",))
+    for arm in experiment.params.arms:
+        yield from _plan_arm(experiment, arm)
 
 
-def mixed(rows: Mapping[str, Sequence[Image]]) -> Iterator[tuple[str, Image]]:
-    """Deal scenes out, half to each of two generators: (generator, its image), in the order of the prompts.
+def read_result(experiment: Experiment[Params]) -> Result:
+    """Read what the steps left."""
+    params, work = experiment.params, experiment.work
+    correct = {arm: [read_correct(work / f"arm-{arm}-seed-{seed}") for seed in params.seeds] for arm in params.arms}
+    result = Result(images=params.images, selfies=len(read_index(work / "common" / SELFIES)))
+    update: dict[str, object] = {arm: _read_arm(experiment, arm, correct[arm]) for arm in params.arms}
+    if "synthetic" in correct and "rendered" in correct:
+        update["gap_points"] = mean_gain(correct["synthetic"], correct["rendered"])
+    return result.model_copy(update=update)
 
-    Which half a scene falls in is decided by a hash of its name, so that no factor goes by generator.
+
+def mix_scenes(rows: Mapping[str, Sequence[Image]]) -> Iterator[tuple[str, Image]]:
+    """Take half of the scenes from each of two generators: yields (generator, its image) in the order of the prompts.
+
+    A hash of the scene's name decides between the generators, so that no factor is correlated with the generator.
     """
     first, second = rows
-    groups = sorted({image.group for image in rows[first]}, key=lambda group: (hash_share(_DEAL, group), group))
-    firsts = set(groups[: len(groups) // 2])
+    groups = sorted({image.group for image in rows[first]}, key=lambda group: (hash_share(_MIX_SEED, group), group))
+    from_first = set(groups[: len(groups) // 2])
     for one, other in zip(rows[first], rows[second], strict=True):
-        yield (first, one) if one.group in firsts else (second, other)
+        yield (first, one) if one.group in from_first else (second, other)
 
 
-def figures(course: Course) -> dict[str, Any]:
-    """Read what the arms left."""
-    params = course.params
-    right = {arm: [read_right(course.trained(arm, seed)) for seed in params.seeds] for arm in params.arms}
-    found: dict[str, Any] = {
-        arm: {"seeds": list(params.seeds), **accuracy_figures(right[arm]), **_costs(course, arm)} for arm in params.arms
-    }
-    found |= {"images": params.images, "selfies": len(read_index(course.common / "data/selfies"))}
-    if "synthetic" in right and "rendered" in right:
-        found |= gain_figures(right["synthetic"], right["rendered"], "gap")
-    return found
+def generate_seconds(images: Sequence[int], rates: Sequence[float | None]) -> float | None:
+    """Duration of generating an arm's images: its generators draw equal shares.
+
+    Args:
+        images: Images of each generator.
+        rates: Images per second of each generator; None: unknown.
+    """
+    seconds = [count / rate for count, rate in zip(images, rates, strict=True) if rate]
+    return round(fmean(seconds), 1) if len(seconds) == len(images) else None
 
 
-def _draw(course: Course, generator: str) -> Step:
-    folder = course.open(course.drawn(generator), generator)
-    prompts = course.common / "data/prompts.jsonl"
-    outs = (Path("data/images"), Path("metrics/generate.json"))
-    act = partial(gossamer, folder, "generate", prompts, course.policy, *outs)
-    return Step(f"{generator}/generate", "generate", folder, act, _inside(folder, *outs), ("common/prompts",))
-
-
-def _curate_and_split(course: Course, arm: Arm) -> Iterator[Step]:
-    folder, images = course.open(course.arm(arm)), course.images(arm)
-    before = tuple(f"{generator}/generate" for generator in DRAWS[arm])
-    if len(before) > 1:
-        act = partial(_merge, course, images)
-        yield Step(f"{arm}/merge", "generate", folder, act, (images / "index.jsonl",), before)
-        before = (f"{arm}/merge",)
-    outs = tuple(map(Path, ("data/kept.jsonl", "data/rejected.jsonl", "metrics/curate.json", "report/curation")))
-    act = partial(gossamer, folder, "curate", images, course.policy, *outs)
-    yield Step(f"{arm}/curate", "curate", folder, act, _inside(folder, *outs), before)
-    rows = (Path("data/train.jsonl"), Path("data/val.jsonl"))
-    act = partial(gossamer, folder, "split", outs[0], *rows)
-    yield Step(f"{arm}/split", "split", folder, act, _inside(folder, *rows), (f"{arm}/curate",))
-
-
-def _train_and_judge(course: Course, arm: Arm, seed: int) -> Iterator[Step]:
-    rows = course.arm(arm) / "data/train.jsonl", course.arm(arm) / "data/val.jsonl"
-    folder, selfies = course.open(course.trained(arm, seed), seed=seed), course.common / "data/selfies"
-    before = (f"{arm}/split", "common/selfies")
-    trial = Trial(f"{arm}-seed-{seed}", folder, rows, course.images(arm), selfies, course.policy, before)
-    yield from train_and_judge(trial)
-
-
-def _merge(course: Course, out: Path) -> None:
-    folders = {generator: course.drawn(generator) / "data/images" for generator in DRAWS["mix"]}
-    dealt = mixed({generator: read_index(folder) for generator, folder in folders.items()})
-    encoded = (repack(image, read_bytes(folders[generator], image)) for generator, image in dealt)
-    write_images(out, encoded, load_params(course.arm("mix") / PARAMS).generate.images_per_shard)
-
-
-def _costs(course: Course, arm: Arm) -> dict[str, Any]:
-    """Images and seconds of an arm; the seconds are those the stages recorded, so they also cover a stopped run."""
-    curated = read_metrics(course.arm(arm) / "metrics/curate.json")
-    drawn = [
+def _open(
+    experiment: Experiment[Params], name: str, generator: str = "rendered", seed: int | None = None
+) -> StageFolder:
+    return experiment.open(
+        name,
         {
-            "images": read_metrics(course.drawn(name) / "metrics/generate.json")["images"],
-            "images_per_second": _machine_figure(course.drawn(name), "generate", "images_per_second"),
-        }
-        for name in DRAWS[arm]
-    ]
-    return {
-        "images": curated["images"],
-        "kept_images": len(read_rows(course.arm(arm) / "data/kept.jsonl", Image)),
-        "generate_seconds": drawing_seconds(drawn),
-        "curate_seconds": _machine_figure(course.arm(arm), "curate", "seconds"),
-        "train_seconds": [
-            _machine_figure(course.trained(arm, seed), "train", "seconds") for seed in course.params.seeds
-        ],
-    }
+            "dataset": {"source": "generated"},
+            "prompts": {"count": experiment.params.images},
+            "generate": {"generator": generator},
+            "selfies": {"source": "rendered"},
+            "train": {} if seed is None else {"seed": seed},
+        },
+    )
+
+
+def _images(experiment: Experiment[Params], arm: Arm) -> Path:
+    """Folder of an arm's images."""
+    generators = GENERATORS[arm]
+    folder = f"arm-{arm}" if len(generators) > 1 else f"images-{generators[0]}"
+    return experiment.work / folder / IMAGES
+
+
+def _plan_arm(experiment: Experiment[Params], arm: Arm) -> Iterator[Step]:
+    folder, images = _open(experiment, f"arm-{arm}"), _images(experiment, arm)
+    needs = tuple(f"images-{generator}/generate" for generator in GENERATORS[arm])
+    if len(needs) > 1:
+        merge = folder.step("merge", "generate", partial(_merge, experiment, images), (images / INDEX,), needs)
+        yield merge
+        needs = (merge.name,)
+    yield folder.curate(images, needs)
+    yield folder.split()
+    rows = folder.path / ROWS[0], folder.path / ROWS[1]
+    data = TrainingData(rows, images, experiment.work / "common" / SELFIES, (f"arm-{arm}/split", "common/selfies"))
+    for seed in experiment.params.seeds:
+        yield from train_and_test(_open(experiment, f"arm-{arm}-seed-{seed}", seed=seed), data)
+
+
+def _merge(experiment: Experiment[Params], out: Path) -> None:
+    folders = {generator: experiment.work / f"images-{generator}" / IMAGES for generator in GENERATORS["mix"]}
+    mixed = mix_scenes({generator: read_index(folder) for generator, folder in folders.items()})
+    encoded = (repack(image, read_bytes(folders[generator], image)) for generator, image in mixed)
+    write_images(out, encoded, experiment.base.generate.images_per_shard)
+
+
+def _read_arm(experiment: Experiment[Params], arm: Arm, correct: Sequence[Correct]) -> ArmResult:
+    work, seeds = experiment.work, experiment.params.seeds
+    folders = [work / f"images-{generator}" for generator in GENERATORS[arm]]
+    counts = [len(read_index(folder / IMAGES)) for folder in folders]
+    rates = [_machine_figure(folder, "generate", "images_per_second") for folder in folders]
+    return ArmResult(
+        seeds=seeds,
+        accuracy=mean_accuracy(correct),
+        accuracies=accuracies(correct),
+        images=len(read_index(_images(experiment, arm))),
+        kept_images=len(read_rows(work / f"arm-{arm}" / KEPT, Image)),
+        generate_seconds=generate_seconds(counts, rates),
+        curate_seconds=_machine_figure(work / f"arm-{arm}", "curate", "seconds"),
+        train_seconds=tuple(_machine_figure(work / f"arm-{arm}-seed-{seed}", "train", "seconds") for seed in seeds),
+    )
 
 
 def _machine_figure(folder: Path, stage: str, name: str) -> float | None:
     return find_figure(read_machine_figures(folder / "metrics" / MACHINE_JSON), stage, name)
-
-
-def drawing_seconds(drawn: Sequence[Mapping[str, Any]]) -> float | None:
-    """Seconds behind an arm's pictures, by each generator's rate; several draw equal shares. None: no rate is known."""
-    rates = [each.get("images_per_second") for each in drawn]
-    seconds = [each["images"] / rate for each, rate in zip(drawn, rates, strict=True) if rate]
-    return round(fmean(seconds), 1) if len(seconds) == len(drawn) else None
-
-
-def _inside(folder: Path, *paths: Path) -> tuple[Path, ...]:
-    return tuple(folder / path for path in paths)

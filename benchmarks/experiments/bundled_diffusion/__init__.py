@@ -1,11 +1,11 @@
-"""The Stable Diffusion that comes with Gossamer: does it draw what is asked, how near the real thing, how fast?
+"""The bundled Stable Diffusion: prompt following, distance to rendered portraits, copying, and speed.
 
-Draws the same prompts, of scenes it never learned from, by ``gossamer generate`` at the settings of params.yaml and
-over a table of steps and guidance. The judge that comes with the model (learned from rendered portraits alone) says
-what it sees; how well it sees rendered portraits of the same prompts stands beside it. Closeness is measured in the
-judge's features, and so is copying: the distance to the nearest training picture, beside that of rendered pictures
-nobody learned from. Speed is that of ``gossamer generate``, its start and shards included, beside the plain loop
-``for p in prompts: pipe(p)``.
+Generates images of the same prompts, of scenes outside the training set, with ``gossamer generate``: at the settings of
+params.yaml, and over a table of steps and guidance. The attribute network that comes with the model, trained on
+rendered portraits only, classifies the images; its accuracy on rendered portraits of the same prompts stands beside it.
+Distances are measured in the features of that network. Copying is the distance to the nearest training image, compared
+with that of rendered portraits outside the training set. Speed is that of ``gossamer generate``, including its start
+and the writing of shards, compared with the plain loop ``for p in prompts: pipe(p)``.
 
 Reads params.yaml, policies/ and the model; leaves its work in the work area.
 """
@@ -17,18 +17,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
-from benchmarks.experiments import Tell
+from benchmarks.experiment_harness.course import (
+    IMAGE_METRICS,
+    IMAGES,
+    PROMPTS,
+    Experiment,
+    StageFolder,
+    open_experiment,
+)
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.workspace import PARAMS, ReportProgress, Step, run_steps
 from benchmarks.experiments.bundled_diffusion.image_distance import copied_share, kernel_distance, nearest_distances
 from pipeline.bundled_diffusion.config import load_config
 from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, load_attribute_net, pooled_features
@@ -38,22 +44,34 @@ from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.hashing import folder_bytes
 from pipeline.data.machine_figures import MACHINE_JSON, find_figure, read_machine_figures
-from pipeline.data.records import Prompt
+from pipeline.data.records import Prompt, Record
 from pipeline.data.shards import iterate_pixels, read_index
-from pipeline.data.storage import read_metrics, read_rows, write_json, write_rows
+from pipeline.data.storage import read_json, read_rows, write_json, write_rows
 from pipeline.errors import DataError
 from pipeline.generate.diffusion.model_source import WEIGHTS
+from pipeline.generate.diffusion.presets import Preset
 
 RESULT = "embedded"
 
 GENERATOR = "stable_diffusion"
 PRESET = "bundled"
-THREAD_SETTINGS = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")
-IMAGES, METRICS = Path("data/images"), Path("metrics/generate.json")
+THREAD_VARIABLES = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")
+TABLE_PROMPTS = Path("data/table_prompts.jsonl")
+PLAIN_LOOP = Path("plain_loop.json")
 
 
 class Params(Section):
-    """How many pictures, and the settings of the table; ``seed`` is that of the prompts."""
+    """Size of the experiment, and the settings of the table.
+
+    Attributes:
+        images: Number of images at the default settings, and of rendered ones.
+        table_images: Number of images per setting of the table.
+        steps: Numbers of denoising steps in the table.
+        guidance: Guidance scales in the table.
+        training_images: Number of training images that copies are searched among.
+        plain_images: Number of images of the plain loop.
+        seed: Seed of the prompts.
+    """
 
     images: Positive = 2000
     table_images: Positive = 400
@@ -63,176 +81,228 @@ class Params(Section):
     plain_images: Annotated[int, Field(ge=2)] = 128
     seed: Seed = 31337
 
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """The benchmark's work area, and what its steps need to know."""
-
-    work: Path
-    values: Mapping[str, Any]
-    params: Params
-
-    @property
-    def policy(self) -> str:
-        """The policy's file, as commands are told it."""
-        return f"{POLICIES}/{self.values['policy']}.yaml"
-
-    @property
-    def prompts(self) -> Path:
-        """The prompts that all pictures but the training ones are drawn from."""
-        return self.work / "common/data/prompts.jsonl"
-
-    def open(self, name: str, generator: str = "rendered", setting: Mapping[str, Any] | None = None) -> Path:
-        """Make a folder to run commands in; ``setting`` changes the preset."""
-        drawn = self.values["generate"][GENERATOR]
-        preset = {**drawn["presets"][PRESET], **(setting or {})}
-        own = {"preset": PRESET, "presets": {PRESET: preset}}
-        changes: dict[str, dict[str, Any]] = {
-            "dataset": {"source": "generated"},
-            "prompts": {"count": self.params.images, "seed": self.params.seed},
-            "generate": {"generator": generator, GENERATOR: own},
+    def settings(self) -> dict[str, dict[str, float]]:
+        """Settings of the table: folder -> changes of the preset."""
+        return {
+            f"steps-{steps}-guidance-{guidance:g}": {"steps": steps, "guidance": guidance}
+            for steps in self.steps
+            for guidance in self.guidance
         }
-        return open_folder(self.work / name, derive(self.values, changes), Path(POLICIES))
-
-    def cells(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The table: (folder, setting)."""
-        for steps in self.params.steps:
-            for guidance in self.params.guidance:
-                yield f"steps-{steps}-guidance-{guidance:g}", {"steps": steps, "guidance": guidance}
 
 
-def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
-    """Draw and judge; what is drawn already is not drawn again.
+class TableRow(ResultRecord):
+    """One setting of the table, and factor -> share of images that follow their prompt."""
+
+    INLINE: ClassVar[str] = "shares"
+
+    steps: int
+    guidance: float
+    shares: dict[str, float]
+
+
+class ImageDistances(ResultRecord):
+    """Distances between generated images, rendered ones of the same prompts, and training images.
+
+    Attributes:
+        kid: Kernel inception distance between generated and rendered images.
+        kid_rendered: The same between training and rendered images: the value of a perfect generator.
+        nearest_training_distance: Median distance of generated images to the nearest training image.
+        nearest_training_distance_rendered: The same of rendered images, which are outside the training set.
+        copied_share: Share of generated images nearer to a training image than 99 % of the rendered ones.
+    """
+
+    kid: float
+    kid_rendered: float
+    nearest_training_distance: float
+    nearest_training_distance_rendered: float
+    copied_share: float
+
+
+class Result(ImageDistances):
+    """Everything that was measured; mappings are by factor.
+
+    Attributes:
+        agreement: Share of images that follow their prompt; ``_low`` and ``_high`` are its Wilson interval.
+        agreement_images: Number of images behind the share.
+        judge_on_rendered: The same share of rendered images, whose factors are certain.
+        table: Shares at other settings.
+        images_per_second: Speed of ``gossamer generate``; None where it generated nothing in this run.
+        plain_loop_images_per_second: Speed of the plain loop.
+        speedup_over_plain_loop: Ratio of the two.
+        size_bytes: Size of the model.
+    """
+
+    agreement: dict[str, float]
+    agreement_low: dict[str, float]
+    agreement_high: dict[str, float]
+    agreement_images: dict[str, int]
+    judge_on_rendered: dict[str, float]
+    table: tuple[TableRow, ...]
+    images_per_second: float | None
+    plain_loop_images_per_second: float
+    speedup_over_plain_loop: float | None
+    size_bytes: int
+
+
+class LoopSpeed(Record):
+    """Speed of the plain loop."""
+
+    images_per_second: float
+
+
+def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
+    """Generate and measure.
 
     Raises:
         ParamsError: The checkout's params.yaml is missing or wrong.
-        ModelError: The embedded model is not whole.
+        ModelError: The bundled model is incomplete.
         DataError: A command failed.
     """
-    load_params()
-    values = yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8"))
-    course = Course(workspace, values, params)
-    carry_out(list(plan(course)), tell)
-    return figures(course)
+    experiment = open_experiment(params, work)
+    run_steps(list(plan(experiment)), report_progress)
+    return measure(experiment)
 
 
-def plan(course: Course) -> Iterator[Step]:
-    """Every step: prompts, pictures at the defaults, rendered ones, training ones, the plain loop, the table."""
-    common = course.open("common")
-    outs = (course.prompts, common / "metrics/prompts.json")
-    yield Step("common/prompts", "prompts", common, partial(gossamer, common, "prompts", course.policy, *outs), outs)
-    yield _draw(course, course.open("defaults", GENERATOR), course.prompts)
-    yield _draw(course, course.open("rendered"), course.prompts)
-    training = course.open("training")
-    rows = training / "data/prompts.jsonl"
-    act = partial(_write_training_prompts, course.params.training_images, rows)
-    yield Step("training/prompts", "prompts", training, act, (rows,))
-    yield _draw(course, training, rows, "training/prompts")
-    plain = course.open("plain", GENERATOR)
-    act = partial(_loop_plainly, course, plain / "plain.json")
-    yield Step("plain/loop", "generate", plain, act, (plain / "plain.json",), ("common/prompts",))
-    few = common / "data/few.jsonl"
-    act = partial(_write_few, course, few)
-    yield Step("common/few", "prompts", common, act, (few,), ("common/prompts",))
-    for name, setting in course.cells():
-        yield _draw(course, course.open(name, GENERATOR, setting), few, "common/few")
+def plan(experiment: Experiment[Params]) -> Iterator[Step]:
+    """List all steps in order: prompts, generated, rendered and training images, the plain loop, the table."""
+    params = experiment.params
+    common = _open(experiment, "common")
+    prompts = common.prompts()
+    yield prompts
+    path = common.path / PROMPTS
+    yield _open(experiment, "defaults", GENERATOR).generate(path, (prompts.name,))
+    yield _open(experiment, "rendered").generate(path, (prompts.name,))
+    training = _open(experiment, "training")
+    action = partial(_write_training_prompts, params.training_images, training.path / PROMPTS)
+    yield training.step("prompts", "prompts", action, (PROMPTS,), count=params.training_images)
+    yield training.generate()
+    plain = _open(experiment, "plain", GENERATOR)
+    action = partial(_run_plain_loop, plain.path / PLAIN_LOOP, path, params.plain_images)
+    yield plain.step("loop", "generate", action, (PLAIN_LOOP,), (prompts.name,), count=params.plain_images)
+    table_prompts = common.path / TABLE_PROMPTS
+    action = partial(_write_first_prompts, path, table_prompts, params.table_images)
+    outs, needs = (TABLE_PROMPTS,), (prompts.name,)
+    first = common.step("table-prompts", "prompts", action, outs, needs, count=params.table_images)
+    yield first
+    for name, setting in params.settings().items():
+        yield _open(experiment, name, GENERATOR, setting).generate(table_prompts, (first.name,))
 
 
-def figures(course: Course) -> dict[str, Any]:
-    """Judge what was drawn."""
+def measure(experiment: Experiment[Params]) -> Result:
+    """Measure the images that the steps left."""
+    work, params = experiment.work, experiment.params
     judge = load_attribute_net(WEIGHTS / "judge.safetensors")
-    prompts = read_rows(course.prompts, Prompt)
-    few = prompts[: course.params.table_images]
-    pixels = {name: read_all(course.work / name / IMAGES) for name in ("defaults", "rendered", "training")}
-    judged = {name: predict_factors(judge, pixels[name]) for name in ("defaults", "rendered")}
-    shown = {name: measure_alignment(prompts, predicted) for name, predicted in judged.items()}
-    machine = read_machine_figures(course.work / "defaults" / METRICS.with_name(MACHINE_JSON))
-    rate = find_figure(machine, "generate", "images_per_second")
-    plain = read_metrics(course.work / "plain/plain.json")["images_per_second"]
-    table = [
-        {**setting, **_shares(measure_alignment(few, predict_factors(judge, read_all(course.work / name / IMAGES))))}
-        for name, setting in course.cells()
-    ]
-    return {
-        "agreement": _shares(shown["defaults"]),
-        "agreement_low": {name: each.low for name, each in shown["defaults"].items()},
-        "agreement_high": {name: each.high for name, each in shown["defaults"].items()},
-        "agreement_images": {name: each.count for name, each in shown["defaults"].items()},
-        "judge_on_rendered": _shares(shown["rendered"]),
-        "table": table,
-        **closeness(judge, pixels),
-        "images_per_second": rate,
-        "plain_loop_images_per_second": plain,
-        "speedup_over_plain_loop": None if rate is None else rate / plain,
-        "size_bytes": folder_bytes(WEIGHTS),
-    }
+    prompts = read_rows(work / "common" / PROMPTS, Prompt)
+    pixels = {name: read_pixels(work / name / IMAGES) for name in ("defaults", "rendered", "training")}
+    generated = measure_alignment(prompts, predict_factors(judge, pixels["defaults"]))
+    rendered = measure_alignment(prompts, predict_factors(judge, pixels["rendered"]))
+    table = []
+    for name, setting in params.settings().items():
+        agreement = measure_alignment(
+            prompts[: params.table_images], predict_factors(judge, read_pixels(work / name / IMAGES))
+        )
+        table.append(TableRow(steps=int(setting["steps"]), guidance=setting["guidance"], shares=_shares(agreement)))
+    machine = read_machine_figures(work / "defaults" / IMAGE_METRICS.with_name(MACHINE_JSON))
+    speed = find_figure(machine, "generate", "images_per_second")
+    plain = read_json(work / "plain" / PLAIN_LOOP, LoopSpeed).images_per_second
+    return Result(
+        agreement=_shares(generated),
+        agreement_low={name: each.low for name, each in generated.items()},
+        agreement_high={name: each.high for name, each in generated.items()},
+        agreement_images={name: each.count for name, each in generated.items()},
+        judge_on_rendered=_shares(rendered),
+        table=tuple(table),
+        **dict(image_distances(judge, pixels)),
+        images_per_second=speed,
+        plain_loop_images_per_second=plain,
+        speedup_over_plain_loop=None if speed is None else speed / plain,
+        size_bytes=folder_bytes(WEIGHTS),
+    )
 
 
-def closeness(judge: AttributeNet, pixels: Mapping[str, NDArray[np.uint8]]) -> dict[str, float]:
-    """Distances between pictures made at the defaults, rendered ones of the same prompts, and training ones."""
-    seen = {name: pooled_features(judge, pictures) for name, pictures in pixels.items()}
-    made, unseen = (nearest_distances(seen[name], seen["training"]) for name in ("defaults", "rendered"))
-    return {
-        "kid": kernel_distance(seen["defaults"], seen["rendered"]),
-        "kid_rendered": kernel_distance(seen["training"], seen["rendered"]),
-        "nearest_training_distance": float(np.median(made)),
-        "nearest_training_distance_rendered": float(np.median(unseen)),
-        "copied_share": copied_share(made, unseen),
-    }
+def image_distances(judge: AttributeNet, pixels: Mapping[str, NDArray[np.uint8]]) -> ImageDistances:
+    """Measure distances in the features of the attribute network.
+
+    Args:
+        judge: The network.
+        pixels: "defaults", "rendered" and "training" -> images, uint8 (n, height, width, 3).
+    """
+    features = {name: pooled_features(judge, images) for name, images in pixels.items()}
+    generated, rendered = (nearest_distances(features[name], features["training"]) for name in ("defaults", "rendered"))
+    return ImageDistances(
+        kid=kernel_distance(features["defaults"], features["rendered"]),
+        kid_rendered=kernel_distance(features["training"], features["rendered"]),
+        nearest_training_distance=float(np.median(generated)),
+        nearest_training_distance_rendered=float(np.median(rendered)),
+        copied_share=copied_share(generated, rendered),
+    )
 
 
-def read_all(folder: Path) -> NDArray[np.uint8]:
-    """All pictures of shards: uint8 (N, height, width, 3)."""
+def read_pixels(folder: Path) -> NDArray[np.uint8]:
+    """Read all images of shards: uint8 (n, height, width, 3)."""
     return np.stack(list(iterate_pixels(folder, read_index(folder))))
 
 
-def _shares(found: Mapping[str, Alignment]) -> dict[str, float]:
-    return {name: each.share for name, each in found.items()}
+def time_plain_loop(out: str, prompts: str, count: int) -> None:
+    """Generate ``count`` prompts one by one, after one image to warm up; writes ``LoopSpeed`` to ``out``.
+
+    The settings are those of the params.yaml beside ``out``.
+    """
+    import torch
+    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+
+    path = Path(out)
+    section = load_params(path.parent / PARAMS).generate.section(GENERATOR)
+    preset = Preset.model_validate(section["presets"][PRESET])
+    pipe = StableDiffusionPipeline.from_pretrained(WEIGHTS, dtype=torch.float32, low_cpu_mem_usage=False)
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    rows = read_rows(Path(prompts), Prompt)[:count]
+    size = {"width": preset.width, "height": preset.height}
+    setting = {"num_inference_steps": preset.steps, "guidance_scale": preset.guidance, **size}
+    pipe(rows[0].text, **setting)
+    start = time.perf_counter()
+    for prompt in rows:
+        pipe(prompt.text, generator=torch.Generator().manual_seed(prompt.seed), **setting)
+    write_json(path, LoopSpeed(images_per_second=len(rows) / (time.perf_counter() - start)))
 
 
-def _draw(course: Course, folder: Path, prompts: Path, before: str = "common/prompts") -> Step:
-    outs = (folder / IMAGES, folder / METRICS)
-    act = partial(gossamer, folder, "generate", prompts, course.policy, *outs)
-    return Step(f"{folder.name}/generate", "generate", folder, act, outs, (before,))
+def _open(
+    experiment: Experiment[Params], name: str, generator: str = "rendered", setting: Mapping[str, object] | None = None
+) -> StageFolder:
+    """Open a folder; ``setting`` changes the preset."""
+    presets = experiment.base.generate.section(GENERATOR)["presets"]
+    preset = {**presets[PRESET], **(setting or {})}
+    return experiment.open(
+        name,
+        {
+            "dataset": {"source": "generated"},
+            "prompts": {"count": experiment.params.images, "seed": experiment.params.seed},
+            "generate": {"generator": generator, GENERATOR: {"preset": PRESET, "presets": {PRESET: preset}}},
+        },
+    )
+
+
+def _shares(agreement: Mapping[str, Alignment]) -> dict[str, float]:
+    return {name: each.share for name, each in agreement.items()}
 
 
 def _write_training_prompts(count: int, path: Path) -> None:
     write_rows(path, training_prompts(load_config(WEIGHTS.parent / "params.yaml"))[:count])
 
 
-def _write_few(course: Course, path: Path) -> None:
-    write_rows(path, read_rows(course.prompts, Prompt)[: course.params.table_images])
+def _write_first_prompts(source: Path, path: Path, count: int) -> None:
+    write_rows(path, read_rows(source, Prompt)[:count])
 
 
-def _loop_plainly(course: Course, path: Path) -> None:
-    """Time what a user without Gossamer would write, in a process without the thread settings of our Makefile.
+def _run_plain_loop(out: Path, prompts: Path, count: int) -> None:
+    """Run ``time_plain_loop`` in a process without the thread settings of our Makefile, as a user would.
 
-    Those keep threads asleep while they wait, which helps several processes and halves the speed of one.
+    Those settings make waiting threads sleep, which helps several processes and halves the speed of a single one.
     """
-    user = {name: value for name, value in os.environ.items() if name not in THREAD_SETTINGS}
-    arguments = (str(path), str(course.prompts), course.params.plain_images)
-    code = f"from {__name__} import time_plain_loop; time_plain_loop(*{arguments!r})"
+    environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+    code = f"from {__name__} import time_plain_loop; time_plain_loop(*{(str(out), str(prompts), count)!r})"
     try:
-        subprocess.run([sys.executable, "-c", code], env=user, check=True)
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     except subprocess.CalledProcessError as error:
-        raise DataError(f"the plain loop ended with {error.returncode}; see above") from error
-
-
-def time_plain_loop(out: str, prompts: str, count: int) -> None:
-    """Draw ``count`` prompts one by one at the settings beside ``out``; one picture first, to warm up."""
-    import torch
-    from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
-
-    path = Path(out)
-    preset = load_params(path.parent / PARAMS).generate.section(GENERATOR)["presets"][PRESET]
-    pipe = StableDiffusionPipeline.from_pretrained(WEIGHTS, dtype=torch.float32, low_cpu_mem_usage=False)
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
-    pipe.set_progress_bar_config(disable=True)
-    rows = read_rows(Path(prompts), Prompt)[:count]
-    size = {"width": preset["width"], "height": preset["height"]}
-    setting = {"num_inference_steps": preset["steps"], "guidance_scale": preset["guidance"], **size}
-    pipe(rows[0].text, **setting)
-    start = time.perf_counter()
-    for prompt in rows:
-        pipe(prompt.text, generator=torch.Generator().manual_seed(prompt.seed), **setting)
-    write_json(path, {"images_per_second": len(rows) / (time.perf_counter() - start)})
+        raise DataError(f"the plain loop ended with {error.returncode}; see its output above") from error

@@ -1,4 +1,4 @@
-"""How close two sets of pictures are, and whether one copies the other; in the features of any network. Pure."""
+"""Distance between two sets of images, and whether one copies the other, in the features of any network. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
+"""Feature vectors of images, float32 (n, width)."""
 
 
 def kernel_distance(first: Features, second: Features) -> float:
-    """Kernel inception distance of two sets of features, float32 (N, D) and (M, D); 0: the same distribution.
+    """Kernel inception distance of two sets of features, (n, width) and (m, width); 0: the same distribution.
 
-    The unbiased squared maximum mean discrepancy under the kernel (x . y / D + 1)^3 (Binkowski et al., "Demystifying
-    MMD GANs", ICLR 2018); being unbiased, it may fall slightly below 0.
+    The unbiased squared maximum mean discrepancy with the kernel (x . y / width + 1)^3 (Binkowski et al., "Demystifying
+    MMD GANs", ICLR 2018); because it is unbiased, it may be slightly below 0.
     """
     n, m, width = len(first), len(second), first.shape[1]
     own, other = ((values @ values.T / width + 1).astype(np.float64) ** 3 for values in (first, second))
@@ -21,23 +22,23 @@ def kernel_distance(first: Features, second: Features) -> float:
     return float(within - 2 * across.mean())
 
 
-def nearest_distances(pictures: Features, known: Features, chunk: int = 512) -> NDArray[np.float32]:
-    """Euclidean distance from each of (N, D) features to the nearest of (M, D) known ones: float32 (N,)."""
-    lengths = np.square(known).sum(1)
+def nearest_distances(images: Features, references: Features, chunk: int = 512) -> NDArray[np.float32]:
+    """Euclidean distance of each of (n, width) features to the nearest of (m, width) references: float32 (n,)."""
+    lengths = np.square(references).sum(1)
     parts = []
-    for first in range(0, len(pictures), chunk):
-        part = pictures[first : first + chunk]
-        squares = np.square(part).sum(1)[:, None] + lengths - 2 * part @ known.T
+    for first in range(0, len(images), chunk):
+        part = images[first : first + chunk]
+        squares = np.square(part).sum(1)[:, None] + lengths - 2 * part @ references.T
         parts.append(np.sqrt(squares.min(1).clip(min=0)))
     return np.concatenate(parts).astype(np.float32)
 
 
-def copied_share(made: NDArray[np.float32], unseen: NDArray[np.float32], quantile: float = 0.01) -> float:
-    """Share of made pictures nearer to a known one than all but ``quantile`` of unseen genuine ones are.
+def copied_share(generated: NDArray[np.float32], real: NDArray[np.float32], quantile: float = 0.01) -> float:
+    """Share of generated images that are nearer to a training image than all but ``quantile`` of real images.
 
     Args:
-        made: Distances of made pictures to the nearest known one.
-        unseen: The same of genuine pictures that nobody learned from: how near chance brings one.
-        quantile: Also the value to expect of pictures that copy nothing.
+        generated: Distances of generated images to the nearest training image.
+        real: The same of real images outside the training set, which are near to one only by chance.
+        quantile: Also the expected value for a generator that copies nothing.
     """
-    return float((made < np.quantile(unseen, quantile)).mean())
+    return float((generated < np.quantile(real, quantile)).mean())

@@ -1,69 +1,80 @@
-"""Curation: are planted errors found, are generated images' own, does the classifier gain by it, and what does it cost?
+"""Whether curation finds planted and real errors, whether the classifier gains from it, and what it costs.
 
-- Labels of rendered images are certain. Some are changed, uniformly or in one slice, and found again: by each opinion
-  alone, by both together as ``gossamer curate`` pools them, and by plain cleanlab (its defaults, on the probabilities
-  of a default logistic regression of the same features). Then whole defects are planted and all of curation runs.
-- Of generated images a judge that curation never uses (``pipeline.bundled_diffusion``; trained on rendered portraits
-  alone) reports which show another label than theirs, before and after curation. Its own error rate, on rendered images
-  of the same prompts, stands beside it.
-- Classifiers learn from all generated images, from the curated ones, from as many taken at random, and from all with
-  the labels the judge sees; with the labels as they are, and with a share of them changed. All answer the same selfies.
-- ``gossamer curate`` on more and more rendered images: images a second, and the memory of its largest process.
+- Labels of rendered images are certain. Some are changed, uniformly or in one slice, and searched for: by each
+  predictor of ``gossamer curate`` alone, by both pooled, and by plain cleanlab (its defaults, on the probabilities of a
+  default logistic regression on the same features). Then defects are planted and all of curation runs.
+- A judge that curation does not use (``label_judge``) finds generated images that show another label than their own,
+  before and after curation. Its error rate on rendered images of the same prompts stands beside it.
+- Classifiers learn from all generated images, from the curated ones, from as many at random, and from all with the
+  judge's labels; with the original labels, and with a share of them changed. All are tested on the same selfies.
+- Curation of increasing numbers of rendered images: images per second, and memory of the largest process.
 
-Reads params.yaml, policies/ and the embedded model; leaves its work in the work area.
+Reads params.yaml, policies/ and the bundled model; leaves its work in the work area.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
 from pydantic import Field
 
+from benchmarks.evaluation.measurement import Estimate
 from benchmarks.experiment_harness.command_cost import run_measured
-from benchmarks.experiment_harness.planted_errors import KINDS, Defects, Mask, choose, relabel, score, spoil
-from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
-from benchmarks.experiments import Tell
+from benchmarks.experiment_harness.course import (
+    CURATED,
+    IMAGES,
+    KEPT,
+    REJECTED,
+    SELFIES,
+    Experiment,
+    StageFolder,
+    open_experiment,
+)
+from benchmarks.experiment_harness.planted_errors import (
+    KINDS,
+    Defects,
+    DetectionScore,
+    choose,
+    plant_defects,
+    relabel,
+    share_estimate,
+)
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from benchmarks.experiments.curation import downstream_accuracy
-from benchmarks.experiments.curation.label_judge import disagreements, rate, see_labels
+from benchmarks.experiments.curation.downstream_accuracy import DownstreamConfig
+from benchmarks.experiments.curation.label_judge import find_disagreements, judge_labels
+from benchmarks.experiments.curation.label_noise import LabelNoise, score_noise
 from pipeline.bundled_diffusion.prompt_alignment import HELMET_LOOKALIKES
 from pipeline.config.fields import Positive, Section, Seed, Share
-from pipeline.config.params import Params as AllParams
-from pipeline.config.params import load_params
 from pipeline.config.policy import load_policy
-from pipeline.curate.feature_cache import CacheOptions, compute_features, load_verifier_spec
-from pipeline.curate.label_errors import LabelledSet, ProbeConfig, score_labels
-from pipeline.data.records import Image, Rejection
-from pipeline.data.shards import INDEX, read_index, write_images
-from pipeline.data.storage import read_metrics, read_rows, write_json
-from pipeline.metrics.statistics import wilson_interval
+from pipeline.data.records import Image, Record, Rejection
+from pipeline.data.shards import Encoded, read_index, write_images
+from pipeline.data.storage import read_json, read_rows, write_json
 
 GENERATORS = ("rendered", "stable_diffusion")
-IMAGES = Path("data/images")
-CURATED = tuple(map(Path, ("data/kept.jsonl", "data/rejected.jsonl", "metrics/curate.json", "report/curation")))
 LABELS = ("no_helmet", "helmet")
-"""Of the helmet policy: it is the judge's, and that of the confusing headwear."""
+"""Labels of the helmet policy, which the judge and the confusing headwear belong to."""
+PLANTED, COST = Path("planted.json"), Path("cost.json")
 
 
 class Params(Section):
-    """How many images, which shares of labels are changed, and how much is trained and timed.
+    """Size of the experiment.
 
     Attributes:
-        images: Prompts that each generator draws.
+        images: Number of prompts per generator.
         noise: Shares of labels to change.
-        slice: The factor and value that clustered changes keep to.
-        defects: Of each kind.
-        pays: Where classifiers learn: (share of labels changed before, images they choose from). What few wrong labels
-            cost is seen among many images only.
-        pays_seeds: Trainings of each.
-        cost_images: Sizes at which curation is timed.
-        seed: Of prompts and changes.
+        slice: (factor, value) of the images whose labels clustered noise changes.
+        defects: Number of defects of each kind.
+        pays: Training sets: (share of labels changed before, number of images). The cost of few wrong labels is
+            visible only with many images.
+        pays_seeds: Seeds of the trainings of each arm.
+        cost_images: Numbers of images at which curation is timed.
+        seed: Seed of prompts and changes.
     """
 
     images: Positive = 6000
@@ -76,223 +87,247 @@ class Params(Section):
     seed: Seed = 4711
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """The benchmark's work area, and what its steps need to know."""
+class PlantedDefects(Record):
+    """Image id -> kind of the planted defect."""
 
-    work: Path
-    values: Mapping[str, Any]
-    params: Params
-
-    @property
-    def policy(self) -> str:
-        """The policy's file, as commands are told it."""
-        return f"{POLICIES}/helmet.yaml"
-
-    @property
-    def checked(self) -> AllParams:
-        """The checkout's params."""
-        return AllParams.model_validate(self.values)
-
-    def open(self, name: str, seed: int | None = None, generator: str = "rendered", count: int = 0) -> Path:
-        """Make a folder to run commands in; ``seed`` is that of a training."""
-        changes: dict[str, dict[str, Any]] = {
-            "dataset": {"source": "generated"},
-            "prompts": {"count": count or self.params.images, "seed": self.params.seed, "top_up": {}},
-            "generate": {"generator": generator},
-            "selfies": {"source": "rendered"},
-            "train": {} if seed is None else {"seed": seed},
-        }
-        return open_folder(self.work / name, derive({**self.values, "policy": "helmet"}, changes), Path(POLICIES))
-
-    def drawn(self, generator: str) -> Path:
-        """What a generator drew."""
-        return self.work / f"drawn-{generator}" / IMAGES
-
-    def grounds(self) -> Iterator[tuple[float, downstream_accuracy.Ground]]:
-        """Where it is tried whether curation pays: (share of labels changed, where)."""
-        for share, count in self.params.pays:
-            yield (
-                share,
-                downstream_accuracy.Ground(
-                    f"pays-{share:.2f}",
-                    self.drawn("stable_diffusion"),
-                    partial(self._first, share=share, count=count),
-                    partial(see_labels, labels=LABELS),
-                    self.work / "selfies/data/selfies",
-                    self.policy,
-                    self.params.pays_seeds,
-                    self.open,
-                    ("stable_diffusion/generate", "selfies/selfies"),
-                ),
-            )
-
-    def _first(self, images: Sequence[Image], share: float, count: int) -> list[Image]:
-        first = images[:count]
-        return relabel(first, choose(first, share, self.params.seed), LABELS)
+    kinds: dict[str, str]
 
 
-def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
-    """Draw, plant, curate, train and time; what is done already is not done again.
+class CurationCost(Record):
+    """Cost of curating a number of images."""
+
+    images: int
+    images_per_second: float
+    peak_rss_bytes: int
+
+
+class DefectResult(ResultRecord):
+    """Defects of one kind: how many were planted, the share that was rejected, and reason -> rejected images."""
+
+    INLINE: ClassVar[str] = "reasons"
+
+    planted: int
+    recall: Estimate
+    reasons: dict[str, int]
+
+
+class DefectsResult(ResultRecord):
+    """Planted defects by kind, all rejected images, and the share of them that are defects."""
+
+    INLINE: ClassVar[str] = "kinds"
+
+    kinds: dict[str, DefectResult]
+    rejected: int
+    precision: float | None
+
+
+class CostResult(ResultRecord):
+    """Columns of the cost table, one entry per number of images."""
+
+    images: tuple[int, ...]
+    images_per_second: tuple[float, ...]
+    peak_rss_bytes: tuple[int, ...]
+
+
+class MislabelResult(ResultRecord):
+    """Generated images whose label the judge disagrees with.
+
+    Attributes:
+        embedded_mislabel_rate_before: Their share before curation.
+        embedded_mislabel_rate_after: Their share among the kept images.
+        embedded_mislabel_rate_rejected: Their share among the rejected images.
+        judge_error_on_rendered: Error rate of the judge on rendered images.
+        embedded_images: Generated images before curation.
+        embedded_rejected: Rejected images.
+    """
+
+    embedded_mislabel_rate_before: Estimate | None
+    embedded_mislabel_rate_after: Estimate | None
+    embedded_mislabel_rate_rejected: Estimate | None
+    judge_error_on_rendered: Estimate | None
+    embedded_images: int
+    embedded_rejected: int
+
+
+class Result(MislabelResult):
+    """Everything that was measured.
+
+    Attributes:
+        noise: Method -> share of changed labels -> score.
+        defects: Planted defects.
+        pays: Share of labels changed before -> arms.
+        cost: Cost of curation.
+    """
+
+    INLINE: ClassVar[str] = "noise"
+
+    noise: dict[str, dict[str, DetectionScore]]
+    defects: DefectsResult
+    pays: dict[str, tuple[downstream_accuracy.ArmResult, ...]]
+    cost: CostResult
+
+
+def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
+    """Generate, plant errors, curate, train and time.
 
     Raises:
         ParamsError: The checkout's params.yaml is missing or wrong.
-        ModelError: The embedded model is not whole.
+        ModelError: The bundled model is incomplete.
         DataError: A command failed.
     """
-    load_params()
-    course = Course(workspace, yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")), params)
-    carry_out(list(plan(course)), tell)
-    return figures(course)
+    experiment = open_experiment(params, work, policy="helmet")
+    run_steps(list(plan(experiment)), report_progress)
+    return measure(experiment)
 
 
-def plan(course: Course) -> Iterator[Step]:
-    """Every step: pictures, defects, curation of each, the four ways to learn, the sizes."""
-    selfies = course.open("selfies")
-    act = partial(gossamer, selfies, "selfies", course.policy, "data/selfies")
-    yield Step("selfies/selfies", "selfies", selfies, act, (selfies / "data/selfies" / INDEX,))
+def plan(experiment: Experiment[Params]) -> Iterator[Step]:
+    """List all steps in order: selfies, images, defects, curation of each, the trainings, the costs."""
+    params = experiment.params
+    yield _open(experiment, "selfies").selfies()
     for generator in GENERATORS:
-        yield from _draw(course, generator, course.open(f"drawn-{generator}", generator=generator))
-        yield _curate(course, generator, course.open(f"drawn-{generator}", generator=generator))
-    spoiled = course.open("spoiled")
-    act = partial(_spoil, course, spoiled)
-    yield Step("spoiled/generate", "curate", spoiled, act, (spoiled / "planted.json",), ("rendered/generate",))
-    yield _curate(course, "spoiled", spoiled)
-    for _, ground in course.grounds():
-        yield from downstream_accuracy.steps(ground)
-    for count in course.params.cost_images:
-        folder = course.open(f"cost-{count}", count=count)
-        yield from _draw(course, folder.name, folder)
-        act = partial(_time, course, folder)
-        yield Step(f"{folder.name}/time", "curate", folder, act, (folder / "cost.json",), (f"{folder.name}/generate",))
+        folder = _open(experiment, f"images-{generator}", generator=generator)
+        yield from (folder.prompts(), folder.generate(), folder.curate())
+    defects = _open(experiment, "defects")
+    action, needs = partial(_plant_defects, experiment, defects.path), ("images-rendered/generate",)
+    plant = defects.step("plant", "curate", action, (PLANTED,), needs, count=params.defects, seed=params.seed)
+    yield plant
+    yield defects.curate(needs=(plant.name,))
+    for _, config in _downstream(experiment):
+        yield from downstream_accuracy.plan(config)
+    for count in params.cost_images:
+        folder = _open(experiment, f"cost-{count}", count=count)
+        yield folder.prompts()
+        generate = folder.generate()
+        yield generate
+        yield folder.step("time", "curate", partial(_time, folder), (COST,), (generate.name,))
 
 
-def figures(course: Course) -> dict[str, Any]:
-    """Judge what was done."""
-    costs = [read_metrics(course.work / f"cost-{count}" / "cost.json") for count in course.params.cost_images]
-    return {
-        **noise_figures(course),
-        "defects": defect_figures(course.work / "spoiled"),
-        **mislabel_figures(course),
-        "pays": {f"{share:.2f}": downstream_accuracy.figures(ground) for share, ground in course.grounds()},
-        "cost": {name: [cost[name] for cost in costs] for name in ("images", "images_per_second", "peak_rss_bytes")},
-    }
+def measure(experiment: Experiment[Params]) -> Result:
+    """Measure what the steps left."""
+    params, work = experiment.params, experiment.work
+    noise = LabelNoise(LABELS, params.noise, params.slice, params.seed)
+    policy = load_policy(experiment.policy_file)
+    costs = [read_json(work / f"cost-{count}" / COST, CurationCost) for count in params.cost_images]
+    return Result(
+        noise=score_noise(_images(experiment), work / "features.work", noise, experiment.base.curate, policy),
+        defects=score_defects(work / "defects"),
+        **dict(score_labels(experiment)),
+        pays={f"{share:.2f}": downstream_accuracy.read_result(config) for share, config in _downstream(experiment)},
+        cost=CostResult(
+            images=tuple(cost.images for cost in costs),
+            images_per_second=tuple(cost.images_per_second for cost in costs),
+            peak_rss_bytes=tuple(cost.peak_rss_bytes for cost in costs),
+        ),
+    )
 
 
-def noise_figures(course: Course) -> dict[str, Any]:
-    """Find changed labels again: how -> share changed -> precision, recall, F1."""
-    params = course.checked.curate
-    images = read_index(course.drawn("rendered"))
-    verifier = load_verifier_spec(params, load_policy(Path(course.policy)))
-    options = CacheOptions(course.work / "looks.work", params.workers)
-    cache = compute_features(course.drawn("rendered"), images, verifier, options, _quiet)
-    every = np.arange(len(images))
-    features, verified = cache.features(every), cache.column("probabilities")
-    config = ProbeConfig(params.folds, params.repeats, params.seed)
-    found: dict[str, Any] = {}
-    for mode, within in (("uniform", None), ("clustered", course.params.slice)):
-        for share in course.params.noise:
-            wrong = choose(images, share, course.params.seed, within)
-            told = relabel(images, wrong, LABELS)
-            targets = np.asarray([LABELS.index(image.label) for image in told], np.int64)
-            rows = LabelledSet(cache.features, targets, [image.group for image in told], LABELS, verified)
-            quality = score_labels(rows, config, lambda: None)
-            accused = {mode: quality.scores < params.label_error}
-            for predictor in quality.predictors:
-                accused[f"{predictor.name}_{mode}"] = predictor.probabilities[every, targets] < params.label_error
-            accused[f"cleanlab_default{'' if mode == 'uniform' else '_clustered'}"] = _plain_cleanlab(features, targets)
-            for name, mask in accused.items():
-                found.setdefault(name, {})[f"{share:.2f}"] = score(mask, wrong)
-    return found
-
-
-def defect_figures(folder: Path) -> dict[str, Any]:
-    """What became of planted defects: kind -> how many went, and for which reasons; and who else went."""
-    planted = read_metrics(folder / "planted.json")
-    reasons = {row.image_id: row.reason for row in read_rows(folder / CURATED[1], Rejection)}
-    found: dict[str, Any] = {}
+def score_defects(folder: Path) -> DefectsResult:
+    """Count the rejected images among the defects planted in a folder, and among all images."""
+    planted = read_json(folder / PLANTED, PlantedDefects).kinds
+    reasons = {row.image_id: row.reason for row in read_rows(folder / REJECTED, Rejection)}
+    kinds = {}
     for kind in KINDS:
-        names = [name for name, each in planted.items() if each == kind]
-        said = [reasons[name] for name in names if name in reasons]
-        low, high = wilson_interval(len(said), len(names))
-        told = {reason: said.count(reason) for reason in dict.fromkeys(said)}
-        found[kind] = {
-            "planted": len(names),
-            "recall": len(said) / len(names),
-            "recall_low": low,
-            "recall_high": high,
-            **told,
-        }
-    hits = sum(name in planted for name in reasons)
-    return {**found, "rejected": len(reasons), "precision": hits / len(reasons) if reasons else None}
+        ids = [image_id for image_id, each in planted.items() if each == kind]
+        hits = [reasons[image_id] for image_id in ids if image_id in reasons]
+        counts = {reason: hits.count(reason) for reason in dict.fromkeys(hits)}
+        recall = share_estimate(len(hits), len(ids))
+        if recall is not None:
+            kinds[kind] = DefectResult(planted=len(ids), recall=recall, reasons=counts)
+    hits_in_all = sum(image_id in planted for image_id in reasons)
+    precision = hits_in_all / len(reasons) if reasons else None
+    return DefectsResult(kinds=kinds, rejected=len(reasons), precision=precision)
 
 
-def mislabel_figures(course: Course) -> dict[str, Any]:
-    """Share of generated images that show another label than theirs, as the judge sees it, before and after."""
-    wrong = {generator: disagreements(course.drawn(generator), LABELS) for generator in GENERATORS}
-    drawn = wrong["stable_diffusion"]
-    kept = [image.id for image in read_rows(course.drawn("stable_diffusion").parents[1] / CURATED[0], Image)]
-    rejected = sorted(set(drawn) - set(kept))
-    return {
-        **rate("embedded_mislabel_rate_before", list(drawn.values())),
-        **rate("embedded_mislabel_rate_after", [drawn[each] for each in kept]),
-        **rate("embedded_mislabel_rate_rejected", [drawn[each] for each in rejected]),
-        **rate("judge_error_on_rendered", list(wrong["rendered"].values())),
-        "embedded_images": len(drawn),
-        "embedded_rejected": len(rejected),
-    }
+def score_labels(experiment: Experiment[Params]) -> MislabelResult:
+    """Compare labels with the judge's, before and after curation of the generated images."""
+    rendered, generated = (find_disagreements(_images(experiment, name), LABELS) for name in GENERATORS)
+    rows = read_rows(experiment.work / "images-stable_diffusion" / KEPT, Image)
+    kept = {image.id: generated[image.id] for image in rows}
+    rejected = {image_id: wrong for image_id, wrong in generated.items() if image_id not in kept}
+    return MislabelResult(
+        embedded_mislabel_rate_before=_rate(generated),
+        embedded_mislabel_rate_after=_rate(kept),
+        embedded_mislabel_rate_rejected=_rate(rejected),
+        judge_error_on_rendered=_rate(rendered),
+        embedded_images=len(generated),
+        embedded_rejected=len(rejected),
+    )
 
 
-def _plain_cleanlab(features: NDArray[np.float32], targets: NDArray[np.int64]) -> Mask:
-    """Find label issues as cleanlab's documentation does: all defaults, probabilities by cross-validation."""
-    from cleanlab.filter import find_label_issues
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
-
-    told = cross_val_predict(LogisticRegression(max_iter=1000), features, targets, cv=5, method="predict_proba")
-    return np.asarray(find_label_issues(targets, told, n_jobs=1), np.bool_)
-
-
-def _draw(course: Course, name: str, folder: Path) -> Iterator[Step]:
-    outs = (folder / "data/prompts.jsonl", folder / "metrics/prompts.json")
-    act = partial(gossamer, folder, "prompts", course.policy, *outs)
-    yield Step(f"{name}/prompts", "prompts", folder, act, outs)
-    act = partial(gossamer, folder, "generate", outs[0], course.policy, IMAGES, "metrics/generate.json")
-    yield Step(f"{name}/generate", "generate", folder, act, (folder / IMAGES / INDEX,), (f"{name}/prompts",))
-
-
-def _curate(course: Course, name: str, folder: Path) -> Step:
-    act = partial(gossamer, folder, "curate", IMAGES, course.policy, *CURATED)
-    outs = tuple(folder / out for out in CURATED)
-    return Step(f"{name}/curate", "curate", folder, act, outs, (f"{name}/generate",))
+def _open(
+    experiment: Experiment[Params], name: str, seed: int | None = None, generator: str = "rendered", count: int = 0
+) -> StageFolder:
+    """Open a folder; ``seed`` is that of a training."""
+    return experiment.open(
+        name,
+        {
+            "dataset": {"source": "generated"},
+            "prompts": {
+                "count": count or experiment.params.images,
+                "seed": experiment.params.seed,
+                "top_up": {},
+            },
+            "generate": {"generator": generator},
+            "selfies": {"source": "rendered"},
+            "train": {} if seed is None else {"seed": seed},
+        },
+    )
 
 
-def _spoil(course: Course, folder: Path) -> None:
-    source = course.drawn("rendered")
+def _images(experiment: Experiment[Params], generator: str = "rendered") -> Path:
+    return experiment.work / f"images-{generator}" / IMAGES
+
+
+def _downstream(experiment: Experiment[Params]) -> Iterator[tuple[float, DownstreamConfig]]:
+    """Training sets: (share of labels changed before, config)."""
+    for share, count in experiment.params.pays:
+        yield (
+            share,
+            DownstreamConfig(
+                name=f"pays-{share:.2f}",
+                source=_images(experiment, "stable_diffusion"),
+                relabel=partial(_change_labels, share=share, count=count, seed=experiment.params.seed),
+                oracle=partial(judge_labels, labels=LABELS),
+                selfies=experiment.work / "selfies" / SELFIES,
+                seeds=experiment.params.pays_seeds,
+                open=partial(_open, experiment),
+                needs=("images-stable_diffusion/generate", "selfies/selfies"),
+                inputs={"share": share, "count": count, "seed": experiment.params.seed},
+            ),
+        )
+
+
+def _change_labels(images: Sequence[Image], share: float, count: int, seed: int) -> list[Image]:
+    first = images[:count]
+    return relabel(first, choose(first, share, seed), LABELS)
+
+
+def _plant_defects(experiment: Experiment[Params], folder: Path) -> None:
+    source = _images(experiment)
     images = read_index(source)
     confusing = [image for image in images if image.factors.get("headwear") in HELMET_LOOKALIKES]
-    defects = Defects(course.params.defects, LABELS[1], course.params.seed)
-    planted: dict[str, str] = {}
+    defects = Defects(experiment.params.defects, LABELS[1], experiment.params.seed)
+    kinds: dict[str, str] = {}
 
-    def encoded() -> Iterator[Any]:
-        for kind, image in spoil(source, images, confusing, defects):
+    def encoded() -> Iterator[Encoded]:
+        for kind, image in plant_defects(source, images, confusing, defects):
             if kind:
-                planted[image.id] = kind
+                kinds[image.id] = kind
             yield image
 
-    write_images(folder / IMAGES, encoded(), course.checked.generate.images_per_shard)
-    write_json(folder / "planted.json", planted)
+    write_images(folder / IMAGES, encoded(), experiment.base.generate.images_per_shard)
+    write_json(folder / PLANTED, PlantedDefects(kinds=kinds))
 
 
-def _time(course: Course, folder: Path) -> None:
-    """Curate as for the first time, and write what it cost."""
-    for cached in (folder / "data/curate.work").glob("*.npy"):
-        cached.unlink()
-    count = len(read_index(folder / IMAGES))
-    cost = run_measured(folder, "curate", IMAGES, course.policy, *CURATED)
-    figures = {"images": count, "images_per_second": count / cost.seconds, "peak_rss_bytes": cost.peak_rss_bytes}
-    write_json(folder / "cost.json", figures)
+def _time(folder: StageFolder) -> None:
+    """Curate without cached features, and write the cost."""
+    shutil.rmtree(folder.path / "data/curate.work", ignore_errors=True)
+    count = len(read_index(folder.path / IMAGES))
+    cost = run_measured(folder.path, "curate", IMAGES, folder.policy, *CURATED)
+    speed = count / cost.seconds
+    record = CurationCost(images=count, images_per_second=speed, peak_rss_bytes=cost.peak_rss_bytes)
+    write_json(folder.path / COST, record)
 
 
-def _quiet(_: int) -> None:
-    """Take no notice of progress."""
+def _rate(wrong: dict[str, bool]) -> Estimate | None:
+    return share_estimate(sum(wrong.values()), len(wrong))

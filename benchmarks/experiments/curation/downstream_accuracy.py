@@ -1,54 +1,55 @@
-"""Does curation pay? Classifiers that learn from the same images, chosen and labelled in four ways.
+"""Accuracy of classifiers that learn from the same images, selected and labelled in four ways.
 
 - everything: all images;
-- curated: those that ``gossamer curate`` kept;
-- random: as many, taken at random;
-- oracle: all images, with the labels that a judge sees.
+- curated: the images that ``gossamer curate`` kept;
+- random: the same number of images, drawn at random;
+- oracle: all images, with the labels that a judge predicts.
 
-Reads a folder of images whose labels may be wrong; leaves rows, checkpoints and answers in the work area.
+Reads a folder of images whose labels may be wrong; leaves rows, checkpoints and predictions in the work area.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.experiment_harness.course import IMAGES, KEPT, ROWS, StageFolder
+from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.training_run import (
-    Trial,
-    accuracy_figures,
-    gain_figures,
-    read_right,
-    train_and_judge,
+    TrainingData,
+    accuracies,
+    mean_accuracy,
+    mean_gain,
+    read_correct,
+    train_and_test,
 )
-from benchmarks.experiment_harness.workspace import Step, gossamer
+from benchmarks.experiment_harness.workspace import Step
 from pipeline.data.records import Image
 from pipeline.data.shards import INDEX, read_index
 from pipeline.data.storage import read_rows, write_rows
 
 ARMS = ("everything", "curated", "random", "oracle")
-IMAGES = Path("data/images")
-KEPT = Path("data/kept.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Images with their labels as they are told, and where the arms work.
+class DownstreamConfig:
+    """The images and labels to learn from, and where the arms work.
 
     Attributes:
-        name: Unique in the plan.
-        source: Folder of the images and their shards.
-        relabel: Gives the images as they are told to be.
-        oracle: Gives told images the labels that are true.
-        selfies: Folder of what is answered.
-        policy: The policy's file, as commands are told it.
-        seeds: Of the trainings.
-        open: Makes a folder to run commands in, by name and the seed of its training.
-        before: Names of the steps that make images and selfies.
+        name: Unique in the experiment; names of its folders begin with it.
+        source: Folder of the images.
+        relabel: Selects images, and plants wrong labels.
+        oracle: (folder of images, images with possibly wrong labels) -> images with the judge's labels.
+        selfies: Folder of the test selfies.
+        seeds: Seeds of the trainings.
+        open: (name, seed of the training or None) -> folder.
+        needs: Names of the steps that write images and selfies.
+        inputs: What ``relabel`` depends on.
     """
 
     name: str
@@ -56,82 +57,100 @@ class Ground:
     relabel: Callable[[Sequence[Image]], list[Image]]
     oracle: Callable[[Path, Sequence[Image]], list[Image]]
     selfies: Path
-    policy: str
     seeds: Sequence[int]
-    open: Callable[[str, int | None], Path]
-    before: tuple[str, ...]
+    open: Callable[[str, int | None], StageFolder]
+    needs: tuple[str, ...]
+    inputs: Mapping[str, object]
 
-    @property
-    def images(self) -> Path:
-        """Where the images lie as they are told to be."""
-        return self.open(self.name, None) / IMAGES
+    def folder(self, arm: str = "", seed: int | None = None) -> StageFolder:
+        """Folder of the relabelled images, of an arm, or of one of its trainings."""
+        parts = [self.name, *([arm] if arm else []), *([] if seed is None else [f"seed-{seed}"])]
+        return self.open("-".join(parts), seed)
 
 
-def steps(ground: Ground) -> Iterator[Step]:
-    """Everything from the images to the answers of every arm's classifiers."""
-    told, folder = f"{ground.name}/tell", ground.open(ground.name, None)
-    yield Step(told, "curate", folder, partial(_tell, ground), (ground.images / INDEX,), ground.before)
-    outs = KEPT, Path("data/rejected.jsonl"), Path("metrics/curate.json"), Path("report/curation")
-    act = partial(gossamer, folder, "curate", ground.images, ground.policy, *outs)
-    yield Step(f"{ground.name}/curate", "curate", folder, act, tuple(folder / out for out in outs), (told,))
+class ArmResult(ResultRecord):
+    """One arm.
+
+    Attributes:
+        arm: Its name.
+        images: Number of images it learns from, before the split.
+        accuracy: Mean accuracy over the trainings.
+        accuracies: Accuracy of each training.
+        gain_points: Points gained over ``everything``; left out for ``everything`` itself.
+    """
+
+    arm: str
+    images: int
+    accuracy: Estimate
+    accuracies: tuple[float, ...]
+    gain_points: Estimate | None = None
+
+
+def plan(config: DownstreamConfig) -> Iterator[Step]:
+    """List all steps: relabelled images, their curation, and the trainings of each arm."""
+    folder = config.folder()
+    relabel = folder.step(
+        "relabel", "curate", partial(_relabel, config), (IMAGES / INDEX,), config.needs, **config.inputs
+    )
+    yield relabel
+    yield folder.curate(needs=(relabel.name,))
     for arm in ARMS:
-        yield from _arm(ground, arm)
+        yield from _plan_arm(config, arm)
 
 
-def figures(ground: Ground) -> list[dict[str, Any]]:
-    """A row an arm: images, accuracy with its interval, and points gained over learning from everything."""
-    right = {arm: [read_right(ground.open(_trial(ground, arm, seed), seed)) for seed in ground.seeds] for arm in ARMS}
-    return [
-        {
-            "arm": arm,
-            "images": len(read_rows(ground.open(f"{ground.name}-{arm}", None) / KEPT, Image)),
-            **accuracy_figures(right[arm]),
-            **(gain_figures(right["everything"], right[arm]) if arm != "everything" else {}),
-        }
-        for arm in ARMS
-    ]
+def read_result(config: DownstreamConfig) -> tuple[ArmResult, ...]:
+    """Read the accuracies of all arms."""
+    correct = {arm: [read_correct(config.folder(arm, seed).path) for seed in config.seeds] for arm in ARMS}
+    results = []
+    for arm in ARMS:
+        result = ArmResult(
+            arm=arm,
+            images=len(read_rows(config.folder(arm).path / KEPT, Image)),
+            accuracy=mean_accuracy(correct[arm]),
+            accuracies=accuracies(correct[arm]),
+        )
+        gain = {} if arm == "everything" else {"gain_points": mean_gain(correct["everything"], correct[arm])}
+        results.append(result.model_copy(update=gain))
+    return tuple(results)
 
 
-def choose_rows(arm: str, told: Sequence[Image], kept: Sequence[Image], seed: int) -> list[Image]:
-    """Rows of an arm that needs no judge: everything, what curation kept, or as many at random in their order."""
+def choose_rows(arm: str, images: Sequence[Image], kept: Sequence[Image], seed: int) -> list[Image]:
+    """Rows of an arm other than ``oracle``: all images, the kept ones, or as many at random in their order."""
     if arm == "random":
-        rows = np.random.default_rng(seed).choice(len(told), len(kept), replace=False)
-        return [told[row] for row in np.sort(rows)]
-    return list(told if arm == "everything" else kept)
+        rows = np.random.default_rng(seed).choice(len(images), len(kept), replace=False)
+        return [images[row] for row in np.sort(rows)]
+    return list(images if arm == "everything" else kept)
 
 
-def _tell(ground: Ground) -> None:
-    images = ground.images
-    images.mkdir(parents=True, exist_ok=True)
-    rows = ground.relabel(read_index(ground.source))
+def _relabel(config: DownstreamConfig) -> None:
+    """Write the index of the relabelled images beside links to their shards."""
+    out = config.folder().path / IMAGES
+    out.mkdir(parents=True, exist_ok=True)
+    rows = config.relabel(read_index(config.source))
     for shard in {row.shard for row in rows}:
-        link = images / shard
+        link = out / shard
         link.unlink(missing_ok=True)
-        link.symlink_to((ground.source / shard).resolve())
-    write_rows(images / INDEX, rows)
+        link.symlink_to((config.source / shard).resolve())
+    write_rows(out / INDEX, rows)
 
 
-def _arm(ground: Ground, arm: str) -> Iterator[Step]:
-    name = f"{ground.name}-{arm}"
-    folder = ground.open(name, None)
-    before = (f"{ground.name}/curate",)
-    yield Step(f"{name}/choose", "curate", folder, partial(_choose, ground, arm), (folder / KEPT,), before)
-    rows = folder / "data/train.jsonl", folder / "data/val.jsonl"
-    act = partial(gossamer, folder, "split", KEPT, *rows)
-    yield Step(f"{name}/split", "split", folder, act, rows, (f"{name}/choose",))
-    for seed in ground.seeds:
-        trial = _trial(ground, arm, seed)
-        at = ground.open(trial, seed)
-        needs = (f"{name}/split", *ground.before)
-        yield from train_and_judge(Trial(trial, at, rows, ground.images, ground.selfies, ground.policy, needs))
+def _plan_arm(config: DownstreamConfig, arm: str) -> Iterator[Step]:
+    folder, images = config.folder(arm), config.folder().path / IMAGES
+    choose = folder.step("choose", "curate", partial(_choose, config, arm), (KEPT,), (f"{config.name}/curate",))
+    yield choose
+    split = folder.split(needs=(choose.name,))
+    yield split
+    rows = folder.path / ROWS[0], folder.path / ROWS[1]
+    for seed in config.seeds:
+        data = TrainingData(rows, images, config.selfies, (split.name, *config.needs))
+        yield from train_and_test(config.folder(arm, seed), data)
 
 
-def _choose(ground: Ground, arm: str) -> None:
-    told = read_index(ground.images)
-    kept = read_rows(ground.open(ground.name, None) / KEPT, Image)
-    rows = ground.oracle(ground.images, told) if arm == "oracle" else choose_rows(arm, told, kept, ground.seeds[0])
-    write_rows(ground.open(f"{ground.name}-{arm}", None) / KEPT, rows)
-
-
-def _trial(ground: Ground, arm: str, seed: int) -> str:
-    return f"{ground.name}-{arm}-seed-{seed}"
+def _choose(config: DownstreamConfig, arm: str) -> None:
+    folder = config.folder().path
+    images, kept = read_index(folder / IMAGES), read_rows(folder / KEPT, Image)
+    if arm == "oracle":
+        rows = config.oracle(folder / IMAGES, images)
+    else:
+        rows = choose_rows(arm, images, kept, config.seeds[0])
+    write_rows(config.folder(arm).path / KEPT, rows)

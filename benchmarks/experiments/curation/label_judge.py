@@ -1,6 +1,6 @@
 """Labels predicted by a network that curation does not use: the attribute network that evaluates the bundled model.
 
-It was trained on rendered portraits alone (``pipeline.bundled_diffusion``). Helmet policy only: helmet or no helmet.
+It was trained on rendered portraits only (``pipeline.bundled_diffusion``). For the helmet policy: helmet or no helmet.
 """
 
 from __future__ import annotations
@@ -14,35 +14,26 @@ from pipeline.bundled_diffusion.networks.attribute_net import load_attribute_net
 from pipeline.data.records import Image
 from pipeline.data.shards import iterate_pixels, read_index
 from pipeline.generate.diffusion.model_source import WEIGHTS
-from pipeline.metrics.statistics import wilson_interval
 from pipeline.renderer import HELMETS
 
-_AT_ONCE = 500
+_BATCH = 500
 
 
-def see_labels(folder: Path, images: Sequence[Image], labels: tuple[str, str]) -> list[Image]:
-    """Give images the labels that the judge sees; ``labels``: without a helmet, with one."""
+def judge_labels(folder: Path, images: Sequence[Image], labels: tuple[str, str]) -> list[Image]:
+    """Replace labels by predicted ones; ``labels`` are those without and with a helmet."""
     judge = load_attribute_net(WEIGHTS / "judge.safetensors")
     values = judge.factors["headwear"]
-    seen: list[Image] = []
-    for first in range(0, len(images), _AT_ONCE):
-        part = images[first : first + _AT_ONCE]
+    judged: list[Image] = []
+    for first in range(0, len(images), _BATCH):
+        part = images[first : first + _BATCH]
         codes = predict_attributes(judge, np.stack(list(iterate_pixels(folder, part))))["headwear"]
-        told = [labels[values[code] in HELMETS] for code in codes]
-        seen += [image.model_copy(update={"label": label}) for image, label in zip(part, told, strict=True)]
-    return seen
+        predicted = [labels[values[code] in HELMETS] for code in codes]
+        judged += [image.model_copy(update={"label": label}) for image, label in zip(part, predicted, strict=True)]
+    return judged
 
 
-def disagreements(folder: Path, labels: tuple[str, str]) -> dict[str, bool]:
-    """Image -> whether the judge sees another label than its own."""
+def find_disagreements(folder: Path, labels: tuple[str, str]) -> dict[str, bool]:
+    """Image id -> whether the predicted label differs from the image's own."""
     images = read_index(folder)
-    seen = see_labels(folder, images, labels)
-    return {image.id: image.label != sight.label for image, sight in zip(images, seen, strict=True)}
-
-
-def rate(name: str, wrong: Sequence[bool]) -> dict[str, float | None]:
-    """A share with its 95 % Wilson interval, as NAME, NAME_low and NAME_high; None of no images."""
-    if not wrong:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    low, high = wilson_interval(sum(wrong), len(wrong))
-    return {name: sum(wrong) / len(wrong), f"{name}_low": low, f"{name}_high": high}
+    judged = judge_labels(folder, images, labels)
+    return {image.id: image.label != other.label for image, other in zip(images, judged, strict=True)}

@@ -1,25 +1,23 @@
-"""Exports: what does each recipe cost in decisions, for each backbone, and what would plain use of the toolkits cost?
+"""What each export recipe costs in accuracy, per backbone, compared with the defaults of each toolkit.
 
-Every backbone learns from the same curated images, is exported in every recipe of params.yaml, and answers the same
-rendered selfies in each format's own runtime (Core ML in our executor). Beside each 8-bit recipe stands what the
-toolkit's defaults make of the same weights and the same calibration images.
+Every backbone learns from the same curated images, is converted to every recipe of params.yaml, and is tested on the
+same rendered selfies in each format's own runtime (Core ML in our interpreter). Beside each 8-bit recipe stands the
+artifact that the toolkit's defaults make from the same weights and calibration images.
 
-Where a folder of photographs is given, backbones that have weights to start from learn from one part of it as well, and
-their exports answer the rest: real pictures, and networks that saw a million others before.
+With a folder of photographs, backbones with pretrained weights are also fine-tuned on one part of them, and their
+artifacts are tested on the rest.
 
 Reads params.yaml, policies/ and the code; leaves its work in the work area.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-import yaml
 from pydantic import Field, model_validator
 
 from benchmarks.evaluation.inference import (
@@ -31,12 +29,24 @@ from benchmarks.evaluation.inference import (
     read_reference,
     run_inference,
 )
-from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
-from benchmarks.experiment_harness.toolkit_defaults import write_plain
-from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, Step, carry_out, derive, gossamer, open_folder
-from benchmarks.experiments import Tell
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.predictions import CHECKPOINT as CHECKPOINT_COLUMN
+from benchmarks.evaluation.predictions import Predictions, read_predictions, write_predictions
+from benchmarks.experiment_harness.course import (
+    ARTIFACTS,
+    CHECKPOINT,
+    IMAGES,
+    ROWS,
+    SELFIES,
+    Experiment,
+    StageFolder,
+    open_experiment,
+)
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.toolkit_defaults import quantise_by_default
+from benchmarks.experiment_harness.training_run import PREDICTIONS
+from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from pipeline.config.fields import Positive, Section, Seed, Share
-from pipeline.config.params import load_params
 from pipeline.data.records import Image, Record
 from pipeline.data.shards import INDEX, load_batch, read_index
 from pipeline.data.storage import read_json, read_rows, write_json
@@ -46,29 +56,26 @@ from pipeline.metrics.statistics import wilson_interval
 
 RESULT = "exports"
 
-CHECKPOINT_FOLDER, ARTIFACTS = Path("models/checkpoint"), Path("artifacts")
-IMAGES, KEPT = Path("data/images"), Path("data/kept.jsonl")
-ROWS = Path("data/train.jsonl"), Path("data/val.jsonl")
-PREDICTIONS = "predictions.parquet"
+SIZES = Path("sizes.json")
 _PHOTOGRAPHS = "photographs"
-_LEARNED = 0.6
-"""Share of the photographs that is learned from."""
+_TRAINING_PART = 0.6
+"""Share of the photographs that is used for training."""
 _FINE_TUNING = {"learning_rate": 0.001, "epochs": 20}
-"""Some hundred photographs: gentle steps from weights that know pictures already."""
+"""A few hundred photographs need a low learning rate from pretrained weights."""
 
 
 class Params(Section):
-    """What is trained and exported.
+    """What is trained and converted.
 
     Attributes:
-        backbones: Names of timm.
-        images: Prompts that the generator draws.
-        generator: Who draws them.
-        selfies: That every artifact answers.
-        sure: Decisions count as sure where the checkpoint's probability lies further from the threshold than this.
-        seed: Of prompts.
-        photographs: Folder of LABEL/*.jpg; None: not measured.
-        weights: Folder of BACKBONE.safetensors to start from there, trained with TensorFlow's padding.
+        backbones: Backbones by their names in timm.
+        images: Number of prompts.
+        generator: Generator of the images.
+        selfies: Number of test selfies.
+        sure: A decision counts as sure if the checkpoint's probability differs from the threshold by more than this.
+        seed: Seed of the prompts.
+        photographs: Folder of LABEL/*.jpg; None: no training on photographs.
+        weights: Folder of pretrained weights BACKBONE.safetensors, trained with TensorFlow's padding.
     """
 
     backbones: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -86,197 +93,221 @@ class Params(Section):
     weights: Path | None = None
 
     @model_validator(mode="after")
-    def _photographs_have_weights(self) -> Self:
-        if self.photographs is not None and not self.from_weights():
+    def _photographs_need_weights(self) -> Self:
+        if self.photographs is not None and not self.pretrained_backbones():
             raise ValueError(
                 f"weights: {self.weights}; expected a folder with one of {', '.join(self.backbones)}.safetensors, "
                 "which training on photographs starts from"
             )
         return self
 
-    def from_weights(self) -> tuple[str, ...]:
-        """Backbones that have weights to start from; none where there are no photographs."""
+    def pretrained_backbones(self) -> tuple[str, ...]:
+        """Backbones with pretrained weights; none without photographs."""
         if self.photographs is None or self.weights is None:
             return ()
         return tuple(name for name in self.backbones if (self.weights / f"{name}.safetensors").is_file())
 
 
 class Sizes(Record):
-    """Artifact -> bytes, of those that toolkits' defaults made as well."""
+    """Artifact -> size in bytes, including the artifacts of the toolkits' defaults."""
 
     size_bytes: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """The benchmark's work area, and what its steps need to know."""
+class CheckpointResult(ResultRecord):
+    """The float checkpoint: accuracy with its 95 % Wilson interval, and false negative rate."""
 
-    work: Path
-    values: Mapping[str, Any]
-    params: Params
-
-    @property
-    def policy(self) -> str:
-        """The policy's file, as commands are told it."""
-        return f"{POLICIES}/{self.values['policy']}.yaml"
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats of params.yaml ``convert.formats``, in alphabetical order."""
-        return tuple(sorted(self.values["convert"]["formats"]))
-
-    def open_photographs(self, name: str, backbone: str = "") -> Path:
-        """Make a folder to run commands on photographs in: trained on one part of them, measured on the rest."""
-        folder, weights = self.params.photographs, self.params.weights
-        source = {"source": "photos", "folder": str(folder.resolve()) if folder else None}
-        start = str((weights / f"{backbone}.safetensors").resolve()) if weights else "none"
-        recipe = {"backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
-        changes: dict[str, dict[str, Any]] = {
-            "dataset": {**source, "part": [0.0, _LEARNED], "seed": self.params.seed},
-            "selfies": {**source, "part": [_LEARNED, 1.0]},
-            "train": recipe if backbone else {},
-        }
-        return open_folder(self.work / name, derive(self.values, changes), Path(POLICIES))
-
-    def open(self, name: str, backbone: str = "") -> Path:
-        """Make a folder to run commands in."""
-        changes: dict[str, dict[str, Any]] = {
-            "dataset": {"source": "generated"},
-            "prompts": {"count": self.params.images, "seed": self.params.seed, "top_up": {}},
-            "generate": {"generator": self.params.generator},
-            "selfies": {"source": "rendered", "count": self.params.selfies},
-            "train": {"backbone": backbone, "pretrained": "none"} if backbone else {},
-        }
-        return open_folder(self.work / name, derive(self.values, changes), Path(POLICIES))
+    accuracy: Estimate
+    fnr: float
 
 
-def run(params: Params, workspace: Path, tell: Tell) -> dict[str, Any]:
-    """Draw, curate, train, export and answer; what is done already is not done again.
+class ArtifactResult(ResultRecord):
+    """An artifact compared with its checkpoint on the same selfies; only the size if its answers are unusable.
+
+    Attributes:
+        accuracy_drop_points: Accuracy lost, in points.
+        agreement: Share of equal decisions.
+        agreement_sure: Share of equal decisions among the checkpoint's sure ones; None if it has none.
+        max_abs_probability_diff: Largest absolute difference of any probability.
+        fnr: False negative rate.
+        size_bytes: Size of the file or package.
+        arm64_instructions: Not measured here.
+    """
+
+    accuracy_drop_points: float | None = None
+    agreement: float | None = None
+    agreement_sure: float | None = None
+    max_abs_probability_diff: float | None = None
+    fnr: float | None = None
+    size_bytes: int
+    arm64_instructions: int | None
+
+
+class BackboneResult(ResultRecord):
+    """The checkpoint and the artifacts of one backbone."""
+
+    INLINE: ClassVar[str] = "artifacts"
+
+    checkpoint: CheckpointResult
+    artifacts: dict[str, ArtifactResult]
+
+
+class Result(ResultRecord):
+    """Backbone -> result; the same for those trained on photographs, if there are any."""
+
+    INLINE: ClassVar[str] = "backbones"
+
+    backbones: dict[str, BackboneResult]
+    photographs: dict[str, BackboneResult] | None = None
+
+
+def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
+    """Generate, curate, train, convert and test.
 
     Raises:
         ParamsError: The checkout's params.yaml is missing or wrong.
         DataError: A command failed.
     """
-    load_params()
-    course = Course(workspace, yaml.safe_load(Path(PARAMS).read_text(encoding="utf-8")), params)
-    carry_out(list(plan(course)), tell)
-    measured = {backbone: figures(course.work / backbone, params.sure) for backbone in params.backbones}
-    photographed = {
-        backbone: figures(course.work / f"{_PHOTOGRAPHS}-{backbone}", params.sure) for backbone in params.from_weights()
+    experiment = open_experiment(params, work)
+    run_steps(list(plan(experiment)), report_progress)
+    backbones = {name: read_backbone(work / name, params.sure) for name in params.backbones}
+    photographs = {
+        name: read_backbone(work / f"{_PHOTOGRAPHS}-{name}", params.sure) for name in params.pretrained_backbones()
     }
-    return {**measured, _PHOTOGRAPHS: photographed} if photographed else measured
+    return Result(backbones=backbones, photographs=photographs) if photographs else Result(backbones=backbones)
 
 
-def plan(course: Course) -> Iterator[Step]:
-    """Every step: images, selfies, and for each backbone its training, exports and answers."""
-    data = course.open("data")
-    act = partial(gossamer, data, "selfies", course.policy, "data/selfies")
-    yield Step("data/selfies", "selfies", data, act, (data / "data/selfies" / INDEX,))
-    outs: tuple[Path, ...] = (data / "data/prompts.jsonl", data / "metrics/prompts.json")
-    yield Step("data/prompts", "prompts", data, partial(gossamer, data, "prompts", course.policy, *outs), outs)
-    act = partial(gossamer, data, "generate", outs[0], course.policy, IMAGES, "metrics/generate.json")
-    yield Step("data/generate", "generate", data, act, (data / IMAGES / INDEX,), ("data/prompts",))
-    curated = KEPT, Path("data/rejected.jsonl"), Path("metrics/curate.json"), Path("report/curation")
-    act = partial(gossamer, data, "curate", IMAGES, course.policy, *curated)
-    yield Step("data/curate", "curate", data, act, tuple(data / out for out in curated), ("data/generate",))
-    act = partial(gossamer, data, "split", KEPT, *ROWS)
-    yield Step("data/split", "split", data, act, tuple(data / rows for rows in ROWS), ("data/curate",))
-    for backbone in course.params.backbones:
-        yield from _backbone(course, backbone, course.open(backbone, backbone), data)
-    yield from _photographs(course)
+def plan(experiment: Experiment[Params]) -> Iterator[Step]:
+    """List all steps in order: images and selfies, then training, conversion and test of each backbone."""
+    params = experiment.params
+    data = _open(experiment, "data")
+    yield from (data.selfies(), data.prompts(), data.generate(), data.curate(), data.split())
+    for backbone in params.backbones:
+        yield from _plan_backbone(experiment, _open(experiment, backbone, backbone), data)
+    if params.pretrained_backbones():
+        photographs = _open_photographs(experiment, f"{_PHOTOGRAPHS}-data")
+        yield photographs.selfies()
+        generate = photographs.generate(Path("none"), ())
+        yield generate
+        yield photographs.split(IMAGES / INDEX, (generate.name,))  # labels of photographs are certain: no curation
+        for backbone in params.pretrained_backbones():
+            folder = _open_photographs(experiment, f"{_PHOTOGRAPHS}-{backbone}", backbone)
+            yield from _plan_backbone(experiment, folder, photographs)
 
 
-def figures(folder: Path, sure: float) -> dict[str, Any]:
-    """A row for the checkpoint and each artifact of one backbone; what was not answered has no figures."""
+def read_backbone(folder: Path, sure: float) -> BackboneResult:
+    """Compare all artifacts of a folder with its checkpoint."""
     table = read_predictions(folder / PREDICTIONS)
-    sizes = read_json(folder / "sizes.json", Sizes).size_bytes
-    right = table.decisions(CHECKPOINT) == table.targets
-    low, high = wilson_interval(int(right.sum()), len(right))
-    reference = {"accuracy": float(right.mean()), "accuracy_low": low, "accuracy_high": high, "fnr": _fnr(table)}
-    rows: dict[str, Any] = {CHECKPOINT: reference}
-    for name, size in sizes.items():
-        told = artifact_figures(table, name, sure) if table.is_whole(name) else {}
-        rows[name] = {**told, "size_bytes": size, "arm64_instructions": None}
-    return rows
-
-
-def artifact_figures(table: Predictions, name: str, sure: float) -> dict[str, float]:
-    """How one artifact's answers differ from the checkpoint's on the same selfies.
-
-    ``agreement`` is over all of them, ``agreement_sure`` over those on which the checkpoint's probability of the
-    positive label lies further than ``sure`` from the threshold.
-    """
-    decided, theirs = table.decisions(name), table.decisions(CHECKPOINT)
-    probabilities = table.probabilities[CHECKPOINT]
-    certain = np.abs(probabilities[:, -1] - table.thresholds[CHECKPOINT]) > sure
-    equal = decided == theirs
-    drop = float((theirs == table.targets).mean()) - float((decided == table.targets).mean())
-    return {
-        "accuracy_drop_points": 100 * drop,
-        "agreement": float(equal.mean()),
-        "agreement_sure": float(equal[certain].mean()) if certain.any() else float("nan"),
-        "max_abs_probability_diff": float(np.abs(table.probabilities[name] - probabilities).max()),
-        "fnr": _fnr(table, name),
+    sizes = read_json(folder / SIZES, Sizes).size_bytes
+    correct = table.decisions(CHECKPOINT_COLUMN) == table.targets
+    low, high = wilson_interval(int(correct.sum()), len(correct))
+    checkpoint = CheckpointResult(
+        accuracy=Estimate(value=float(correct.mean()), low=low, high=high), fnr=_fnr(table, CHECKPOINT_COLUMN)
+    )
+    artifacts = {
+        name: compare_artifact(table, name, sure, size)
+        if table.is_whole(name)
+        else ArtifactResult(size_bytes=size, arm64_instructions=None)
+        for name, size in sizes.items()
     }
+    return BackboneResult(checkpoint=checkpoint, artifacts=artifacts)
 
 
-def _fnr(table: Predictions, column: str = CHECKPOINT) -> float:
+def compare_artifact(table: Predictions, name: str, sure: float, size_bytes: int) -> ArtifactResult:
+    """Compare the predictions of an artifact with the checkpoint's on the same selfies.
+
+    Args:
+        table: Predictions of all artifacts.
+        name: The artifact.
+        sure: Distance between probability and threshold above which the checkpoint's decision counts as sure.
+        size_bytes: Size of the artifact.
+    """
+    decided, reference = table.decisions(name), table.decisions(CHECKPOINT_COLUMN)
+    probabilities = table.probabilities[CHECKPOINT_COLUMN]
+    is_sure = np.abs(probabilities[:, -1] - table.thresholds[CHECKPOINT_COLUMN]) > sure
+    equal = decided == reference
+    drop = float((reference == table.targets).mean()) - float((decided == table.targets).mean())
+    return ArtifactResult(
+        accuracy_drop_points=100 * drop,
+        agreement=float(equal.mean()),
+        agreement_sure=float(equal[is_sure].mean()) if is_sure.any() else None,
+        max_abs_probability_diff=float(np.abs(table.probabilities[name] - probabilities).max()),
+        fnr=_fnr(table, name),
+        size_bytes=size_bytes,
+        arm64_instructions=None,
+    )
+
+
+def _fnr(table: Predictions, column: str) -> float:
     return false_negative_rate(table.decisions(column), table.targets, len(table.labels) - 1)
 
 
-def _photographs(course: Course) -> Iterator[Step]:
-    """The same on photographs; their labels are taken as they are: people gave them."""
-    backbones = course.params.from_weights()
-    if not backbones:
-        return
-    name = f"{_PHOTOGRAPHS}-data"
-    data = course.open_photographs(name)
-    act = partial(gossamer, data, "selfies", course.policy, "data/selfies")
-    yield Step(f"{name}/selfies", "selfies", data, act, (data / "data/selfies" / INDEX,))
-    act = partial(gossamer, data, "generate", "none", course.policy, IMAGES, "metrics/generate.json")
-    yield Step(f"{name}/generate", "generate", data, act, (data / IMAGES / INDEX,))
-    act = partial(gossamer, data, "split", IMAGES / INDEX, *ROWS)
-    yield Step(f"{name}/split", "split", data, act, tuple(data / rows for rows in ROWS), (f"{name}/generate",))
-    for backbone in backbones:
-        own = f"{_PHOTOGRAPHS}-{backbone}"
-        yield from _backbone(course, own, course.open_photographs(own, backbone), data)
+def _open(experiment: Experiment[Params], name: str, backbone: str = "") -> StageFolder:
+    params = experiment.params
+    return experiment.open(
+        name,
+        {
+            "dataset": {"source": "generated"},
+            "prompts": {"count": params.images, "seed": params.seed, "top_up": {}},
+            "generate": {"generator": params.generator},
+            "selfies": {"source": "rendered", "count": params.selfies},
+            "train": {"backbone": backbone, "pretrained": "none"} if backbone else {},
+        },
+    )
 
 
-def _backbone(course: Course, name: str, folder: Path, data: Path) -> Iterator[Step]:
-    rows = tuple(data / each for each in ROWS)
-    outs = CHECKPOINT_FOLDER, Path("metrics/train.json"), Path("plots/train.csv")
-    act = partial(gossamer, folder, "train", *rows, data / IMAGES, course.policy, *outs)
-    trained = f"{name}/train"
-    yield Step(trained, "train", folder, act, tuple(folder / out for out in outs), (f"{data.name}/split",))
-    for target in course.formats:
-        places = CHECKPOINT_FOLDER, *rows, data / IMAGES, Path(course.policy), ARTIFACTS, Path("metrics")
-        act = partial(gossamer, folder, "convert", target, *places)
-        made = folder / ARTIFACTS / target / "artifact.json"
-        yield Step(f"{name}/convert-{target}", "convert", folder, act, (made,), (trained,), target)
-    judge = partial(_judge, course, folder, data)
-    needs = (*(f"{name}/convert-{target}" for target in course.formats), f"{data.name}/selfies")
-    outcome = folder / PREDICTIONS, folder / "sizes.json"
-    yield Step(f"{name}/judge", "measure", folder, judge, outcome, needs)
+def _open_photographs(experiment: Experiment[Params], name: str, backbone: str = "") -> StageFolder:
+    """Open a folder whose params train on one part of the photographs and test on the rest."""
+    params = experiment.params
+    folder, weights = params.photographs, params.weights
+    source = {"source": "photos", "folder": str(folder.resolve()) if folder else None}
+    start = str((weights / f"{backbone}.safetensors").resolve()) if weights else "none"
+    train = {"backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
+    return experiment.open(
+        name,
+        {
+            "dataset": {**source, "part": [0.0, _TRAINING_PART], "seed": params.seed},
+            "selfies": {**source, "part": [_TRAINING_PART, 1.0]},
+            "train": train if backbone else {},
+        },
+    )
 
 
-def _judge(course: Course, folder: Path, data: Path) -> None:
-    """Quantise plainly as well, and write everyone's answers on the selfies.
+def formats(experiment: Experiment[Params]) -> tuple[str, ...]:
+    """Formats of params.yaml ``convert.formats``, in alphabetical order."""
+    return tuple(sorted(experiment.base.convert.formats))
 
-    All decide as they would be shipped: the checkpoint and each recipe at its own threshold, chosen on validation
-    images; what the toolkits' defaults make has none of its own, and decides at the checkpoint's.
+
+def _plan_backbone(experiment: Experiment[Params], folder: StageFolder, data: StageFolder) -> Iterator[Step]:
+    rows = data.path / ROWS[0], data.path / ROWS[1]
+    train = folder.train(rows, data.path / IMAGES, (f"{data.name}/split",))
+    yield train
+    conversions = [folder.convert(name, rows, data.path / IMAGES, (train.name,)) for name in formats(experiment)]
+    yield from conversions
+    needs = (*(step.name for step in conversions), f"{data.name}/selfies")
+    action = partial(_predict, experiment, folder.path, data.path)
+    yield folder.step("test", "measure", action, (PREDICTIONS, SIZES), needs)
+
+
+def _predict(experiment: Experiment[Params], folder: Path, data: Path) -> None:
+    """Quantise with the toolkits' defaults as well, and write the predictions of all artifacts on the selfies.
+
+    The checkpoint and each recipe decide at their own threshold, chosen on validation images, as they are shipped. The
+    artifacts of the toolkits' defaults have no threshold of their own and use the checkpoint's.
     """
-    reference = read_reference(folder / CHECKPOINT_FOLDER)
-    section = course.values["convert"]
-    chosen = choose_rows(read_rows(data / ROWS[0], Image), section["calibration_images"], section["seed"])
-    frames = load_batch(data / IMAGES, chosen, reference.preprocess)
+    reference, convert = read_reference(folder / CHECKPOINT), experiment.base.convert
+    calibration = choose_rows(read_rows(data / ROWS[0], Image), convert.calibration_images, convert.seed)
+    frames = load_batch(data / IMAGES, calibration, reference.preprocess)
     artifacts = read_artifacts(folder / ARTIFACTS)
-    for name in course.formats:
-        plain = write_plain(folder / ARTIFACTS / name, frames, folder / "plain" / name)
-        artifacts += [(path, record.model_copy(update={"threshold": reference.threshold})) for path, record in plain]
-    selfies = data / "data/selfies"
+    for name in formats(experiment):
+        by_default = quantise_by_default(folder / ARTIFACTS / name, frames, folder / "plain" / name)
+        artifacts += [
+            (path, record.model_copy(update={"threshold": reference.threshold})) for path, record in by_default
+        ]
+    selfies = data / SELFIES
     evaluation_set = EvaluationSet(reference, artifacts, selfies, read_index(selfies))
     check_evaluation_set(evaluation_set)
-    table, _ = run_inference(evaluation_set, local_runtimes(), threads=1, workers=course.values["measure"]["workers"])
+    table, _ = run_inference(evaluation_set, local_runtimes(), threads=1, workers=experiment.base.measure.workers)
     write_predictions(folder / PREDICTIONS, table)
     sizes = {artifact_name(record): record.size_bytes for _, record in artifacts}
-    write_json(folder / "sizes.json", Sizes(size_bytes=sizes))
+    write_json(folder / SIZES, Sizes(size_bytes=sizes))

@@ -1,22 +1,22 @@
-"""Real pairs of models for the gate: one that is sound, and others spoilt on purpose, each in a way that happens.
+"""Real pairs of models for the gate: a sound baseline, and candidates that are damaged in ways that occur in practice.
 
     reexported              the same weights, exported again
-    jittered_slightly       weights off by a thousandth: nothing should be noticed
-    jittered                weights off by ``jitter``
+    jittered_slightly       weights changed by a thousandth, which should make no difference
+    jittered                weights changed by ``jitter``
     labels_flipped          trained with a share of labels wrong
-    night_dropped           trained without the pictures of one slice
-    labels_swapped          the artifact's outputs in the other order
+    night_dropped           trained without the images of one slice
+    labels_swapped          the outputs of the artifact in the other order
     normalisation_dropped   the artifact without its mean and standard deviation
-    int8_badly_calibrated   8 bits calibrated on one dark picture, beside 8 bits calibrated on training images
-    slower_graph            the same answers, by a graph with idle work in it
+    int8_badly_calibrated   8 bits calibrated on a dark image; the baseline's 8 bits are calibrated on training images
+    slower_graph            the same answers from a graph with superfluous work
 
-Reads rendered images, whose labels are certain; leaves checkpoints, artifacts and answers in the work area.
+Reads rendered images, whose labels are certain; leaves checkpoints, artifacts and predictions in the work area.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +25,11 @@ import numpy as np
 from benchmarks.evaluation.inference import EvaluationSet, local_runtimes, read_artifacts, read_reference, run_inference
 from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import write_predictions
+from benchmarks.experiment_harness.course import ARTIFACTS, CHECKPOINT, IMAGES, ROWS, SELFIES, StageFolder
 from benchmarks.experiment_harness.planted_errors import choose, relabel
-from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, write_plain
-from benchmarks.experiment_harness.workspace import Step, gossamer
+from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, quantise_by_default
+from benchmarks.experiment_harness.training_run import PREDICTIONS
+from benchmarks.experiment_harness.workspace import Step
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Image
@@ -36,31 +38,27 @@ from pipeline.data.storage import read_rows, write_json, write_rows
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.train.model import Checkpoint, load_checkpoint, save_checkpoint
 
-SOUND, QUANTISED = "sound", "int8"
+SOUND, INT8, INT8_BADLY, SLOWER = "sound", "int8", "int8_badly_calibrated", "slower_graph"
 TRAINED = ("labels_flipped", "night_dropped")
 REWRITTEN = ("reexported", "jittered_slightly", "jittered", "labels_swapped", "normalisation_dropped")
 HARMLESS = ("reexported", "jittered_slightly")
-PAIRS = {
-    **dict.fromkeys((*REWRITTEN, *TRAINED, "slower_graph"), SOUND),
-    "int8_badly_calibrated": QUANTISED,
-}
+PAIRS = {**dict.fromkeys((*REWRITTEN, *TRAINED, SLOWER), SOUND), INT8_BADLY: INT8}
 """Candidate -> its baseline."""
-CHECKPOINT, ARTIFACTS = Path("models/checkpoint"), Path("artifacts")
-IMAGES, ROWS = Path("data/images"), (Path("data/train.jsonl"), Path("data/val.jsonl"))
-PREDICTIONS, FIGURES = "predictions.parquet", "figures.json"
-SLIGHTLY = 0.001
+MODEL_FILE = Path("model_file.json")
+_FORMAT, _RECIPE = "onnx", "float32"
+_SLIGHT_JITTER = 0.001
 
 
 class Strengths(Section):
-    """How hard models are hit.
+    """How strong the damages are.
 
     Attributes:
         jitter: Standard deviation of the factor that each weight is multiplied by.
-        flipped: Share of training labels.
-        without: Factor and value that training never sees.
-        idle: Pairs of multiplications that undo each other, after the first convolution.
-        calibration: Images that the sound 8 bits are calibrated on.
-        seed: Of jitter and flips.
+        flipped: Share of training labels that are changed.
+        without: (factor, value) of the images that training does not see.
+        idle: Number of pairs of multiplications after the first convolution that cancel each other.
+        calibration: Number of images that the baseline's 8 bits are calibrated on.
+        seed: Seed of the jitter and of the changed labels.
     """
 
     jitter: Share = 0.15
@@ -72,162 +70,160 @@ class Strengths(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where models are made.
+class ModelPairsConfig:
+    """Data of the models, and where they are made.
 
     Attributes:
         data: Folder with images, rows and selfies.
-        open: Makes a folder to run commands in, by name.
-        policy: The policy's file, as commands are told it.
-        strengths: How hard.
-        before: Names of the steps that make the data.
+        open: Opens the folder of a model, by name.
+        strengths: How strong the damages are.
+        needs: Names of the steps that write the data.
     """
 
     data: Path
-    open: Callable[[str], Path]
-    policy: str
+    open: Callable[[str], StageFolder]
     strengths: Strengths
-    before: tuple[str, ...]
+    needs: tuple[str, ...]
 
     @property
     def rows(self) -> tuple[Path, ...]:
         """Training and validation rows with true labels."""
-        return tuple(self.data / each for each in ROWS)
+        return tuple(self.data / path for path in ROWS)
+
+    def path(self, name: str) -> Path:
+        """Folder of a model."""
+        return self.open(name).path
 
     def model(self, name: str) -> Path:
-        """The ONNX file of one of the models."""
-        if name in (QUANTISED, "int8_badly_calibrated"):
-            return self.open(name) / f"int8/static_wi8_ai8{SUFFIX}.onnx"
-        return self.open(name) / ("float32.onnx" if name == "slower_graph" else ARTIFACTS / "onnx/float32.onnx")
+        """The ONNX file of a model."""
+        if name in (INT8, INT8_BADLY):
+            return self.path(name) / f"int8/static_wi8_ai8{SUFFIX}.onnx"
+        return self.path(name) / ("float32.onnx" if name == SLOWER else ARTIFACTS / "onnx/float32.onnx")
 
 
-def steps(ground: Ground) -> Iterator[Step]:
-    """Train, spoil, export and answer."""
-    yield from _trained(ground, SOUND)
+def plan(config: ModelPairsConfig) -> Iterator[Step]:
+    """List all steps: train, damage, convert and test each model."""
+    strengths = config.strengths
+    yield from _train(config, SOUND, config.rows, config.needs)
     for name in TRAINED:
-        folder, strength = ground.open(name), ground.strengths
-        told = f"{name}-{strength.flipped if name == 'labels_flipped' else '-'.join(strength.without)}/rows"
-        outs = tuple(folder / each for each in ROWS)
-        yield Step(told, "split", folder, partial(_spoil_rows, ground, name), outs, ground.before)
-        yield from _trained(ground, name, outs, (told,))
+        action = partial(_damage_rows, config, name)
+        rows = config.open(name).step("rows", "split", action, ROWS, config.needs, strengths=strengths)
+        yield rows
+        yield from _train(config, name, rows.outs, (*config.needs, rows.name))
     for name in REWRITTEN:
-        folder = ground.open(name)
-        told = f"{name}-{ground.strengths.jitter}/checkpoint"
-        made = (folder / CHECKPOINT,)
-        yield Step(told, "train", folder, partial(_rewrite, ground, name), made, (f"{SOUND}/train",))
-        yield from _exported(ground, name, (told,))
-    told = f"int8-{ground.strengths.calibration}-{ground.strengths.idle}"
-    for name in (QUANTISED, "int8_badly_calibrated", "slower_graph"):
-        act = partial(_slow if name == "slower_graph" else _quantise, ground, name)
-        made = (ground.model(name),)
-        yield Step(f"{name}/{told}", "convert", ground.open(name), act, made, (f"{SOUND}/convert",), "onnx")
-        yield _answered(ground, name, (f"{name}/{told}",))
+        action, needs = partial(_rewrite_checkpoint, config, name), (f"{SOUND}/train",)
+        checkpoint = config.open(name).step("checkpoint", "train", action, (CHECKPOINT,), needs, strengths=strengths)
+        yield checkpoint
+        yield from _convert(config, name, (checkpoint.name,))
+    for name in (INT8, INT8_BADLY, SLOWER):
+        action, needs = partial(_slow_down if name == SLOWER else _quantise, config, name), (_converted(SOUND),)
+        outs = (config.model(name),)
+        model = config.open(name).step("model", "convert", action, outs, needs, strengths=strengths)
+        yield replace(model, key=_FORMAT)
+        yield _test(config, name, (model.name,))
 
 
-def _trained(
-    ground: Ground, name: str, rows: tuple[Path, ...] | None = None, before: tuple[str, ...] = ()
-) -> Iterator[Step]:
-    folder = ground.open(name)
-    outs = CHECKPOINT, Path("metrics/train.json"), Path("plots/train.csv")
-    act = partial(gossamer, folder, "train", *(rows or ground.rows), ground.data / IMAGES, ground.policy, *outs)
-    made = tuple(folder / out for out in outs)
-    yield Step(f"{name}/train", "train", folder, act, made, (*ground.before, *before))
-    yield from _exported(ground, name, (f"{name}/train",))
+def _converted(name: str) -> str:
+    """Name of the step that converts a model."""
+    return f"{name}/convert-{_FORMAT}"
 
 
-def _exported(ground: Ground, name: str, before: tuple[str, ...]) -> Iterator[Step]:
-    folder = ground.open(name)
-    places = CHECKPOINT, *ground.rows, ground.data / IMAGES, Path(ground.policy), ARTIFACTS, Path("metrics")
-    act = partial(gossamer, folder, "convert", "onnx", *places)
-    yield Step(f"{name}/convert", "convert", folder, act, (ground.model(name),), before, "onnx")
-    yield _answered(ground, name, (f"{name}/convert",))
+def _train(config: ModelPairsConfig, name: str, rows: tuple[Path, ...], needs: tuple[str, ...]) -> Iterator[Step]:
+    train = config.open(name).train(rows, config.data / IMAGES, needs)
+    yield train
+    yield from _convert(config, name, (train.name,))
 
 
-def _answered(ground: Ground, name: str, before: tuple[str, ...]) -> Step:
-    folder = ground.open(name)
-    outs = folder / PREDICTIONS, folder / FIGURES
-    return Step(f"{name}/answer", "measure", folder, partial(_answer, ground, name), outs, (*before, *ground.before))
+def _convert(config: ModelPairsConfig, name: str, needs: tuple[str, ...]) -> Iterator[Step]:
+    yield config.open(name).convert(_FORMAT, config.rows, config.data / IMAGES, needs)
+    yield _test(config, name, (_converted(name),))
 
 
-def _spoil_rows(ground: Ground, name: str) -> None:
-    """Training rows with some labels wrong, or without a slice; validation rows, which choose the threshold, alike."""
-    factor, value = ground.strengths.without
-    for source, place in zip(ground.rows, ROWS, strict=True):
+def _test(config: ModelPairsConfig, name: str, needs: tuple[str, ...]) -> Step:
+    outs = PREDICTIONS, MODEL_FILE
+    return config.open(name).step("test", "measure", partial(_predict, config, name), outs, (*needs, *config.needs))
+
+
+def _damage_rows(config: ModelPairsConfig, name: str) -> None:
+    """Change some labels, or drop a slice; also in the validation rows, which choose the threshold."""
+    strengths = config.strengths
+    factor, value = strengths.without
+    for source, path in zip(config.rows, ROWS, strict=True):
         images = read_rows(source, Image)
         if name == "labels_flipped":
             labels = sorted({image.label for image in images})
-            images = relabel(images, choose(images, ground.strengths.flipped, ground.strengths.seed), labels)
+            images = relabel(images, choose(images, strengths.flipped, strengths.seed), labels)
         else:
             images = [image for image in images if image.factors.get(factor) != value]
-        write_rows(ground.open(name) / place, images)
+        write_rows(config.path(name) / path, images)
 
 
-def _rewrite(ground: Ground, name: str) -> None:
-    """Write the sound checkpoint again, changed or not."""
-    sound = load_checkpoint(ground.open(SOUND) / CHECKPOINT)
-    config = sound.config
+def _rewrite_checkpoint(config: ModelPairsConfig, name: str) -> None:
+    """Write the sound checkpoint again, with or without a change."""
+    sound = load_checkpoint(config.path(SOUND) / CHECKPOINT)
+    checkpoint_config = sound.config
     if name.startswith("jittered"):
-        _jitter(sound, SLIGHTLY if name.endswith("slightly") else ground.strengths.jitter, ground.strengths.seed)
+        jitter = _SLIGHT_JITTER if name.endswith("slightly") else config.strengths.jitter
+        _jitter(sound, jitter, config.strengths.seed)
     elif name == "labels_swapped":
         head = sound.network.get_classifier()  # type: ignore[operator]
         head.weight.data, head.bias.data = head.weight.data.flip(0), head.bias.data.flip(0)
     elif name == "normalisation_dropped":
-        bare = config.preprocess.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
-        config = config.model_copy(update={"preprocess": bare})
-    save_checkpoint(ground.open(name) / CHECKPOINT, sound.network, config)
+        bare = checkpoint_config.preprocess.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
+        checkpoint_config = checkpoint_config.model_copy(update={"preprocess": bare})
+    save_checkpoint(config.path(name) / CHECKPOINT, sound.network, checkpoint_config)
 
 
-def _jitter(checkpoint: Checkpoint, spread: float, seed: int) -> None:
+def _jitter(checkpoint: Checkpoint, deviation: float, seed: int) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     for weights in checkpoint.network.parameters():
-        weights.data *= 1 + spread * torch.randn(weights.shape, generator=generator)
+        weights.data *= 1 + deviation * torch.randn(weights.shape, generator=generator)
 
 
-def _quantise(ground: Ground, name: str) -> None:
+def _quantise(config: ModelPairsConfig, name: str) -> None:
     """Quantise the sound float32 model, calibrated on training images or on a dark one."""
-    sound = ground.open(SOUND)
+    sound, strengths = config.path(SOUND), config.strengths
     spec = load_checkpoint(sound / CHECKPOINT).config.preprocess
-    chosen = choose_rows(read_rows(ground.rows[0], Image), ground.strengths.calibration, ground.strengths.seed)
-    frames = load_batch(ground.data / IMAGES, chosen, spec)
-    if name != QUANTISED:
+    calibration = choose_rows(read_rows(config.rows[0], Image), strengths.calibration, strengths.seed)
+    frames = load_batch(config.data / IMAGES, calibration, spec)
+    if name == INT8_BADLY:
         frames = (frames[:1] // 8).astype(np.uint8)
-    write_plain(sound / ARTIFACTS / "onnx", frames, ground.open(name) / "int8")
+    quantise_by_default(sound / ARTIFACTS / _FORMAT, frames, config.path(name) / "int8")
 
 
-def _slow(ground: Ground, name: str) -> None:
-    """Put work into the sound graph that changes no answer: a tensor is doubled and halved, again and again."""
+def _slow_down(config: ModelPairsConfig, name: str) -> None:
+    """Add work to the sound graph that changes no answer: a tensor is doubled and halved repeatedly."""
     import onnx
 
-    model = onnx.load(str(ground.model(SOUND)))
+    model = onnx.load(str(config.model(SOUND)))
     graph = model.graph
-    at, first = next((at, node) for at, node in enumerate(graph.node) if node.op_type == "Conv")
-    found, last = first.output[0], f"{first.output[0]}_busy_0"
+    index, first = next((index, node) for index, node in enumerate(graph.node) if node.op_type == "Conv")
+    output, last = first.output[0], f"{first.output[0]}_busy_0"
     first.output[0] = last
-    nodes = 2 * ground.strengths.idle
+    nodes = 2 * config.strengths.idle
     for number in range(1, nodes + 1):
         factor = f"busy_factor_{number}"
         graph.initializer.append(onnx.numpy_helper.from_array(np.array(2.0 if number % 2 else 0.5, np.float32), factor))
-        after = found if number == nodes else f"{found}_busy_{number}"
-        graph.node.insert(at + number, onnx.helper.make_node("Mul", [last, factor], [after]))
+        after = output if number == nodes else f"{output}_busy_{number}"
+        graph.node.insert(index + number, onnx.helper.make_node("Mul", [last, factor], [after]))
         last = after
     onnx.checker.check_model(model, full_check=True)
-    path = ground.model(name)
+    path = config.model(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _answer(ground: Ground, name: str) -> None:
-    """Answer the pool; a model spoilt after training stands beside the sound checkpoint it should equal."""
-    folder, selfies = ground.open(name), ground.data / "data/selfies"
-    reference = read_reference((folder if name in TRAINED else ground.open(SOUND)) / CHECKPOINT)
-    source = folder if name in (*TRAINED, *REWRITTEN) else ground.open(SOUND)
-    record = next(record for _, record in read_artifacts(source / ARTIFACTS) if record.recipe == "float32")
-    evaluation_set = EvaluationSet(reference, [(ground.model(name), record)], selfies, read_index(selfies))
+def _predict(config: ModelPairsConfig, name: str) -> None:
+    """Test on all selfies; the reference of a model that was damaged after training is the sound checkpoint."""
+    folder, sound, selfies = config.path(name), config.path(SOUND), config.data / SELFIES
+    reference = read_reference((folder if name in TRAINED else sound) / CHECKPOINT)
+    source = folder if name in (*TRAINED, *REWRITTEN) else sound
+    record = next(record for _, record in read_artifacts(source / ARTIFACTS) if record.recipe == _RECIPE)
+    model = config.model(name)
+    evaluation_set = EvaluationSet(reference, [(model, record)], selfies, read_index(selfies))
     table, _ = run_inference(evaluation_set, local_runtimes(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
-    path = ground.model(name)
-    write_json(
-        folder / FIGURES, ModelFile(format="onnx", recipe="float32", sha256=sha256_of(path), size_bytes=size_of(path))
-    )
+    file = ModelFile(format=_FORMAT, recipe=_RECIPE, sha256=sha256_of(model), size_bytes=size_of(model))
+    write_json(folder / MODEL_FILE, file)

@@ -1,18 +1,17 @@
-"""The operating curve of the latency gate: how often slowdowns that were put in on purpose are caught, and warned of.
+"""Power curve of the latency gate: how often it fails and warns for slowdowns of known size.
 
-An artifact is compared with itself, slowed by a known share of its own time (``paired.slowed``), by the very rule and
-the very processes the gate uses. 0 % shows the false alarms.
+An artifact is compared with itself, slowed down by a known share of its own time (``side_by_side.slow_down``), with the
+rule and the processes of the gate. A slowdown of 0 % gives the false alarms.
 
-Two ways to have many runs. *Independent* (``pool`` 0): every run has fresh processes of its own; intervals are
-Wilson's. *Resampled* (``pool`` M): M processes a slowdown are measured once, and each run draws its own from them with
-replacement. That is cheaper, and says less: such runs share what the pool happened to be, and a mood of the machine
-that lasts as long as a whole run is spread over all of them. So their interval is a bootstrap of the pool itself
-(percentiles over pools drawn from it, Efron 1979), which more runs do not narrow, and ``independent`` is false. Where
-no such pool ever fails it reads 0 to 0: how rare false alarms are is told by more processes of identical artifacts
-(``benchmarks.experiments.gate_power.latency_false_alarms``).
+Runs are obtained in one of two ways. *Independent* (``pool`` 0): every run has its own processes; intervals are
+Wilson's. *Resampled* (``pool`` M): M processes per slowdown are measured once, and each run draws its processes from
+them with replacement. That is cheaper but says less: all runs share the pool, and a slow phase of the machine that
+lasts as long as a run is spread over all of them. So the interval is a bootstrap of the pool (percentiles over pools
+drawn from it, Efron 1979), which more runs do not narrow. If no such pool ever fails, the interval is 0 to 0: more
+processes with identical artifacts then bound the rate of false alarms (``latency_false_alarms``).
 
-Slowdowns take turns, so that a busy minute falls on all alike. Keeps the timing of each process in
-FOLDER/processes.work/ (``pipeline.data.work_cache``): a run that was stopped resumes.
+Slowdowns alternate, so that a slow phase of the machine affects all alike. Caches the timing of each process in
+FOLDER/processes.work/ (``pipeline.data.work_cache``), from which an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -21,12 +20,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.experiments.gate_power.latency_false_alarms import bound_false_alarms
+from benchmarks.evaluation.measurement import Estimate
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.workspace import ReportProgress
+from benchmarks.experiments.gate_power.latency_false_alarms import FalseAlarmBound, bound_false_alarms
 from benchmarks.latency import side_by_side
 from benchmarks.latency.side_by_side import (
     FAIL,
@@ -45,8 +46,6 @@ from pipeline.data.storage import read_json
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.metrics.statistics import wilson_interval
 
-Tell = Callable[[int, int, str], None]
-"""Says how far it is: (done, total, what it does now)."""
 TimeProcess = Callable[[PairedRequest, int], ProcessTiming]
 WORK = "processes.work"
 _POOLS = 400
@@ -54,22 +53,22 @@ _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """What is tried.
+class PowerConfig:
+    """What is measured.
 
     Attributes:
-        slowdowns: Shares of the artifact's own median time.
-        runs: Of the gate, a slowdown.
-        pool: Processes a slowdown that runs are drawn from; 0: every run measures its own.
-        quiet: Processes of identical artifacts that bound false alarms; 0: they are not bounded.
-        warn: As the gate's.
-        fail: As the gate's.
-        seed: Of the drawing.
+        runs: Gate runs per slowdown.
+        pool: Processes per slowdown that runs draw from; 0: every run measures its own.
+        identical_processes: Processes with identical artifacts that bound the false alarms; 0: no bound.
+        slowdowns: Slowdowns as shares of the artifact's own median time.
+        warn: Slowdown above which the gate warns.
+        fail: Slowdown above which the gate fails.
+        seed: Seed of the draws from a pool.
     """
 
     runs: int
     pool: int = 0
-    quiet: int = 0
+    identical_processes: int = 0
     slowdowns: tuple[float, ...] = (0.0, 0.02, 0.05, 0.10)
     warn: float = WARN
     fail: float = FAIL
@@ -84,15 +83,48 @@ class ProcessRow(Record):
     timing: ProcessTiming
 
 
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """Of so many runs, the shares that failed and that passed with a warning, each as (share, low, high)."""
+class SlowdownResult(ResultRecord):
+    """One slowdown.
 
-    runs: int
-    caught: tuple[float, float, float]
-    warned: tuple[float, float, float]
+    Attributes:
+        caught: Share of runs that fail.
+        warned: Share of runs that pass with a warning.
+        median_ratio: Median ratio of its processes.
+        runs: Number of runs.
+        processes: Number of measured processes.
+    """
+
+    caught: Estimate
+    warned: Estimate
     median_ratio: float
+    runs: int
     processes: int
+
+
+class PowerSettings(ResultRecord):
+    """How the runs were made; ``independent`` is false if they draw from a pool."""
+
+    independent: bool
+    processes_per_run: int
+    pairs_per_process: int
+    warn: float
+    fail: float
+
+
+class LatencyPower(ResultRecord):
+    """Power of the latency gate; slowdowns are texts such as "0.05".
+
+    Attributes:
+        slowdown_caught: Slowdown -> share of runs that fail; None where not measured.
+        slowdowns: Slowdown -> result.
+        slowdown_false_alarms: Bound on false alarms; None where not measured.
+        slowdown_settings: How the runs were made.
+    """
+
+    slowdown_caught: dict[str, float | None]
+    slowdowns: dict[str, SlowdownResult] | None = None
+    slowdown_false_alarms: FalseAlarmBound | None
+    slowdown_settings: PowerSettings | None = None
 
 
 class ProcessCache:
@@ -130,131 +162,142 @@ class ProcessCache:
         return [row.timing.ratio for (share, _), row in self._rows.items() if share == slowdown]
 
 
-def operating_curve(
-    request: PairedRequest, curve: Curve, folder: Path, tell: Tell, measure: TimeProcess = time_process
-) -> dict[str, Any]:
-    """Measure and rate; figures for metrics, slowdowns as ``"0.05"``.
+def measure_power(
+    request: PairedRequest,
+    config: PowerConfig,
+    folder: Path,
+    report_progress: ReportProgress,
+    measure: TimeProcess = time_process,
+) -> LatencyPower:
+    """Measure how often slowdowns are caught.
+
+    Args:
+        request: The artifact, as candidate and as baseline.
+        config: Slowdowns, and numbers of runs and processes.
+        folder: Parent of the work area.
+        report_progress: Called for every run or process.
+        measure: Times one process.
 
     Raises:
         ModelError: A process could not load or run the artifact.
     """
     cache = ProcessCache(folder, request, measure)
-    found = _resampled(cache, request, curve, tell) if curve.pool else _independent(cache, curve, tell)
-    return {
-        "slowdown_caught": {name: rated.caught[0] for name, rated in found.items()},
-        "slowdowns": {name: _figures(rated) for name, rated in found.items()},
-        "slowdown_false_alarms": _false_alarms(cache, request, curve, tell) if curve.quiet else None,
-        "slowdown_settings": {
-            "independent": not curve.pool,
-            "processes_per_run": request.processes,
-            "pairs_per_process": request.pairs,
-            "warn": curve.warn,
-            "fail": curve.fail,
-        },
-    }
+    if config.pool:
+        slowdowns = _resampled_runs(cache, request, config, report_progress)
+    else:
+        slowdowns = _independent_runs(cache, config, report_progress)
+    bound = _bound_false_alarms(cache, request, config, report_progress) if config.identical_processes else None
+    return LatencyPower(
+        slowdown_caught={name: result.caught.value for name, result in slowdowns.items()},
+        slowdowns=slowdowns,
+        slowdown_false_alarms=bound,
+        slowdown_settings=PowerSettings(
+            independent=not config.pool,
+            processes_per_run=request.processes,
+            pairs_per_process=request.pairs,
+            warn=config.warn,
+            fail=config.fail,
+        ),
+    )
 
 
 def judge_medians(
     first: NDArray[np.float64], second: NDArray[np.float64], warn: float, fail: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Apply ``paired.judge_slowdown`` to many runs at once.
+    """Apply ``side_by_side.judge_slowdown`` to many runs at once.
 
     Args:
         first: Median ratio of each first run, float64, any shape.
-        second: Of the run that is made where the first is above ``fail``.
-        warn: Share that is warned of.
-        fail: Share that fails where both runs exceed it.
+        second: Median ratio of the second run, which counts where the first is above ``fail``.
+        warn: Slowdown above which the gate warns.
+        fail: Slowdown above which the gate fails if both runs exceed it.
 
     Returns:
-        Which fail, and which pass with a warning.
+        Which runs fail, and which pass with a warning: bool, same shape.
     """
     least = np.where(first > 1 + fail, np.minimum(first, second), first)
     return least > 1 + fail, (least > 1 + warn) & (least <= 1 + fail)
 
 
-def _false_alarms(cache: ProcessCache, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Any]:
+def _bound_false_alarms(
+    cache: ProcessCache, request: PairedRequest, config: PowerConfig, report_progress: ReportProgress
+) -> FalseAlarmBound:
     ratios = []
-    for number in range(curve.quiet):
-        tell(number, curve.quiet, f"identical artifacts, process {number + 1}")
+    for number in range(config.identical_processes):
+        report_progress(number, config.identical_processes, f"identical artifacts, process {number + 1}")
         ratios.append(cache.process(0.0, number).ratio)
-    return bound_false_alarms(ratios, request.processes, curve.fail, _CONFIDENCE)
+    return bound_false_alarms(ratios, request.processes, config.fail, _CONFIDENCE)
 
 
-def _independent(cache: ProcessCache, curve: Curve, tell: Tell) -> dict[str, Caught]:
-    judged: dict[float, list[Slowdown]] = {slowdown: [] for slowdown in curve.slowdowns}
-    for done, (run, slowdown) in enumerate(_turns(curve.runs, curve.slowdowns)):
-        tell(done, curve.runs * len(curve.slowdowns), f"slowdown of {slowdown:.0%}, run {run + 1}")
+def _independent_runs(
+    cache: ProcessCache, config: PowerConfig, report_progress: ReportProgress
+) -> dict[str, SlowdownResult]:
+    decisions: dict[float, list[Slowdown]] = {slowdown: [] for slowdown in config.slowdowns}
+    for done, (run, slowdown) in enumerate(_alternate(config.runs, config.slowdowns)):
+        report_progress(done, config.runs * len(config.slowdowns), f"slowdown of {slowdown:.0%}, run {run + 1}")
 
-        def measure(again: int, slowdown: float = slowdown, run: int = run) -> PairedTiming:
-            return cache.run(slowdown, 2 * run + again)
+        def measure(attempt: int, slowdown: float = slowdown, run: int = run) -> PairedTiming:
+            return cache.run(slowdown, 2 * run + attempt)
 
-        judged[slowdown].append(judge_runs(measure, curve.warn, curve.fail))
+        decisions[slowdown].append(judge_runs(measure, config.warn, config.fail))
     return {
-        f"{slowdown:.2f}": Caught(
+        f"{slowdown:.2f}": _slowdown_result(
+            cache.ratios(slowdown),
             len(runs),
             _share(sum(each.verdict == "fail" for each in runs), len(runs)),
             _share(sum(each.warned for each in runs), len(runs)),
-            *_middle(cache.ratios(slowdown)),
         )
-        for slowdown, runs in judged.items()
+        for slowdown, runs in decisions.items()
     }
 
 
-def _resampled(cache: ProcessCache, request: PairedRequest, curve: Curve, tell: Tell) -> dict[str, Caught]:
-    pools: dict[float, list[float]] = {slowdown: [] for slowdown in curve.slowdowns}
-    for done, (number, slowdown) in enumerate(_turns(curve.pool, curve.slowdowns)):
-        tell(done, curve.pool * len(curve.slowdowns), f"slowdown of {slowdown:.0%}, process {number + 1}")
+def _resampled_runs(
+    cache: ProcessCache, request: PairedRequest, config: PowerConfig, report_progress: ReportProgress
+) -> dict[str, SlowdownResult]:
+    pools: dict[float, list[float]] = {slowdown: [] for slowdown in config.slowdowns}
+    for done, (number, slowdown) in enumerate(_alternate(config.pool, config.slowdowns)):
+        report_progress(done, config.pool * len(config.slowdowns), f"slowdown of {slowdown:.0%}, process {number + 1}")
         pools[slowdown].append(cache.process(slowdown, number).ratio)
-    chance = np.random.default_rng(curve.seed)
+    random = np.random.default_rng(config.seed)
     return {
-        f"{slowdown:.2f}": _rate_pool(np.array(pool), request.processes, curve, chance)
+        f"{slowdown:.2f}": _bootstrap(np.array(pool), request.processes, config, random)
         for slowdown, pool in pools.items()
     }
 
 
-def _rate_pool(pool: NDArray[np.float64], processes: int, curve: Curve, chance: np.random.Generator) -> Caught:
-    caught, warned = _draw_runs(pool, processes, curve, chance)
-    others = np.array([_draw_runs(chance.choice(pool, len(pool)), processes, curve, chance) for _ in range(_POOLS)])
+def _bootstrap(
+    pool: NDArray[np.float64], processes: int, config: PowerConfig, random: np.random.Generator
+) -> SlowdownResult:
+    values = _draw_runs(pool, processes, config, random)
+    others = np.array([_draw_runs(random.choice(pool, len(pool)), processes, config, random) for _ in range(_POOLS)])
     ends = np.quantile(others, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2], axis=0)
-    return Caught(
-        curve.runs,
-        (caught, float(ends[0, 0]), float(ends[1, 0])),
-        (warned, float(ends[0, 1]), float(ends[1, 1])),
-        *_middle(pool.tolist()),
+    caught, warned = (
+        Estimate(value=value, low=float(ends[0, column]), high=float(ends[1, column]))
+        for column, value in enumerate(values)
     )
+    return _slowdown_result(pool.tolist(), config.runs, caught, warned)
 
 
 def _draw_runs(
-    pool: NDArray[np.float64], processes: int, curve: Curve, chance: np.random.Generator
+    pool: NDArray[np.float64], processes: int, config: PowerConfig, random: np.random.Generator
 ) -> tuple[float, float]:
-    """Shares of ``curve.runs`` runs, drawn from a pool, that fail and that are warned of."""
-    first, second = np.median(chance.choice(pool, (2, curve.runs, processes)), axis=2)
-    caught, warned = judge_medians(first, second, curve.warn, curve.fail)
+    """Draw ``config.runs`` runs from a pool of ratios; returns the shares that fail and that pass with a warning."""
+    first, second = np.median(random.choice(pool, (2, config.runs, processes)), axis=2)
+    caught, warned = judge_medians(first, second, config.warn, config.fail)
     return float(caught.mean()), float(warned.mean())
 
 
-def _turns(count: int, slowdowns: Sequence[float]) -> Iterator[tuple[int, float]]:
+def _alternate(count: int, slowdowns: Sequence[float]) -> Iterator[tuple[int, float]]:
     return ((number, slowdown) for number in range(count) for slowdown in slowdowns)
 
 
-def _share(count: int, total: int) -> tuple[float, float, float]:
+def _share(count: int, total: int) -> Estimate:
     low, high = wilson_interval(count, total, _CONFIDENCE)
-    return count / total, low, high
+    return Estimate(value=count / total, low=low, high=high)
 
 
-def _middle(ratios: Sequence[float]) -> tuple[float, int]:
-    return median(ratios), len(ratios)
-
-
-def _figures(rated: Caught) -> dict[str, float]:
-    names = ("", "_low", "_high")
-    return {
-        **{f"caught{name}": value for name, value in zip(names, rated.caught, strict=True)},
-        **{f"warned{name}": value for name, value in zip(names, rated.warned, strict=True)},
-        "median_ratio": rated.median_ratio,
-        "runs": rated.runs,
-        "processes": rated.processes,
-    }
+def _slowdown_result(ratios: Sequence[float], runs: int, caught: Estimate, warned: Estimate) -> SlowdownResult:
+    return SlowdownResult(caught=caught, warned=warned, median_ratio=median(ratios), runs=runs, processes=len(ratios))
 
 
 def _work_key(request: PairedRequest) -> str:

@@ -1,7 +1,7 @@
-"""Many verdicts on pairs of one kind, simulated or real, and how they are counted: caught, missed, false alarms.
+"""Many verdicts of the gate on pairs of one kind, and the rates at which they pass, fail or stay unmeasured.
 
-Simulated pairs are drawn anew each time. A real pair answered a pool of selfies; each verdict is on a part of the pool,
-drawn without replacement, so the rate says how much the verdict depends on which selfies were at hand.
+Simulated pairs are drawn independently. The two models of a real pair were tested on the same pool of selfies; each
+verdict uses a subset of it, drawn without replacement, so the rates show how much the verdict depends on the selfies.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import ModelFile
+from benchmarks.evaluation.measurement import Estimate, ModelFile
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, World, measure, simulate
+from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, SimulatedSelfies, measure, simulate
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.gate.checks.resource_growth import Bench
 from benchmarks.gate.verdict import decide_verdict, failed_or_missing
@@ -25,29 +26,61 @@ from pipeline.data.records import Outcome, Verdict
 from pipeline.machine.process_pool import open_pool
 from pipeline.metrics.statistics import wilson_interval
 
-_CHUNK = 25
-_TOLD = 3
+_PAIRS_PER_JOB = 25
+_MOST_FREQUENT = 3
+
+
+class VerdictRates(ResultRecord):
+    """Rates of the verdicts on pairs of one kind.
+
+    Attributes:
+        pairs: Number of verdicts.
+        pass_share: Share that passed.
+        fail_share: Share that failed, with its 95 % Wilson interval.
+        unmeasured_share: Share that stayed unmeasured.
+        failed_by: The checks that failed most often -> share of the verdicts.
+        unmeasured_by: The checks that stayed unmeasured most often -> share of the verdicts.
+    """
+
+    pairs: int
+    pass_share: float
+    fail_share: Estimate
+    unmeasured_share: float
+    failed_by: dict[str, float]
+    unmeasured_by: dict[str, float]
 
 
 def judge_case(params: GateParams, case: Case) -> Verdict:
-    """What the gate says."""
+    """The verdict of the gate on one pair."""
     return decide_verdict(params, case.measurement, case.predictions, case.baseline, case.bench)
 
 
 def judge_simulated(
-    params: GateParams, world: World, effects: Mapping[str, tuple[Effect, int]], accuracy: float, workers: int
+    params: GateParams,
+    selfies: SimulatedSelfies,
+    effects: Mapping[str, tuple[Effect, int]],
+    accuracy: float,
+    workers: int,
 ) -> dict[str, list[Verdict]]:
-    """Draw so many pairs of each effect and judge them, in processes of their own."""
+    """Draw pairs and judge them in worker processes.
+
+    Args:
+        params: Limits of the gate.
+        selfies: The selfies.
+        effects: Name -> (effect, number of pairs).
+        accuracy: Accuracy of the baselines.
+        workers: Number of processes.
+    """
     jobs = [
-        _Job(name, effect, start, min(_CHUNK, pairs - start))
+        _Job(name, effect, start, min(_PAIRS_PER_JOB, pairs - start))
         for name, (effect, pairs) in effects.items()
-        for start in range(0, pairs, _CHUNK)
+        for start in range(0, pairs, _PAIRS_PER_JOB)
     ]
-    found: dict[str, list[Verdict]] = {name: [] for name in effects}
+    verdicts: dict[str, list[Verdict]] = {name: [] for name in effects}
     with open_pool(workers) as pool:
-        for job, verdicts in zip(jobs, pool.map(partial(_do, params, world, accuracy), jobs), strict=True):
-            found[job.name] += verdicts
-    return found
+        for job, done in zip(jobs, pool.map(partial(_run, params, selfies, accuracy), jobs), strict=True):
+            verdicts[job.name] += done
+    return verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +91,18 @@ class _Job:
     pairs: int
 
 
-def draw_parts(
+def draw_subsets(
     table: Predictions, other: Predictions, size: int, draws: int, seed: int
 ) -> Iterator[tuple[Predictions, Predictions]]:
-    """The same part of two tables of the same selfies in the same order, so many times."""
+    """Draw the same ``size`` selfies from two tables with the same rows, ``draws`` times."""
     random = np.random.default_rng(seed)
     for _ in range(draws):
         rows = np.sort(random.permutation(len(table.ids))[:size])
-        yield take(table, rows), take(other, rows)
+        yield select_rows(table, rows), select_rows(other, rows)
 
 
-def take(table: Predictions, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Predictions:
-    """Some rows of a table."""
+def select_rows(table: Predictions, rows: NDArray[np.int64]) -> Predictions:
+    """Rows of a table by their indices, int64 (n,)."""
     return Predictions(
         tuple(table.ids[row] for row in rows),
         tuple(table.sha256[row] for row in rows),
@@ -81,43 +114,39 @@ def take(table: Predictions, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Predi
     )
 
 
-def as_case(pair: tuple[Predictions, Predictions], files: tuple[ModelFile, ModelFile], bench: Bench) -> Case:
-    """Put the predictions and the model file of a candidate and of its baseline together."""
+def make_case(pair: tuple[Predictions, Predictions], files: tuple[ModelFile, ModelFile], bench: Bench) -> Case:
+    """Make a case of the predictions and model files of (candidate, baseline)."""
     new, old = (measure(table, file) for table, file in zip(pair, files, strict=True))
     accepted = Accepted(measure_sha256="", predictions_sha256="", selfies_dataset_id="", checkpoint_id="real")
     return Case(new, pair[0], Baseline(old, pair[1], accepted), bench)
 
 
-def count(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Shares that passed, failed and were unmeasured, the interval of those that failed, and the checks behind it."""
+def rate_verdicts(verdicts: Sequence[Verdict]) -> VerdictRates:
+    """Rates of the verdicts, and the checks that caused them."""
     outcomes = Counter(each.verdict for each in verdicts)
     total = len(verdicts)
-    shares = {f"{name}_share": outcomes[name] / total for name in _OUTCOMES}
     low, high = wilson_interval(outcomes["fail"], total)
-    return {
-        "pairs": total,
-        **shares,
-        "fail_share_low": low,
-        "fail_share_high": high,
-        "failed_by": _names(verdicts, "fail"),
-        "unmeasured_by": _names(verdicts, "unmeasured"),
-    }
+    return VerdictRates(
+        pairs=total,
+        pass_share=outcomes["pass"] / total,
+        fail_share=Estimate(value=outcomes["fail"] / total, low=low, high=high),
+        unmeasured_share=outcomes["unmeasured"] / total,
+        failed_by=_most_frequent(verdicts, "fail"),
+        unmeasured_by=_most_frequent(verdicts, "unmeasured"),
+    )
 
 
-_OUTCOMES: tuple[Outcome, ...] = ("pass", "fail", "unmeasured")
-
-
-def _names(verdicts: Sequence[Verdict], outcome: Outcome) -> dict[str, float]:
-    """Checks that most often had this outcome -> in which share of the verdicts."""
+def _most_frequent(verdicts: Sequence[Verdict], outcome: Outcome) -> dict[str, float]:
+    """Checks that most often had this outcome -> share of the verdicts."""
     names = Counter(
         name
         for verdict in verdicts
         for name in {each.name for each in failed_or_missing(verdict.checks) if each.verdict == outcome}
     )
-    ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:_TOLD]
-    return {name: seen / len(verdicts) for name, seen in ordered}
+    ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_FREQUENT]
+    return {name: count / len(verdicts) for name, count in ordered}
 
 
-def _do(params: GateParams, world: World, accuracy: float, job: _Job) -> list[Verdict]:
-    random = np.random.default_rng([job.start, len(world.ids)])
-    return [judge_case(params, simulate(world, job.effect, accuracy, random)) for _ in range(job.pairs)]
+def _run(params: GateParams, selfies: SimulatedSelfies, accuracy: float, job: _Job) -> list[Verdict]:
+    random = np.random.default_rng([job.start, len(selfies.ids)])
+    return [judge_case(params, simulate(selfies, job.effect, accuracy, random)) for _ in range(job.pairs)]

@@ -1,4 +1,4 @@
-"""Planted errors: how many, where, and how finding them is scored."""
+"""Numbers and places of planted errors, and the scores of finding them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, relabel, score, spoil
+from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, plant_defects, relabel, score
 from pipeline.data.perceptual_hash import differing_share, fingerprint
 from pipeline.data.preprocess import decode, encode_png
 from pipeline.data.records import Image
@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> list[Image]:
     return write_images(tmp_path, pictures, 10)
 
 
-def test_noise_is_a_share_of_all_or_keeps_to_a_slice(images: list[Image]) -> None:
+def test_noise_is_a_share_of_all_images_or_of_one_slice(images: list[Image]) -> None:
     many = images * 50
     assert 0.15 < choose(many, 0.2, seed=1).mean() < 0.25
     within = choose(many, 0.2, 1, ("light", "night"))
@@ -45,29 +45,32 @@ def test_noise_is_a_share_of_all_or_keeps_to_a_slice(images: list[Image]) -> Non
     assert not np.array_equal(choose(many, 0.2, 1), choose(many, 0.2, 2))
 
 
-def test_the_chosen_get_another_label_and_nothing_else_changes(images: list[Image]) -> None:
+def test_relabelling_changes_only_the_labels_of_the_chosen_images(images: list[Image]) -> None:
     wrong = np.arange(len(images)) < 3
-    told = relabel(images, wrong, LABELS)
-    assert [image.label for image in told[:4]] == ["helmet", "no_helmet", "helmet", "helmet"]
-    assert [image.model_copy(update={"label": ""}) for image in told] == [
+    relabelled = relabel(images, wrong, LABELS)
+    assert [image.label for image in relabelled[:4]] == ["helmet", "no_helmet", "helmet", "helmet"]
+    assert [image.model_copy(update={"label": ""}) for image in relabelled] == [
         image.model_copy(update={"label": ""}) for image in images
     ]
 
 
-def test_scores_are_those_of_the_book() -> None:
+def test_scores_equal_those_computed_by_hand() -> None:
     accused, wrong = np.zeros(100, bool), np.zeros(100, bool)
     accused[:10], wrong[2:22] = True, True
-    found = score(accused, wrong)
-    assert (found["accused"], found["planted"]) == (10, 20)
-    assert found["precision"] == pytest.approx(0.8)
-    assert found["recall"] == pytest.approx(0.4)
-    assert found["f1"] == pytest.approx(2 * 0.8 * 0.4 / 1.2)
-    assert score(np.zeros(5, bool), np.zeros(5, bool))["precision"] is None
+    result = score(accused, wrong)
+    assert (result.accused, result.planted) == (10, 20)
+    assert result.precision is not None
+    assert result.recall is not None
+    assert result.precision.value == pytest.approx(0.8)
+    assert result.precision.low < 0.8 < result.precision.high
+    assert result.recall.value == pytest.approx(0.4)
+    assert result.f1 == pytest.approx(2 * 0.8 * 0.4 / 1.2)
+    assert score(np.zeros(5, bool), np.zeros(5, bool)).precision is None
 
 
-def test_defects_are_what_they_are_called(tmp_path: Path, images: list[Image]) -> None:
+def test_each_kind_of_defect_looks_as_its_name_says(tmp_path: Path, images: list[Image]) -> None:
     confusing = [image for image in images if image.factors["headwear"] == "cap"]
-    made = list(spoil(tmp_path, images, confusing, Defects(4, "helmet", 7)))
+    made = list(plant_defects(tmp_path, images, confusing, Defects(4, "helmet", 7)))
     assert [image.id for kind, image in made if not kind] == [image.id for image in images]
     assert {kind: sum(each == kind for each, _ in made) for kind in KINDS} == dict.fromkeys(KINDS, 4)
     assert len({image.id for _, image in made}) == len(made)
@@ -86,6 +89,6 @@ def test_defects_are_what_they_are_called(tmp_path: Path, images: list[Image]) -
                 assert np.abs(np.diff(pixels.astype(float), axis=0)).mean() < 4
 
 
-def test_the_same_seed_plants_the_same(tmp_path: Path, images: list[Image]) -> None:
-    first, second = (list(spoil(tmp_path, images, images[::2], Defects(3, "helmet", 7))) for _ in range(2))
+def test_equal_seeds_plant_equal_defects(tmp_path: Path, images: list[Image]) -> None:
+    first, second = (list(plant_defects(tmp_path, images, images[::2], Defects(3, "helmet", 7))) for _ in range(2))
     assert first == second

@@ -1,4 +1,4 @@
-"""The speed of the big presets, on networks of their kind that a CPU draws with in a second."""
+"""Speed of the large presets, on small networks of the same kind that run on a CPU within a second."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.experiments import diffusion_throughput
 from pipeline.errors import ParamsError
+from tests.benchmarks.experiments.steps import silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 
@@ -36,22 +37,18 @@ PARAMS = diffusion_throughput.Params(
 )
 
 
-def silent(_done: int, _total: int, _what: str) -> None:
-    pass
-
-
 def test_each_preset_is_timed_at_each_batch_size(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(root)
     monkeypatch.setattr(diffusion_throughput, "NETWORKS", {"sd15": SMALL, "turbo": SMALL})
-    figures = diffusion_throughput.run(PARAMS, tmp_path, silent)
-    rows = [(row["preset"], row["steps"], row["batch_size"]) for row in figures["speeds"]]
+    result = diffusion_throughput.run(PARAMS, tmp_path, silent)
+    rows = [(row.preset, row.steps, row.batch_size) for row in result.speeds]
     assert rows == [("turbo", 1, 1), ("turbo", 1, 2), ("sd15", 20, 1), ("sd15", 20, 2)]
-    for row in figures["speeds"]:
-        assert row["images_per_second"] * row["seconds_per_batch"] == pytest.approx(row["batch_size"])
-    assert figures["device"] == "cpu"
+    for row in result.speeds:
+        assert row.images_per_second * row.seconds_per_batch == pytest.approx(row.batch_size)
+    assert result.device == "cpu"
 
 
-def test_networks_have_the_sizes_that_are_published() -> None:
+def test_networks_have_their_published_sizes() -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     with torch.device("meta"):
@@ -65,7 +62,7 @@ def test_networks_have_the_sizes_that_are_published() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_machine_without_a_gpu_is_told_so(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_gpu_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(root)
     with pytest.raises(ParamsError, match=r"--set\.device: cuda; this machine has cpu"):
         diffusion_throughput.run(diffusion_throughput.Params(), tmp_path, silent)

@@ -76,7 +76,9 @@ def test_slow_phases_of_the_machine_cancel_within_a_pair(tmp_path: Path) -> None
         return lambda at: round(cost * (3 if (at // 30) % 2 else 1) * (10 if random_.random() < 0.1 else 1))
 
     machine = Machine({"new": noisy(105_000), "old": noisy(100_000)})
-    result = time_pairs(NumberedRequest(request=request_for(tmp_path, pairs=400), number=0), machine.load, machine.clock)
+    result = time_pairs(
+        NumberedRequest(request=request_for(tmp_path, pairs=400), number=0), machine.load, machine.clock
+    )
     assert result.ratio == pytest.approx(1.05, abs=1e-3)
 
 

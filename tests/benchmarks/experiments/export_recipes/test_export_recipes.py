@@ -1,4 +1,4 @@
-"""Exports of four backbones: the plan asks for each step once, and figures are those a hand would work out."""
+"""The benchmark of export recipes: its steps, and figures equal to those computed by hand."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
-from benchmarks.experiment_harness.workspace import step_key
-from benchmarks.experiments.export_recipes import Course, Params, Sizes, artifact_figures, figures, plan
+from benchmarks.experiment_harness.course import Experiment
+from benchmarks.experiment_harness.workspace import derive_params, open_folder, step_key
+from benchmarks.experiments.export_recipes import (
+    ArtifactResult,
+    Params,
+    Sizes,
+    compare_artifact,
+    formats,
+    plan,
+    read_backbone,
+)
+from pipeline.config.params import Params as AllParams
+from pipeline.config.params import load_params
 from pipeline.data.storage import write_json
+from tests.benchmarks.experiments.steps import ordered_names
 
 
 @pytest.fixture
-def course(root: Path, tmp_path: Path) -> Course:
-    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    return Course(tmp_path, values, Params(images=60, selfies=40))
+def experiment(root: Path, base: AllParams, tmp_path: Path) -> Experiment[Params]:
+    return Experiment(tmp_path, Params(images=60, selfies=40), base, root / "policies")
 
 
 def as_rows(*positive: float) -> np.ndarray:
@@ -39,78 +49,77 @@ TABLE = Predictions(
 )
 
 
-def test_every_step_comes_once_and_after_those_it_needs(course: Course) -> None:
-    seen: set[str] = set()
-    for step in plan(course):
-        assert set(step.before) <= seen, step.name
-        assert step.name not in seen
-        seen.add(step.name)
-    assert len([name for name in seen if name.endswith("/train")]) == 4
-    assert {f"mobilenetv2_100/convert-{name}" for name in course.formats} <= seen
+def test_every_step_comes_once_and_after_those_it_needs(experiment: Experiment[Params]) -> None:
+    names = ordered_names(plan(experiment))
+    assert len([name for name in names if name.endswith("/train")]) == 4
+    assert {f"mobilenetv2_100/convert-{name}" for name in formats(experiment)} <= set(names)
 
 
-def test_photographs_are_learned_from_by_the_backbones_that_have_weights(root: Path, tmp_path: Path) -> None:
+def test_only_pretrained_backbones_learn_from_photographs(root: Path, base: AllParams, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "mobilenetv2_100.safetensors").touch()
     (tmp_path / "pictures").mkdir()
-    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     params = Params(photographs=tmp_path / "pictures", weights=tmp_path / "weights")
-    seen: set[str] = set()
-    for step in plan(Course(tmp_path / "work", values, params)):
-        assert set(step.before) <= seen, step.name
-        seen.add(step.name)
-    trained = {name for name in seen if name.endswith("/train")}
+    names = ordered_names(plan(Experiment(tmp_path / "work", params, base, root / "policies")))
+    trained = {name for name in names if name.endswith("/train")}
     assert trained == {f"{name}/train" for name in (*params.backbones, "photographs-mobilenetv2_100")}
-    own = yaml.safe_load((tmp_path / "work/photographs-mobilenetv2_100/params.yaml").read_text(encoding="utf-8"))
-    assert own["train"]["pretrained"] == str(tmp_path / "weights" / "mobilenetv2_100.safetensors")
-    assert (own["train"]["padding"], own["dataset"]["source"], own["selfies"]["source"]) == ("same", "photos", "photos")
-    assert own["dataset"]["part"][1] == own["selfies"]["part"][0]
+    own = load_params(tmp_path / "work/photographs-mobilenetv2_100/params.yaml")
+    assert own.train.pretrained == str(tmp_path / "weights" / "mobilenetv2_100.safetensors")
+    assert (own.train.padding, own.dataset.source, own.selfies.source) == ("same", "photos", "photos")
+    assert own.dataset.part[1] == own.selfies.part[0]
 
 
-def test_photographs_without_weights_to_start_from_are_refused(tmp_path: Path) -> None:
+def test_photographs_without_pretrained_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"weights: None; expected a folder with one of mobilenetv3_small_100"):
         Params(photographs=tmp_path)
 
 
-def test_backbones_differ_in_nothing_but_their_name(course: Course) -> None:
-    list(plan(course))
-    one, other = (
-        yaml.safe_load((course.work / name / "params.yaml").read_text(encoding="utf-8"))
-        for name in ("mobilenetv2_100", "tf_efficientnet_lite0")
+def test_folders_of_backbones_differ_only_in_the_backbone(experiment: Experiment[Params]) -> None:
+    list(plan(experiment))
+    names = ("mobilenetv2_100", "tf_efficientnet_lite0")
+    one, other = (load_params(experiment.work / name / "params.yaml") for name in names)
+    assert (one.train.backbone, other.train.backbone) == names
+    assert one.train.model_copy(update={"backbone": names[1]}) == other.train
+    assert one.model_copy(update={"train": other.train}) == other
+    assert (one.prompts.count, one.selfies.count) == (60, 40)
+
+
+def test_a_conversion_depends_on_the_params_of_its_own_format(experiment: Experiment[Params]) -> None:
+    steps = {step.name: step for step in plan(experiment)}
+    names = formats(experiment)
+    before = {name: step_key(steps[f"mobilenetv2_100/convert-{name}"], []) for name in names}
+    assert len(set(before.values())) == len(names) >= 3
+    folder = experiment.work / "mobilenetv2_100"
+    convert = experiment.base.convert.formats
+    changed = derive_params(
+        load_params(folder / "params.yaml"),
+        {"convert": {"formats": {**convert, "onnx": {**convert["onnx"], "opset": 21}}}},
     )
-    assert (one["train"].pop("backbone"), other["train"].pop("backbone")) == (
-        "mobilenetv2_100",
-        "tf_efficientnet_lite0",
-    )
-    assert one == other
-    assert (one["prompts"]["count"], one["selfies"]["count"]) == (60, 40)
+    open_folder(folder, changed, experiment.policies)
+    after = {name: step_key(steps[f"mobilenetv2_100/convert-{name}"], []) for name in names}
+    assert {name for name in names if before[name] != after[name]} == {"onnx"}
 
 
-def test_an_export_depends_on_the_params_of_its_own_format(course: Course) -> None:
-    steps = {step.name: step for step in plan(course)}
-    before = {name: step_key(steps[f"mobilenetv2_100/convert-{name}"], []) for name in course.formats}
-    assert len(set(before.values())) == len(course.formats) >= 3
-    path = course.work / "mobilenetv2_100" / "params.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["convert"]["formats"]["onnx"]["opset"] = 21
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    after = {name: step_key(steps[f"mobilenetv2_100/convert-{name}"], []) for name in course.formats}
-    assert {name for name in course.formats if before[name] != after[name]} == {"onnx"}
+def test_figures_of_an_artifact_equal_those_computed_by_hand() -> None:
+    result = compare_artifact(TABLE, "onnx-float32", 0.1, 10)
+    assert result.accuracy_drop_points == pytest.approx(50.0)
+    assert result.agreement == 0.5
+    assert result.agreement_sure == pytest.approx(2 / 3)
+    assert result.max_abs_probability_diff == pytest.approx(0.5)
+    assert result.fnr == 0.5
 
 
-def test_figures_of_an_artifact_are_those_worked_out_by_hand() -> None:
-    found = artifact_figures(TABLE, "onnx-float32", 0.1)
-    assert found["accuracy_drop_points"] == pytest.approx(50.0)
-    assert found["agreement"] == 0.5
-    assert found["agreement_sure"] == pytest.approx(2 / 3)
-    assert found["max_abs_probability_diff"] == pytest.approx(0.5)
-    assert found["fnr"] == 0.5
+def test_without_sure_decisions_there_is_no_agreement_on_them() -> None:
+    assert compare_artifact(TABLE, "onnx-float32", 0.5, 10).agreement_sure is None
 
 
-def test_an_artifact_without_usable_answers_has_a_size_and_no_figures(tmp_path: Path) -> None:
+def test_an_artifact_without_usable_predictions_has_only_a_size(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.parquet", TABLE)
     write_json(tmp_path / "sizes.json", Sizes(size_bytes={"onnx-float32": 10, "onnx-broken": 20}))
-    found = figures(tmp_path, 0.1)
-    assert found["onnx-broken"] == {"size_bytes": 20, "arm64_instructions": None}
-    assert found["onnx-float32"]["size_bytes"] == 10
-    assert (found[CHECKPOINT]["accuracy"], found[CHECKPOINT]["fnr"]) == (1.0, 0.0)
+    result = read_backbone(tmp_path, 0.1)
+    assert result.artifacts["onnx-broken"] == ArtifactResult(size_bytes=20, arm64_instructions=None)
+    assert result.artifacts["onnx-float32"].size_bytes == 10
+    assert (result.checkpoint.accuracy.value, result.checkpoint.fnr) == (1.0, 0.0)
+    stored = result.model_dump(exclude_unset=True)
+    assert stored["onnx-broken"] == {"size_bytes": 20, "arm64_instructions": None}
+    assert stored["checkpoint"]["accuracy"] == 1.0

@@ -1,4 +1,4 @@
-"""Models spoilt on purpose: each in the way its name says, and in no other."""
+"""Each damaged model is damaged only in the way its name says."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ import onnx
 import onnxruntime
 import pytest
 
+from benchmarks.experiment_harness.course import CHECKPOINT, ROWS, StageFolder
 from benchmarks.experiments.gate_power import damaged_models
-from benchmarks.experiments.gate_power.damaged_models import CHECKPOINT, PAIRS, ROWS, SOUND, Ground, Strengths
+from benchmarks.experiments.gate_power.damaged_models import (
+    INT8,
+    PAIRS,
+    SLOWER,
+    SOUND,
+    ModelPairsConfig,
+    Strengths,
+)
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
 from pipeline.data.storage import read_rows, write_rows
@@ -21,12 +29,15 @@ FRAMES = np.random.default_rng(2).integers(0, 256, (6, 32, 32, 3), dtype=np.uint
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
-    return Ground(tmp_path / "data", lambda name: tmp_path / name, "policies/helmet.yaml", Strengths(), ())
+def models(tmp_path: Path) -> ModelPairsConfig:
+    def open_folder(name: str) -> StageFolder:
+        return StageFolder(tmp_path / name, Path("policies/helmet.yaml"))
+
+    return ModelPairsConfig(tmp_path / "data", open_folder, Strengths(), ())
 
 
 @pytest.fixture
-def sound(ground: Ground) -> CheckpointConfig:
+def sound(models: ModelPairsConfig) -> CheckpointConfig:
     config = CheckpointConfig(
         backbone="mobilenetv3_small_050",
         padding="symmetric",
@@ -40,26 +51,28 @@ def sound(ground: Ground) -> CheckpointConfig:
     for name, weights in network.named_parameters():
         if name.startswith("classifier"):
             weights.data.normal_(std=0.5)
-    return save_checkpoint(ground.open(SOUND) / CHECKPOINT, network, config)
+    return save_checkpoint(models.path(SOUND) / CHECKPOINT, network, config)
 
 
-def answers(ground: Ground, name: str) -> np.ndarray:
-    return predict(load_checkpoint(ground.open(name) / CHECKPOINT), FRAMES)
+def probabilities(models: ModelPairsConfig, name: str) -> np.ndarray:
+    return predict(load_checkpoint(models.path(name) / CHECKPOINT), FRAMES)
 
 
-def test_rewritten_models_differ_as_their_names_say(ground: Ground, sound: CheckpointConfig) -> None:
+def test_rewritten_checkpoints_differ_as_their_names_say(models: ModelPairsConfig, sound: CheckpointConfig) -> None:
     for name in damaged_models.REWRITTEN:
-        damaged_models._rewrite(ground, name)
-    before = answers(ground, SOUND)
-    np.testing.assert_array_equal(answers(ground, "reexported"), before)
-    np.testing.assert_allclose(answers(ground, "labels_swapped"), before[:, ::-1], atol=1e-6)
-    slightly, jittered = (np.abs(answers(ground, name) - before).max() for name in ("jittered_slightly", "jittered"))
+        damaged_models._rewrite_checkpoint(models, name)
+    before = probabilities(models, SOUND)
+    np.testing.assert_array_equal(probabilities(models, "reexported"), before)
+    np.testing.assert_allclose(probabilities(models, "labels_swapped"), before[:, ::-1], atol=1e-6)
+    slightly, jittered = (
+        np.abs(probabilities(models, name) - before).max() for name in ("jittered_slightly", "jittered")
+    )
     assert 0 < slightly < 0.01
     assert jittered > 5 * slightly
-    bare = load_checkpoint(ground.open("normalisation_dropped") / CHECKPOINT).config
+    bare = load_checkpoint(models.path("normalisation_dropped") / CHECKPOINT).config
     assert (bare.preprocess.mean, bare.preprocess.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    assert bare.checkpoint_id == sound.checkpoint_id, "the weights are the sound ones"
-    assert np.abs(answers(ground, "normalisation_dropped") - before).max() > 1e-4
+    assert bare.checkpoint_id == sound.checkpoint_id, "the weights must be those of the sound model"
+    assert np.abs(probabilities(models, "normalisation_dropped") - before).max() > 1e-4
 
 
 def rows(count: int) -> list[Image]:
@@ -71,21 +84,21 @@ def rows(count: int) -> list[Image]:
     return [image(at) for at in range(count)]
 
 
-def test_training_rows_lose_a_slice_or_their_labels(ground: Ground) -> None:
+def test_training_rows_lose_a_slice_or_change_labels(models: ModelPairsConfig) -> None:
     for place in ROWS:
-        write_rows(ground.data / place, rows(400))
+        write_rows(models.data / place, rows(400))
     for name in damaged_models.TRAINED:
-        damaged_models._spoil_rows(ground, name)
-    flipped = read_rows(ground.open("labels_flipped") / ROWS[0], Image)
+        damaged_models._damage_rows(models, name)
+    flipped = read_rows(models.path("labels_flipped") / ROWS[0], Image)
     share = np.mean([new.label != old.label for new, old in zip(flipped, rows(400), strict=True)])
     assert share == pytest.approx(0.3, abs=0.07)
     for place in ROWS:
-        kept = read_rows(ground.open("night_dropped") / place, Image)
+        kept = read_rows(models.path("night_dropped") / place, Image)
         assert len(kept) == 300
         assert {image.factors["light"] for image in kept} == {"day"}
 
 
-def test_a_slower_graph_has_more_to_do_and_answers_the_same(ground: Ground) -> None:
+def test_a_slower_graph_has_more_nodes_and_gives_the_same_outputs(models: ModelPairsConfig) -> None:
     weights = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
     frame = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
     out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [1, 4, 6, 6])
@@ -95,20 +108,20 @@ def test_a_slower_graph_has_more_to_do_and_answers_the_same(ground: Ground) -> N
     ]
     graph = onnx.helper.make_graph(nodes, "g", [frame], [out], [onnx.numpy_helper.from_array(weights, "w")])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    ground.model(SOUND).parent.mkdir(parents=True)
-    onnx.save(model, str(ground.model(SOUND)))
-    damaged_models._slow(ground, "slower_graph")
-    slower = onnx.load(str(ground.model("slower_graph")))
+    models.model(SOUND).parent.mkdir(parents=True)
+    onnx.save(model, str(models.model(SOUND)))
+    damaged_models._slow_down(models, SLOWER)
+    slower = onnx.load(str(models.model(SLOWER)))
     assert [node.op_type for node in slower.graph.node] == ["Conv", *["Mul"] * 32, "Relu"]
     pixels = np.random.default_rng(3).normal(size=(1, 3, 8, 8)).astype(np.float32)
     found = [
-        onnxruntime.InferenceSession(str(ground.model(name))).run(None, {"image": pixels})[0]
-        for name in (SOUND, "slower_graph")
+        onnxruntime.InferenceSession(str(models.model(name))).run(None, {"image": pixels})[0]
+        for name in (SOUND, SLOWER)
     ]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
 
 
-def test_there_are_at_least_eight_pairs_and_each_has_a_baseline() -> None:
+def test_there_are_at_least_eight_pairs_with_two_baselines() -> None:
     assert len(PAIRS) >= 8
-    assert set(PAIRS.values()) == {SOUND, damaged_models.QUANTISED}
+    assert set(PAIRS.values()) == {SOUND, INT8}
     assert set(damaged_models.HARMLESS) < set(PAIRS)
