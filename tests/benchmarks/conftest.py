@@ -1,4 +1,4 @@
-"""Answers of four artifacts made to order, and selfies of plain colours that a simple rule tells apart."""
+"""Hand-made predictions of four artifacts, and selfies of plain colours that a simple rule classifies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def params(root: Path) -> Params:
 
 @pytest.fixture(scope="session")
 def means_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX model of one frame: the mean of each colour, made into two probabilities."""
+    """An ONNX model of one frame: the mean of each colour, mapped to two probabilities."""
     import onnx
 
     frame = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, (1, 8, 6, 3))
@@ -61,14 +61,14 @@ def measure_params(params: Params) -> MeasureParams:
 
 @pytest.fixture
 def table() -> Table:
-    """Predictions of ``count`` selfies; ``wrong`` says of each column how many of the first rows it gets wrong."""
+    """Predictions of ``count`` selfies; ``wrong``: column -> number of wrong decisions, which are its first rows."""
 
     def make(count: int = 2000, wrong: dict[str, int] | None = None, prefix: str = "selfie") -> Predictions:
         targets = np.arange(count) % 2
         probabilities = {}
         for column in (CHECKPOINT, *NAMES):
-            right = np.arange(count) >= (wrong or {}).get(column, count // 50)
-            decided = np.where(right, targets, 1 - targets)
+            correct = np.arange(count) >= (wrong or {}).get(column, count // 50)
+            decided = np.where(correct, targets, 1 - targets)
             positive = np.where(decided == 1, 0.9, 0.2)
             probabilities[column] = np.stack([1 - positive, positive], axis=1).astype(np.float32)
         return Predictions(
@@ -85,7 +85,7 @@ def table() -> Table:
 
 @pytest.fixture
 def selfies(tmp_path: Path) -> tuple[Path, list[Image]]:
-    """Forty selfies: helmets are light, bare heads dark; a tenth of each is the other way round."""
+    """Forty selfies: helmets are light, bare heads dark; in a tenth of each it is the reverse."""
     random = np.random.default_rng(3)
     images = []
     for i in range(40):
@@ -107,7 +107,7 @@ def evaluation_set(selfies: tuple[Path, list[Image]]) -> EvaluationSet:
 
 @pytest.fixture
 def runtimes() -> Runtimes:
-    """Runs the hand-made classifier; Core ML cannot be timed; a clock that always says the same."""
+    """Run the hand-made classifier; Core ML cannot be timed, and all other times are constants."""
 
     def time(request: LatencyRequest) -> Timing:
         assert np.load(request.frames).shape[1:] == (8, 6, 3)

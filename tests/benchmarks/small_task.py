@@ -1,4 +1,4 @@
-"""A task small enough to work out by hand: light frames are helmets."""
+"""A task whose figures can be computed by hand: light frames are helmets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = ("coreml-float16", "onnx-float32", "tflite-float32", "tflite-static_wi8_
 
 
 def brightness(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A classifier small enough to work out by hand: the brighter, the more helmet."""
+    """A hand-made classifier: the brighter the frame, the higher the probability of a helmet."""
     share = 1 / (1 + np.exp(-(float(frame.mean()) - 130) / 10))
     return np.array([1 - share, share], np.float32)
 

@@ -1,4 +1,4 @@
-"""Measuring: the figures against ones worked out by hand, and what happens where something cannot be measured."""
+"""Figures equal those computed by hand, and what cannot be measured has a reason instead."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_artifact_that_does_not_load_is_unmeasured_and_the_others_are_measure
     assert value_of(result, "tflite-float32") == 36 / 40
 
 
-def test_an_artifact_with_an_answer_that_is_not_finite_is_unmeasured(
+def test_an_artifact_with_a_prediction_that_is_not_finite_is_unmeasured(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     def sometimes(frame: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ def test_an_artifact_with_an_answer_that_is_not_finite_is_unmeasured(
 
 
 def brightness_by_name(_path: Path, _record: Artifact, _threads: int) -> object:
-    """In a worker an artifact is opened by a function that pickle can name."""
+    """Worker processes import the function that opens an artifact by its name."""
     return brightness
 
 
@@ -165,22 +165,22 @@ def test_worker_processes_measure_what_this_process_measures(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     here = measure.run(measure_params, evaluation_set, runtimes)
-    apart = measure.run(
+    workers = measure.run(
         measure_params.model_copy(update={"workers": 2}),
         evaluation_set,
         replace(runtimes, open=brightness_by_name),  # type: ignore[arg-type]
     )
-    assert apart.measurement == here.measurement
-    assert apart.machine == here.machine
+    assert workers.measurement == here.measurement
+    assert workers.machine == here.machine
 
 
-def test_a_latency_harness_that_fails_leaves_accuracy_alone(
+def test_an_artifact_that_cannot_be_timed_still_has_its_accuracy(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    def give_up(_request: LatencyRequest) -> Timing:
+    def fail(_request: LatencyRequest) -> Timing:
         raise ModelError("no memory")
 
-    result = measure.run(measure_params, evaluation_set, replace(runtimes, time=give_up))
+    result = measure.run(measure_params, evaluation_set, replace(runtimes, time=fail))
     assert value_of(result, "tflite-float32") == 36 / 40
     assert result.machine.artifacts == {}
     assert result.machine.unmeasured["artifacts.tflite-float32.latency"] == "no memory"
@@ -223,17 +223,17 @@ def test_a_slice_below_the_minimum_is_counted_and_has_no_figures(
     assert night == SliceFigures(count=10)
 
 
-def test_costs_are_the_policys_per_thousand_checks(
+def test_costs_are_those_of_the_policy_per_thousand_checks(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
-    # the four mistakes are selfies 36 to 39: two on the street and two indoors, one of each kind
+    # the four wrong decisions are selfies 36 to 39: two on the street and two indoors, one of each kind
     costs = measure.run(measure_params, replace(evaluation_set, policy=COSTS), runtimes).measurement.cost_per_1000
     assert costs["checkpoint"].overall == pytest.approx(400.0)
     assert costs["checkpoint"].by_scenario == pytest.approx({"street": 550.0, "indoors": 250.0})
     assert costs["tflite-static_wi8_ai8"] == costs["checkpoint"]
 
 
-def test_without_factors_slices_and_costs_say_why_they_are_missing(
+def test_without_factors_slices_and_costs_are_missing_with_a_reason(
     measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
 ) -> None:
     bare = replace(evaluation_set, rows=[row.model_copy(update={"factors": {}}) for row in evaluation_set.rows])
@@ -360,7 +360,7 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     assert row.max_abs_probability_diff is not None
     assert row.max_abs_probability_diff < 1e-4
     assert row.accuracy == checkpoint.accuracy
-    assert checkpoint.parameters == sum(each.numel() for each in network.parameters())
+    assert checkpoint.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert checkpoint.macs is not None
     assert checkpoint.macs > 10**6
     timing = result.machine.artifacts["onnx-float32"]

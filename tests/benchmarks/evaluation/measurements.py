@@ -1,4 +1,4 @@
-"""A small measurement with every part filled in, and measurements of predictions made to order."""
+"""A small measurement with every part filled in, and measurements of hand-made predictions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def full_measurement() -> Measurement:
 
 
 def measurement_of(table: Predictions, size_bytes: int = 1_000_000, min_slice: int = 30) -> Measurement:
-    """What ``measure`` finds on predictions whose columns are named FORMAT-RECIPE."""
+    """The measurement of predictions whose columns are named FORMAT-RECIPE."""
     slices = {
         name: {value: slice_figures(table, rows, CONFIDENCE, min_slice) for value, rows in values.items()}
         for name, values in rows_by_value(table.factors, ()).items()

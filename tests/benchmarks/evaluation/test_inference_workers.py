@@ -1,4 +1,4 @@
-"""Running artifacts in workers: frames of any shape, and reasons instead of answers."""
+"""Running artifacts in workers: frames of any shape, and reasons instead of predictions."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def vanish(_path: Path, _artifact: Artifact, _threads: int) -> object:
 
 
 def test_probabilities_have_the_shape_of_the_frames(job: Job) -> None:
-    answers = predict(by_brightness, job)  # type: ignore[arg-type]
-    assert isinstance(answers, np.ndarray)
-    assert (answers.shape, answers.dtype) == ((3, 4, 2), np.float32)
-    np.testing.assert_array_equal(answers[2, 1], brightness(np.load(job.frames)[2, 1]))
+    probabilities = predict(by_brightness, job)  # type: ignore[arg-type]
+    assert isinstance(probabilities, np.ndarray)
+    assert (probabilities.shape, probabilities.dtype) == ((3, 4, 2), np.float32)
+    np.testing.assert_array_equal(probabilities[2, 1], brightness(np.load(job.frames)[2, 1]))
 
 
 def test_only_the_indexed_part_of_the_frames_is_run(job: Job) -> None:
     some = Job(job.path, job.artifact, 1, job.frames, (slice(None), slice(2)))
-    answers, whole = predict(by_brightness, some), predict(by_brightness, job)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(answers, np.asarray(whole)[:, :2])
+    part, whole = predict(by_brightness, some), predict(by_brightness, job)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(part, np.asarray(whole)[:, :2])
 
 
 def test_an_artifact_that_does_not_load_gives_a_reason(job: Job) -> None:

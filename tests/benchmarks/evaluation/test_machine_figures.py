@@ -45,22 +45,22 @@ def test_figures_of_the_machine_are_read_as_they_were_recorded(tmp_path: Path) -
 
 def test_times_of_other_files_than_those_measured_are_left_out_with_the_reason(tmp_path: Path) -> None:
     """After a checkout of another run, machine.json still has the times of the run before."""
-    figures = MachineFigures(artifacts={NAME: TIMING}, sha256={NAME: "f" * 64})
-    record_machine_figures(tmp_path / "machine.json", "measure", figures.model_dump(mode="json"))
+    earlier = MachineFigures(artifacts={NAME: TIMING}, sha256={NAME: "f" * 64})
+    record_machine_figures(tmp_path / "machine.json", "measure", earlier.model_dump(mode="json"))
     measurement = changed(full_measurement(), NAME, sha256="0" * 64)
-    found = read_measured_machine(tmp_path / "machine.json", measurement)
-    assert found.artifacts == {}
-    assert "timed another file; run dvc repro" in found.unmeasured[f"artifacts.{NAME}.latency"]
+    figures = read_measured_machine(tmp_path / "machine.json", measurement)
+    assert figures.artifacts == {}
+    assert "timed another file; run dvc repro" in figures.unmeasured[f"artifacts.{NAME}.latency"]
 
 
 def test_a_machine_that_never_measured_has_a_reason_instead_of_figures(tmp_path: Path) -> None:
-    found = read_measured_machine(tmp_path / "machine.json", full_measurement())
-    assert found.artifacts == {}
-    assert "has not run dvc repro measure" in found.unmeasured["latency"]
+    figures = read_measured_machine(tmp_path / "machine.json", full_measurement())
+    assert figures.artifacts == {}
+    assert "has not run dvc repro measure" in figures.unmeasured["latency"]
 
 
 def test_a_section_of_another_version_is_a_reason(tmp_path: Path) -> None:
     record_machine_figures(tmp_path / "machine.json", "measure", {"onnx-float32": {"latency_ms": 1.0}})
-    found = read_measured_machine(tmp_path / "machine.json", full_measurement())
-    assert found.artifacts == {}
-    assert "dvc repro --force --single-item measure" in found.unmeasured["latency"]
+    figures = read_measured_machine(tmp_path / "machine.json", full_measurement())
+    assert figures.artifacts == {}
+    assert "dvc repro --force --single-item measure" in figures.unmeasured["latency"]

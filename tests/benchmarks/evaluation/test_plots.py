@@ -29,10 +29,10 @@ TRAINED = [{"epoch": i, "train_loss": 1 / i, "val_loss": 2 / i, "val_accuracy": 
 
 
 def graded(table: Predictions) -> Predictions:
-    """The same decisions with margins that grow from row to row; the first rows are wrong, so a margin helps."""
+    """The same decisions, with margins that grow from row to row; the first rows are the wrong ones."""
     for values in table.probabilities.values():
-        sure = 0.5 + 0.49 * np.arange(1, len(values) + 1) / len(values)
-        positive = np.where(values[:, 1] > 0.5, sure, 1 - sure)
+        confidence = 0.5 + 0.49 * np.arange(1, len(values) + 1) / len(values)
+        positive = np.where(values[:, 1] > 0.5, confidence, 1 - confidence)
         values[:] = np.stack([1 - positive, positive], axis=1)
     return table
 
@@ -47,17 +47,17 @@ def write_plots(folder: Path, table: Predictions) -> None:
 
 @pytest.fixture(scope="module")
 def definitions(root: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
-    return found
+    plots: list[dict[str, Any]] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    return plots
 
 
 @pytest.fixture
 def repository(root: Path, tmp_path: Path, definitions: list[dict[str, Any]], table: Table) -> Path:
     """A DVC repository with dvc.yaml's plots and templates, and their data in one commit."""
 
-    def git(*words: str) -> None:
+    def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True)
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
 
     git("init", "--quiet")
     Repo.init(str(tmp_path)).close()
@@ -73,14 +73,14 @@ def drawn(repository: Path, *revisions: str) -> dict[str, dict[str, Any]]:
     """Plot -> its filled Vega-Lite specification; any error on the way fails."""
     with Repo(str(repository)) as repo:
         data = repo.plots.diff(revs=list(revisions)) if revisions else repo.plots.show()
-        found = match_defs_renderers(data, out=repository / "out", templates_dir=repo.plots.templates_dir)
-        assert [each.source_errors or each.definition_errors for each in found] == [{}] * len(found)
-        return {each.renderer.name: each.renderer.get_filled_template() for each in found}
+        matches = match_defs_renderers(data, out=repository / "out", templates_dir=repo.plots.templates_dir)
+        assert [match.source_errors or match.definition_errors for match in matches] == [{}] * len(matches)
+        return {match.renderer.name: match.renderer.get_filled_template() for match in matches}
 
 
 def test_exactly_the_plots_of_dvc_yaml_are_drawn(repository: Path, definitions: list[dict[str, Any]]) -> None:
     specifications = drawn(repository)
-    assert list(specifications) == [name for each in definitions for name in each]
+    assert list(specifications) == [name for definition in definitions for name in definition]
     for name, specification in specifications.items():
         assert specification["data"]["values"], name
         assert specification["title"]["text"], name
@@ -105,22 +105,22 @@ def fields(specification: object) -> set[str]:
     return read.union(*map(fields, specification.values()))
 
 
-def made(specification: dict[str, Any]) -> set[str]:
-    return {each["as"] for each in specification.get("transform", [])}
+def computed_columns(specification: dict[str, Any]) -> set[str]:
+    return {step["as"] for step in specification.get("transform", [])}
 
 
 @pytest.mark.parametrize("name", ["roc", "calibration", "coverage", "slices", "accuracy_size"])
 def test_a_template_reads_existing_columns(repository: Path, name: str) -> None:
     specification = drawn(repository)[name]
     rows = specification["data"]["values"]
-    assert fields({**specification, "data": {}}) - made(specification) <= set(rows[0])
-    for each in specification["transform"]:
-        column = each["calculate"].partition("toNumber(datum")[2].partition(")")[0].strip(".[]'")
-        assert all(float(row[column]) >= 0 for row in rows), f"{name}: {each}"
+    assert fields({**specification, "data": {}}) - computed_columns(specification) <= set(rows[0])
+    for step in specification["transform"]:
+        column = step["calculate"].partition("toNumber(datum")[2].partition(")")[0].strip(".[]'")
+        assert all(float(row[column]) >= 0 for row in rows), f"{name}: {step}"
 
 
 def test_plots_that_dvc_yaml_names_are_outs_of_a_stage_that_dvc_draws_once(definitions: list[dict[str, Any]]) -> None:
-    named = {path for each in definitions for plot in each.values() for path in plot["y"]}
+    named = {path for definition in definitions for plot in definition.values() for path in plot["y"]}
     outs = {
         path
         for stage in dvc_stages().values()
@@ -143,20 +143,20 @@ def coverage_rows(table: Predictions) -> list[dict[str, Any]]:
     return [dict(row) for row in plot_rows(table, measurement_of(table))["coverage"]]
 
 
-def test_coverage_falls_from_all_to_few_while_accuracy_rises(table: Table) -> None:
+def test_accuracy_rises_as_coverage_falls(table: Table) -> None:
     rows = coverage_rows(graded(table(2000, {CHECKPOINT: 300})))
-    mine = [row for row in rows if row["artifact"] == CHECKPOINT]
+    own = [row for row in rows if row["artifact"] == CHECKPOINT]
     assert {row["artifact"] for row in rows} == {CHECKPOINT, *NAMES}
-    assert len(mine) == 100
-    coverage, accuracy = [[row[name] for row in mine] for name in ("coverage", "accuracy")]
+    assert len(own) == 100
+    coverage, accuracy = [[row[name] for row in own] for name in ("coverage", "accuracy")]
     assert coverage == sorted(coverage, reverse=True)
     assert accuracy == sorted(accuracy)
     assert (coverage[0], accuracy[0]) == (1.0, 0.85)
     assert accuracy[15:] == [1.0] * 85
-    assert mine[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6)}
+    assert own[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6)}
 
 
-def test_few_selfies_give_one_point_each_and_unusable_answers_none(table: Table) -> None:
+def test_few_selfies_give_one_point_each_and_unusable_predictions_none(table: Table) -> None:
     broken = graded(table(7))
     broken.probabilities["onnx-float32"][3] = np.nan
     rows = coverage_rows(broken)
@@ -165,7 +165,7 @@ def test_few_selfies_give_one_point_each_and_unusable_answers_none(table: Table)
     assert coverage_rows(table(0)) == []
 
 
-def test_an_artifact_without_usable_answers_has_no_point(table: Table, tmp_path: Path) -> None:
+def test_an_artifact_without_usable_predictions_has_no_point(table: Table, tmp_path: Path) -> None:
     broken = table(200)
     broken.probabilities["coreml-float16"][3] = np.nan
     write_plots(tmp_path, broken)

@@ -1,4 +1,4 @@
-"""The predictions table on disk."""
+"""The predictions table: a round trip without loss, the same bytes twice, and files that are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.errors import DataError
 Table = Callable[..., Predictions]
 
 
-def test_a_table_survives_the_disk(table: Table, tmp_path: Path) -> None:
+def test_a_table_is_read_back_as_it_was_written(table: Table, tmp_path: Path) -> None:
     before = table(50)
     write_predictions(tmp_path / "predictions.parquet", before)
     after = read_predictions(tmp_path / "predictions.parquet")
@@ -34,19 +34,19 @@ def test_a_table_survives_the_disk(table: Table, tmp_path: Path) -> None:
         assert after.probabilities[name].dtype == np.float32
 
 
-def test_factors_survive_the_disk_and_are_no_answers(table: Table, tmp_path: Path) -> None:
+def test_factors_are_read_back_and_are_no_predictions(table: Table, tmp_path: Path) -> None:
     rows = tuple({"light": "night", "skin_tone": f"monk_{row:02}"} for row in range(4))
     before = replace(table(4), factors=rows)
     write_predictions(tmp_path / "p", before)
     after = read_predictions(tmp_path / "p")
     assert after.factors == rows
     assert after.probabilities.keys() == before.probabilities.keys()
-    assert after.dataset_id() == table(4).dataset_id(), "factors make no other selfies"
+    assert after.dataset_id() == table(4).dataset_id(), "factors are not part of the id"
     write_predictions(tmp_path / "p", replace(table(4), factors=({},) * 4))
     assert read_predictions(tmp_path / "p").factors == ()
 
 
-def test_the_same_answers_give_the_same_bytes(table: Table, tmp_path: Path) -> None:
+def test_the_same_predictions_give_the_same_bytes(table: Table, tmp_path: Path) -> None:
     for name in "ab":
         write_predictions(tmp_path / name, table(50))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -63,7 +63,7 @@ def test_three_labels_keep_three_probabilities(tmp_path: Path) -> None:
     assert after.decisions(CHECKPOINT).tolist() == [1, 0]
 
 
-def test_columns_are_what_other_tools_expect(table: Table, tmp_path: Path) -> None:
+def test_other_tools_read_one_column_per_field_and_model(table: Table, tmp_path: Path) -> None:
     write_predictions(tmp_path / "p", table(4))
     plain = pq.read_table(tmp_path / "p").to_pylist()
     assert plain[1]["id"] == "selfie-1"
@@ -71,7 +71,7 @@ def test_columns_are_what_other_tools_expect(table: Table, tmp_path: Path) -> No
     assert len(plain[1]["onnx-float32"]) == 2
 
 
-def test_an_answer_that_is_no_number_survives_as_one(table: Table, tmp_path: Path) -> None:
+def test_a_nan_is_read_back_as_nan(table: Table, tmp_path: Path) -> None:
     broken = table(4)
     broken.probabilities["onnx-float32"][2, 0] = np.nan
     write_predictions(tmp_path / "p", broken)
@@ -81,7 +81,7 @@ def test_an_answer_that_is_no_number_survives_as_one(table: Table, tmp_path: Pat
     assert not after.is_whole("no such column")
 
 
-def test_the_dataset_id_knows_selfies_and_labels_but_no_order(table: Table) -> None:
+def test_the_dataset_id_depends_on_selfies_and_labels_and_not_on_their_order(table: Table) -> None:
     first = table(10)
     backwards = replace(first, ids=first.ids[::-1], sha256=first.sha256[::-1], targets=first.targets[::-1])
     assert backwards.dataset_id() == first.dataset_id()
@@ -96,26 +96,26 @@ def test_a_missing_table_names_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["bytes", "metadata", "label", "thresholds", "width", "factors", "nothing"])
-def test_a_table_that_is_none_is_refused(table: Table, tmp_path: Path, spoil: str) -> None:
+def test_a_file_that_is_no_predictions_table_is_refused(table: Table, tmp_path: Path, spoil: str) -> None:
     path = tmp_path / "p"
     write_predictions(path, table(6))
     whole = pq.read_table(path)
-    facts = dict(whole.schema.metadata)
+    metadata = dict(whole.schema.metadata)
     if spoil == "bytes":
         path.write_bytes(path.read_bytes()[:-20])
     elif spoil == "metadata":
         pq.write_table(whole.replace_schema_metadata({}), path)
     elif spoil == "label":
-        pq.write_table(whole.replace_schema_metadata({**facts, b"labels": json.dumps(["a", "b"])}), path)
+        pq.write_table(whole.replace_schema_metadata({**metadata, b"labels": json.dumps(["a", "b"])}), path)
     elif spoil == "thresholds":
-        pq.write_table(whole.replace_schema_metadata({**facts, b"thresholds": "{}"}), path)
+        pq.write_table(whole.replace_schema_metadata({**metadata, b"thresholds": "{}"}), path)
     elif spoil == "width":
         pq.write_table(
-            whole.replace_schema_metadata({**facts, b"labels": json.dumps(["no_helmet", "helmet", "third"])}), path
+            whole.replace_schema_metadata({**metadata, b"labels": json.dumps(["no_helmet", "helmet", "third"])}), path
         )
     elif spoil == "factors":
         pq.write_table(whole.append_column("factors", pa.array(["no JSON"] * 6)), path)
     else:
-        pq.write_table(pa.table({"id": ["a"]}, metadata=facts), path)
+        pq.write_table(pa.table({"id": ["a"]}, metadata=metadata), path)
     with pytest.raises(DataError, match="run dvc repro measure"):
         read_predictions(path)

@@ -1,4 +1,4 @@
-"""The baseline: what may become one, what it remembers, and what is refused as one."""
+"""The baseline: which candidates are accepted, what accepted.json records, and which files are refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_damaged_predictions_table_is_refused(table: Table, tmp_path: Path) ->
     assert json.loads(paths[0].read_text())["confidence"] == 0.95
 
 
-def test_a_baseline_remembers_the_release_and_every_artifact(
+def test_a_baseline_records_the_release_and_the_sha256_of_every_artifact(
     gate_params: GateParams, table: Table, tmp_path: Path
 ) -> None:
     measurement = measurement_of(table())
@@ -105,7 +105,7 @@ def test_a_baseline_remembers_the_release_and_every_artifact(
     assert baseline.name().startswith("v1.2.0: checkpoint abc on 2000 selfies")
 
 
-def test_a_baseline_remembers_which_artifacts_could_be_timed(
+def test_a_baseline_records_which_artifacts_could_be_timed(
     gate_params: GateParams, table: Table, tmp_path: Path
 ) -> None:
     bench = replace(EQUAL_RESOURCES, why_not_timeable=lambda name: "needs a Mac" if name == "coreml" else "")
@@ -116,7 +116,7 @@ def test_a_baseline_remembers_which_artifacts_could_be_timed(
     assert INT8 in baseline.accepted.timeable
 
 
-def test_a_baseline_of_before_releases_is_still_read(table: Table, tmp_path: Path) -> None:
+def test_a_baseline_without_release_artifacts_and_timeable_is_still_read(table: Table, tmp_path: Path) -> None:
     write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
     path = tmp_path / "baseline" / ACCEPTED
     old = {key: value for key, value in json.loads(path.read_text()).items() if key.endswith(("sha256", "_id"))}

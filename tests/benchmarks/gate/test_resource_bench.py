@@ -111,12 +111,12 @@ def test_memory_of_both_files_is_measured_on_the_same_selfies(
         bench.memory("tflite-float32")
 
 
-def test_a_bench_knows_which_formats_this_machine_cannot_time(
+def test_a_bench_gives_the_reason_for_each_format_that_this_machine_cannot_time(
     gate_params: GateParams, measured: Measurement, baseline: Baseline, places: Places, tmp_path: Path
 ) -> None:
     elsewhere = replace(places, fetched=tmp_path / "nowhere")
-    for found, where in ((None, places), (baseline, elsewhere), (baseline, places)):
-        bench = open_bench(gate_params.latency, measured, found, where)
+    for accepted, folders in ((None, places), (baseline, elsewhere), (baseline, places)):
+        bench = open_bench(gate_params.latency, measured, accepted, folders)
         assert bench.why_not_timeable("onnx") == ""
         assert bool(bench.why_not_timeable("coreml")) == (sys.platform != "darwin")
 

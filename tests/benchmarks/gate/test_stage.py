@@ -1,4 +1,4 @@
-"""The stage: what it writes, what becomes a release, and which figures belong to this machine."""
+"""The stage: which files it writes, which verdict permits a release, and which figures belong to this machine."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_a_verdict_that_its_checks_contradict_is_refused(gate_params: GateParams
 
 def test_advisory_checks_alone_are_no_pass(gate_params: GateParams, table: Table) -> None:
     verdict = judge(gate_params, measurement_of(table()), table(), as_baseline(table()))
-    advisory = tuple(each for each in verdict.checks if each.name in ADVISORY)
+    advisory = tuple(row for row in verdict.checks if row.name in ADVISORY)
     assert advisory
     with pytest.raises(ReleaseRefusedError, match="no check supports it"):
         gate.refuse_unless_pass(verdict.model_copy(update={"checks": advisory}))
 
 
-def test_the_command_judges_files_and_writes_the_verdict(
+def test_the_command_reads_the_measurement_and_writes_the_verdict(
     root: Path, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")

@@ -21,7 +21,7 @@ Table = Callable[..., Predictions]
 def test_an_identical_candidate_passes(gate_params: GateParams, table: Table) -> None:
     verdict = judge(gate_params, measurement_of(table()), table(), as_baseline(table()))
     assert verdict.verdict == "pass"
-    assert {each.verdict for each in verdict.checks if each.name not in ADVISORY} == {"pass"}
+    assert {row.verdict for row in verdict.checks if row.name not in ADVISORY} == {"pass"}
     assert check(verdict, "accuracy_vs_baseline").value == 0.0
     assert "2000 selfies" in verdict.baseline
 
@@ -45,9 +45,9 @@ def test_a_large_drop_of_accuracy_fails(gate_params: GateParams, table: Table) -
     worse = table(wrong={INT8: 100})  # 5 % wrong, where the baseline has 2 %
     verdict = judge(gate_params, measurement_of(worse), worse, as_baseline(table()))
     assert verdict.verdict == "fail"
-    found = check(verdict, "accuracy_vs_baseline")
-    assert (found.verdict, found.value) == ("fail", pytest.approx(-0.03))
-    assert "mid-p" in found.reason
+    result = check(verdict, "accuracy_vs_baseline")
+    assert (result.verdict, result.value) == ("fail", pytest.approx(-0.03))
+    assert "mid-p" in result.reason
     assert check(verdict, "accuracy_vs_baseline", "onnx-float32").verdict == "pass"
 
 
@@ -60,23 +60,23 @@ def test_a_gain_passes(gate_params: GateParams, table: Table) -> None:
 
 def test_a_small_drop_on_few_selfies_is_unmeasured(gate_params: GateParams, table: Table) -> None:
     few, worse = table(200), table(200, wrong={INT8: 5})
-    found = check(judge(gate_params, measurement_of(worse), worse, as_baseline(few)), "accuracy_vs_baseline")
-    assert found.verdict == "unmeasured"
-    assert "needs about 3,188 more selfies" in found.reason
+    result = check(judge(gate_params, measurement_of(worse), worse, as_baseline(few)), "accuracy_vs_baseline")
+    assert result.verdict == "unmeasured"
+    assert "needs about 3,188 more selfies" in result.reason
 
 
 def test_a_drop_equal_to_the_margin_is_never_decided(gate_params: GateParams, table: Table) -> None:
     worse = table(wrong={INT8: 60})
-    found = check(judge(gate_params, measurement_of(worse), worse, as_baseline(table())), "accuracy_vs_baseline")
-    assert found.verdict == "unmeasured"
-    assert "no number of selfies would decide" in found.reason
+    result = check(judge(gate_params, measurement_of(worse), worse, as_baseline(table())), "accuracy_vs_baseline")
+    assert result.verdict == "unmeasured"
+    assert "no number of selfies would decide" in result.reason
 
 
 def test_less_agreement_than_the_baseline_fails(gate_params: GateParams, table: Table) -> None:
     # the artifact keeps its accuracy while the checkpoint moves away from it
     moved = table(wrong={CHECKPOINT: 0, INT8: 40})
-    found = check(judge(gate_params, measurement_of(moved), moved, as_baseline(table())), "agreement_vs_baseline")
-    assert (found.verdict, found.value) == ("fail", pytest.approx(-0.02))
+    result = check(judge(gate_params, measurement_of(moved), moved, as_baseline(table())), "agreement_vs_baseline")
+    assert (result.verdict, result.value) == ("fail", pytest.approx(-0.02))
 
 
 def test_a_grown_artifact_fails(gate_params: GateParams, table: Table) -> None:
@@ -90,7 +90,7 @@ def test_without_a_baseline_absolute_limits_alone_decide(gate_params: GateParams
     verdict = judge(gate_params, measurement_of(table()), table(), None)
     assert verdict.verdict == "pass"
     assert "absolute limits only" in verdict.baseline
-    assert {each.name for each in verdict.checks} == {
+    assert {row.name for row in verdict.checks} == {
         "required",
         "accuracy",
         "share_of_checkpoint",
@@ -113,7 +113,7 @@ def test_an_interval_around_the_floor_names_how_many_selfies_are_missing(gate_pa
     assert check(verdict, "agreement").verdict == "pass"
     assert check(verdict, "accuracy").verdict == "unmeasured"
     more = int(check(verdict, "accuracy").reason.split("about ")[1].split()[0].replace(",", ""))
-    assert 300 < more < 600  # with the power asked for; half the time fewer would do
+    assert 300 < more < 600  # ``gate.power`` is above one half, at which fewer would do
     enough = table(100 + more, wrong={INT8: round(0.06 * (100 + more))})
     assert check(judge(gate_params, measurement_of(enough), enough, None), "accuracy").verdict == "pass"
 

@@ -1,4 +1,4 @@
-"""Baselines made from predictions made to order, and the verdicts on them."""
+"""Baselines of hand-made predictions, and verdicts on them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def baseline_of(measurement: Measurement, table: Predictions) -> Baseline:
 
 
 def check(verdict: Verdict, name: str, artifact: str = INT8) -> Check:
-    return next(each for each in verdict.checks if (each.name, each.artifact) == (name, artifact))
+    return next(row for row in verdict.checks if (row.name, row.artifact) == (name, artifact))
 
 
 def saved(folder: Path, table: Predictions, size_bytes: int = 1_000_000) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Error rates beside the baseline's: by their ratio, and where errors are too few for one, by the rise itself."""
+"""Error rates are compared with the baseline's by their ratio, and by the rise where errors are too few for a ratio."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ def judged(params: GateParams, new: Predictions, old: Predictions, name: str) ->
 def test_more_false_negatives_fail_though_accuracy_holds(gate_params: GateParams, table: Table) -> None:
     old = missing(table(4000, wrong={INT8: 0}), [*POSITIVES[:60], *NEGATIVES[:60]])
     new = missing(table(4000, wrong={INT8: 0}), [*POSITIVES[:95], *NEGATIVES[:25]])
-    found = judged(gate_params, new, old, "fnr_vs_baseline")
-    assert (found.verdict, found.value) == ("fail", pytest.approx(95 / 60))
-    assert found.reason.startswith("95 errors of 2000, the baseline 60")
+    result = judged(gate_params, new, old, "fnr_vs_baseline")
+    assert (result.verdict, result.value) == ("fail", pytest.approx(95 / 60))
+    assert result.reason.startswith("95 errors of 2000, the baseline 60")
     assert judged(gate_params, new, old, "fpr_vs_baseline").verdict == "pass"
     assert judged(gate_params, new, old, "accuracy_vs_baseline").verdict == "pass"
 
 
-def test_as_many_errors_elsewhere_are_not_decided_and_how_many_selfies_would_is_said(
+def test_equally_many_errors_on_other_selfies_are_undecided_and_the_reason_gives_the_number_of_selfies(
     gate_params: GateParams, table: Table
 ) -> None:
     old = missing(table(4000, wrong={INT8: 0}), POSITIVES[:60])
     new = missing(table(4000, wrong={INT8: 0}), POSITIVES[30:90])
-    found = judged(gate_params, new, old, "fnr_vs_baseline")
-    assert (found.verdict, found.value) == ("unmeasured", 1.0)
-    more = int(found.reason.split("needs about ")[1].split()[0].replace(",", ""))
+    result = judged(gate_params, new, old, "fnr_vs_baseline")
+    assert (result.verdict, result.value) == ("unmeasured", 1.0)
+    more = int(result.reason.split("needs about ")[1].split()[0].replace(",", ""))
     assert 10_000 < more < 80_000
 
 
-def test_no_error_in_either_passes_among_many_and_not_among_few(gate_params: GateParams, table: Table) -> None:
+def test_no_errors_in_either_pass_on_many_selfies_and_not_on_few(gate_params: GateParams, table: Table) -> None:
     perfect, few = table(4000, wrong={INT8: 0}), table(400, wrong={INT8: 0})
-    found = judged(gate_params, perfect, perfect, "fnr_vs_baseline")
-    assert (found.verdict, found.value) == ("pass", None)
-    found = judged(gate_params, few, few, "fnr_vs_baseline")
-    assert found.verdict == "unmeasured"
-    assert "more selfies" in found.reason
+    result = judged(gate_params, perfect, perfect, "fnr_vs_baseline")
+    assert (result.verdict, result.value) == ("pass", None)
+    result = judged(gate_params, few, few, "fnr_vs_baseline")
+    assert result.verdict == "unmeasured"
+    assert "more selfies" in result.reason
 
 
 def test_errors_where_the_baseline_had_none_fail(gate_params: GateParams, table: Table) -> None:
     perfect = table(4000, wrong={INT8: 0})
-    found = judged(gate_params, missing(perfect, POSITIVES[:20]), perfect, "fnr_vs_baseline")
-    assert (found.verdict, found.value) == ("fail", None)
+    result = judged(gate_params, missing(perfect, POSITIVES[:20]), perfect, "fnr_vs_baseline")
+    assert (result.verdict, result.value) == ("fail", None)
 
 
 def test_selfies_of_one_label_only_leave_the_other_s_rate_unmeasured(gate_params: GateParams, table: Table) -> None:
@@ -67,15 +67,15 @@ def test_selfies_of_one_label_only_leave_the_other_s_rate_unmeasured(gate_params
         whole.thresholds,
         {name: values[rows] for name, values in whole.probabilities.items()},
     )
-    found = judged(gate_params, one, one, "fnr_vs_baseline")
-    assert (found.verdict, found.value) == ("unmeasured", None)
+    result = judged(gate_params, one, one, "fnr_vs_baseline")
+    assert (result.verdict, result.value) == ("unmeasured", None)
     assert judged(gate_params, one, one, "fpr_vs_baseline").verdict == "pass"
 
 
-def test_an_undecided_fall_is_decided_by_as_many_selfies_as_it_asks_for(gate_params: GateParams, table: Table) -> None:
+def test_the_number_of_selfies_that_an_undecided_check_gives_decides_it(gate_params: GateParams, table: Table) -> None:
     old, new = table(400, wrong={INT8: 4}), table(400, wrong={INT8: 6})
-    found = judged(gate_params, new, old, "accuracy_vs_baseline")
-    assert found.verdict == "unmeasured"
-    total = 400 + int(found.reason.split("needs about ")[1].split()[0].replace(",", ""))
-    old, new = (table(total, wrong={INT8: total * each // 400}) for each in (4, 6))
+    result = judged(gate_params, new, old, "accuracy_vs_baseline")
+    assert result.verdict == "unmeasured"
+    total = 400 + int(result.reason.split("needs about ")[1].split()[0].replace(",", ""))
+    old, new = (table(total, wrong={INT8: total * count // 400}) for count in (4, 6))
     assert judged(gate_params, new, old, "accuracy_vs_baseline").verdict == "pass"

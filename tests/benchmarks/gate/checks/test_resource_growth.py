@@ -41,24 +41,24 @@ def test_instructions_that_grew_beyond_the_limit_fail(
     gate_params: GateParams, table: Table, figure: str, name: str
 ) -> None:
     for value, verdict in ((1012, "fail"), (1008, "pass"), (None, "unmeasured")):
-        found = check(judged(gate_params, table, EQUAL_RESOURCES, {figure: value}, {figure: 1000}), name)
-        assert found.verdict == verdict, value
+        result = check(judged(gate_params, table, EQUAL_RESOURCES, {figure: value}, {figure: 1000}), name)
+        assert result.verdict == verdict, value
 
 
 def test_a_figure_that_the_baseline_never_had_is_not_checked(gate_params: GateParams, table: Table) -> None:
     verdict = judged(gate_params, table, EQUAL_RESOURCES, {"arm64_instructions": 1000}, {})
     assert verdict.verdict == "pass"
-    assert "instruction_growth" not in {each.name for each in verdict.checks}
+    assert "instruction_growth" not in {row.name for row in verdict.checks}
 
 
 def test_instructions_of_each_format_have_their_own_limit(gate_params: GateParams, table: Table) -> None:
     before = now = measurement_of(table())
     for name in (INT8, "onnx-float32", COREML):
-        before, now = (changed(each, name, arm64_instructions=n) for each, n in ((before, 1000), (now, 1015)))
+        before, now = (changed(side, name, arm64_instructions=n) for side, n in ((before, 1000), (now, 1015)))
     verdict = judge(gate_params, now, table(), baseline_of(before, table()))
     assert check(verdict, "instruction_growth").verdict == "fail"
     assert check(verdict, "instruction_growth", "onnx-float32").verdict == "pass"
-    growths = [(each.name, each.artifact) for each in verdict.checks if each.name == "instruction_growth"]
+    growths = [(row.name, row.artifact) for row in verdict.checks if row.name == "instruction_growth"]
     assert ("instruction_growth", COREML) not in growths
 
 
@@ -75,26 +75,26 @@ def test_instructions_of_each_format_have_their_own_limit(gate_params: GateParam
 def test_a_slowdown_must_show_in_two_runs(
     gate_params: GateParams, table: Table, runs: tuple[float, ...], verdict: str, words: str
 ) -> None:
-    found = check(judged(gate_params, table, bench_of(*runs)), LATENCY)
-    assert (found.verdict, found.value, found.limit) == (verdict, pytest.approx(min(runs) - 1), 0.04)
-    assert words in found.reason
+    result = check(judged(gate_params, table, bench_of(*runs)), LATENCY)
+    assert (result.verdict, result.value, result.limit) == (verdict, pytest.approx(min(runs) - 1), 0.04)
+    assert words in result.reason
 
 
 @pytest.mark.parametrize(("growth", "verdict"), [(0.12, "fail"), (0.08, "pass"), (-0.2, "pass")])
 def test_memory_that_grew_beyond_the_limit_fails(
     gate_params: GateParams, table: Table, growth: float, verdict: str
 ) -> None:
-    found = check(judged(gate_params, table, bench_of(1.0, memory_growth=growth)), MEMORY)
-    assert (found.verdict, found.value) == (verdict, pytest.approx(growth))
-    assert "the baseline's 100,000,000" in found.reason
+    result = check(judged(gate_params, table, bench_of(1.0, memory_growth=growth)), MEMORY)
+    assert (result.verdict, result.value) == (verdict, pytest.approx(growth))
+    assert "the baseline's 100,000,000" in result.reason
 
 
 def test_an_identical_file_is_not_measured_again(gate_params: GateParams, table: Table) -> None:
     same = changed(measurement_of(table()), INT8, sha256="same")
     verdict = judge(gate_params, same, table(), baseline_of(same, table()), closed_bench("broken"))
     for name in (LATENCY, MEMORY):
-        found = check(verdict, name)
-        assert (found.verdict, found.value, found.reason) == ("pass", 0.0, "identical file")
+        result = check(verdict, name)
+        assert (result.verdict, result.value, result.reason) == ("pass", 0.0, "identical file")
 
 
 def test_without_the_baseline_s_artifacts_latency_and_memory_are_unmeasured_and_the_command_is_named(
@@ -116,17 +116,17 @@ def test_an_artifact_that_cannot_be_measured_is_unmeasured(gate_params: GatePara
     verdict = judged(gate_params, table, Bench(broken_time, broken_memory))
     assert (check(verdict, LATENCY).verdict, check(verdict, LATENCY).reason) == ("unmeasured", "it fell over")
     assert (check(verdict, MEMORY).verdict, check(verdict, MEMORY).reason) == ("unmeasured", "out of memory")
-    found = check(judged(gate_params, table, bench_of(float("nan"))), LATENCY)
-    assert (found.verdict, found.value) == ("unmeasured", None)
+    result = check(judged(gate_params, table, bench_of(float("nan"))), LATENCY)
+    assert (result.verdict, result.value) == ("unmeasured", None)
 
 
 def test_artifacts_that_cannot_be_timed_here_are_one_advisory_check(gate_params: GateParams, table: Table) -> None:
     bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
     verdict = judged(gate_params, table, bench)
     assert verdict.verdict == "pass"
-    found = check(verdict, LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS)
-    assert (found.verdict, found.reason) == ("unmeasured", "coreml-float16: Core ML needs a Mac")
-    assert not [each for each in verdict.checks if each.artifact == COREML and each.name == LATENCY]
+    result = check(verdict, LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS)
+    assert (result.verdict, result.reason) == ("unmeasured", "coreml-float16: Core ML needs a Mac")
+    assert not [row for row in verdict.checks if row.artifact == COREML and row.name == LATENCY]
 
 
 def coreml_on_a_mac_only(format_name: str) -> str:
@@ -148,12 +148,12 @@ def test_an_artifact_that_could_be_timed_for_the_baseline_holds_a_release_back_w
     verdict = judge(gate_params, now, table(), accepted_on_a_mac(before, table), bench)
     assert verdict.verdict == "unmeasured"
     for name in (LATENCY, MEMORY):
-        found = check(verdict, name, COREML)
-        assert found.verdict == "unmeasured"
-        assert found.reason == (
+        result = check(verdict, name, COREML)
+        assert result.verdict == "unmeasured"
+        assert result.reason == (
             "could be timed when the baseline was accepted, but not on this machine: Core ML needs a Mac"
         )
-    assert LATENCY_NOT_TIMEABLE not in {each.name for each in verdict.checks}
+    assert LATENCY_NOT_TIMEABLE not in {row.name for row in verdict.checks}
 
 
 def test_an_identical_file_passes_where_it_cannot_be_timed_though_the_baseline_could(

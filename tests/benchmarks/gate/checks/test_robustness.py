@@ -1,4 +1,4 @@
-"""Accuracy under a camera's distortions: of so few selfies an interval decides, or nobody does."""
+"""Accuracy under a camera's distortions: its interval decides, and what few selfies cannot decide blocks no release."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def judged(
     ("accuracy", "half", "verdict"),
     [(0.90, 0.05, "pass"), (0.82, 0.05, "unmeasured"), (0.70, 0.05, "fail"), (None, 0.05, "unmeasured")],
 )
-def test_the_floor_holds_where_there_is_one(
+def test_a_floor_is_checked_where_params_set_one(
     gate_params: GateParams, table: Table, accuracy: float | None, half: float, verdict: str
 ) -> None:
     estimate = None if accuracy is None else camera(accuracy, half)
     measurement = changed(measurement_of(table()), INT8, camera_accuracy=estimate)
     floor = gate_params.model_copy(update={"min_camera_accuracy": 0.8})
-    found = judge(floor, measurement, table(), None)
-    assert check(found, "camera_accuracy").verdict == verdict
-    assert found.verdict == ("fail" if verdict == "fail" else "unmeasured"), "the others have no figure"
-    assert "camera_accuracy" not in {each.name for each in judge(gate_params, measurement, table(), None).checks}
+    result = judge(floor, measurement, table(), None)
+    assert check(result, "camera_accuracy").verdict == verdict
+    assert result.verdict == ("fail" if verdict == "fail" else "unmeasured"), "the others have no figure"
+    assert "camera_accuracy" not in {row.name for row in judge(gate_params, measurement, table(), None).checks}
 
 
 def test_a_fall_that_chance_cannot_explain_fails(gate_params: GateParams, table: Table) -> None:
@@ -53,21 +53,21 @@ def test_a_fall_that_chance_cannot_explain_fails(gate_params: GateParams, table:
     assert (verdict.verdict, check(verdict, CAMERA).verdict) == ("fail", "fail")
 
 
-def test_a_fall_within_the_noise_is_told_and_stops_nothing(gate_params: GateParams, table: Table) -> None:
+def test_a_fall_within_the_noise_is_reported_and_blocks_no_release(gate_params: GateParams, table: Table) -> None:
     verdict = judged(gate_params, table, camera(0.85), camera(0.88))
-    found = check(verdict, CAMERA)
-    assert (verdict.verdict, found.verdict, found.value) == ("pass", "unmeasured", pytest.approx(-0.03))
-    assert "times measure.camera.artifact_selfies would decide" in found.reason
+    result = check(verdict, CAMERA)
+    assert (verdict.verdict, result.verdict, result.value) == ("pass", "unmeasured", pytest.approx(-0.03))
+    assert "times measure.camera.artifact_selfies would decide" in result.reason
 
 
-def test_many_selfies_clear_what_few_cannot(gate_params: GateParams, table: Table) -> None:
+def test_many_selfies_decide_what_few_cannot(gate_params: GateParams, table: Table) -> None:
     assert check(judged(gate_params, table, camera(0.88, 0.005), camera(0.88, 0.005)), CAMERA).verdict == "pass"
     assert check(judged(gate_params, table, camera(0.84, 0.005), camera(0.88, 0.005)), CAMERA).verdict == "fail"
 
 
-def test_the_same_file_has_not_fallen_and_a_missing_figure_is_no_pass(gate_params: GateParams, table: Table) -> None:
+def test_an_identical_file_passes_and_a_missing_figure_does_not(gate_params: GateParams, table: Table) -> None:
     same = judged(gate_params, table, camera(0.88), camera(0.88), ("a", "a"))
     assert check(same, CAMERA).verdict == "pass"
     verdict = judged(gate_params, table, None, camera(0.88))
     assert (verdict.verdict, check(verdict, CAMERA_ACCURACY).verdict) == ("unmeasured", "unmeasured")
-    assert CAMERA not in {each.name for each in judged(gate_params, table, camera(0.88), None).checks}
+    assert CAMERA not in {row.name for row in judged(gate_params, table, camera(0.88), None).checks}
