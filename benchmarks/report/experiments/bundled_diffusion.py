@@ -1,7 +1,7 @@
 """Report section: how well images of the bundled Stable Diffusion match their prompts.
 
-Shows benchmarks/results/embedded.json, which ``gossamer benchmark embedded`` writes. An attribute network trained apart
-from the generator, on rendered portraits, reads the attributes off each image.
+Shows benchmarks/results/embedded.json, which ``gossamer benchmark bundled_diffusion`` writes. An attribute network
+trained apart from the generator, on rendered portraits, reads the attributes off each image.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class BundledDiffusionResult(ExperimentResult):
     """
 
     NAME: ClassVar[str] = "embedded"
+    BENCHMARK: ClassVar[str] = "bundled_diffusion"
     agreement: AttributeShares = AttributeShares()
     agreement_low: AttributeShares = AttributeShares()
     agreement_high: AttributeShares = AttributeShares()

@@ -93,6 +93,7 @@ class CurationResult(ExperimentResult):
     """
 
     NAME: ClassVar[str] = "curation"
+    BENCHMARK: ClassVar[str] = "curation"
     uniform: dict[str, DetectionScore] = Field(default_factory=dict)
     out_of_fold_uniform: dict[str, DetectionScore] = Field(default_factory=dict)
     verifier_uniform: dict[str, DetectionScore] = Field(default_factory=dict)

@@ -39,11 +39,13 @@ class ExperimentResult(ResultRecord):
     """One file of benchmarks/results/.
 
     Attributes:
-        NAME: Stem of the file, and a name ``gossamer benchmark`` accepts.
+        NAME: Stem of the file.
+        BENCHMARK: Name of the benchmark that writes it.
         machine: Where its times and memory were measured; None where the file does not say.
     """
 
     NAME: ClassVar[str]
+    BENCHMARK: ClassVar[str]
     machine: Machine | None = None
 
 
@@ -62,5 +64,5 @@ def read_result(folder: Path, kind: type[R]) -> R | None:
         problem = error.errors(include_url=False)[0]
         place = ".".join(map(str, problem["loc"])) or "the file"
         raise DataError(
-            f"{path}: {place}: {problem['msg']}; restore it from git, or run gossamer benchmark {kind.NAME}"
+            f"{path}: {place}: {problem['msg']}; restore it from git, or run gossamer benchmark {kind.BENCHMARK}"
         ) from error

@@ -1,6 +1,6 @@
 """Report section: what each export recipe costs in accuracy, by backbone.
 
-Shows benchmarks/results/exports.json, which ``gossamer benchmark exports`` writes.
+Shows benchmarks/results/exports.json, which ``gossamer benchmark export_recipes`` writes.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class ExportRecipesResult(ExperimentResult):
     """
 
     NAME: ClassVar[str] = "exports"
+    BENCHMARK: ClassVar[str] = "export_recipes"
     backbones: dict[str, BackboneExports] = Field(default_factory=dict)
     photographs: dict[str, BackboneExports] = Field(default_factory=dict)
 

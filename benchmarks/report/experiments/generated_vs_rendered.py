@@ -1,6 +1,6 @@
 """Report section: accuracy of classifiers trained on generated, on rendered and on mixed images.
 
-Shows benchmarks/results/compare.json, which ``gossamer benchmark compare`` writes.
+Shows benchmarks/results/compare.json, which ``gossamer benchmark generated_vs_rendered`` writes.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class GeneratedVsRenderedResult(ExperimentResult):
     """
 
     NAME: ClassVar[str] = "compare"
+    BENCHMARK: ClassVar[str] = "generated_vs_rendered"
     synthetic: TrainingSource | None = None
     rendered: TrainingSource | None = None
     mix: TrainingSource | None = None

@@ -29,8 +29,11 @@ class ExperimentResults:
             CurationResult: self.curation,
             ExportRecipesResult: self.export_recipes,
         }
-        missing = (kind.NAME for kind, result in kinds.items() if result is None)
-        return {f"benchmarks/results/{name}.json": f"run gossamer benchmark {name}" for name in missing}
+        return {
+            f"benchmarks/results/{kind.NAME}.json": f"run gossamer benchmark {kind.BENCHMARK}"
+            for kind, result in kinds.items()
+            if result is None
+        }
 
 
 def read_experiment_results(folder: Path) -> ExperimentResults:

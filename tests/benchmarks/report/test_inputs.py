@@ -113,7 +113,7 @@ def test_everything_that_is_missing_is_named_with_its_reason() -> None:
         assert reasons[f"metrics/{name}.json"] == "the stage has not run"
     assert reasons["metrics/gate.json"] == "the gate has not run"
     assert "data/predictions.parquet" in reasons
-    assert reasons["benchmarks/results/compare.json"] == "run gossamer benchmark compare"
+    assert reasons["benchmarks/results/compare.json"] == "run gossamer benchmark generated_vs_rendered"
 
 
 def test_reasons_of_the_measurement_are_kept() -> None:

@@ -51,7 +51,7 @@ def test_the_table_has_one_row_per_setting(embedded: dict[str, Any]) -> None:
     assert "4 steps, guidance 2.5 70.0 % 70.0 %" in text
     assert text.endswith("rendered images" + 6 * " 99.5 %")
     assert "Size 9.00 MB, 5.6 images/s, 3.2 times the plain loop, KID 0.0123." in text
-    assert "gossamer benchmark embedded on A Fine CPU, 2 cores" in text
+    assert "gossamer benchmark bundled_diffusion on A Fine CPU, 2 cores" in text
 
 
 def test_shares_without_bounds_are_shown_without_an_interval(embedded: dict[str, Any]) -> None:
@@ -69,4 +69,4 @@ def test_shares_are_in_the_order_of_the_attributes() -> None:
 def test_without_a_result_the_page_names_the_command_that_makes_it() -> None:
     assert alignment_rows(None) == []
     text = section_text(report.run(PARAMS, EMPTY).html, "generated-vs-rendered")
-    assert "unmeasured: gossamer benchmark embedded" in text
+    assert "unmeasured: gossamer benchmark bundled_diffusion" in text

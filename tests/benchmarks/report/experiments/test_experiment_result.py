@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.experiments import canonical_name
 from benchmarks.report.experiments.curation import CurationResult
 from benchmarks.report.experiments.experiment_result import Machine, read_result
 from benchmarks.report.experiments.results import read_experiment_results
@@ -38,5 +39,5 @@ def test_keys_that_the_report_does_not_show_are_ignored(tmp_path: Path) -> None:
 )
 def test_a_damaged_result_names_file_key_and_command(tmp_path: Path, name: str, text: str, problem: str) -> None:
     (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=rf"{problem}.*run gossamer benchmark {name}"):
+    with pytest.raises(DataError, match=rf"{problem}.*run gossamer benchmark {canonical_name(name)}"):
         read_experiment_results(tmp_path)

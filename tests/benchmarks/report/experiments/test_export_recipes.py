@@ -74,4 +74,4 @@ def test_the_page_shows_recipes_and_what_was_not_measured(exports: ExportRecipes
 
 def test_without_a_result_the_page_names_the_command_that_makes_it() -> None:
     assert export_recipe_table(None).backbones == ()
-    assert "<code>gossamer benchmark exports</code>" in report.run(PARAMS, EMPTY).html
+    assert "<code>gossamer benchmark export_recipes</code>" in report.run(PARAMS, EMPTY).html

@@ -61,7 +61,7 @@ def test_the_headline_gives_both_accuracies_the_gap_and_their_intervals(compared
     assert "6,000 images of each kind before curation, from the same prompts; 2 seeds (11, 12)" in text
     assert "2,000 rendered selfies" in text
     assert "half of each 97.0 % 96.0 % to 98.0 % 5,800 10 min 100 s" in text
-    assert "gossamer benchmark compare on A Fine CPU, 2 cores" in text
+    assert "gossamer benchmark generated_vs_rendered on A Fine CPU, 2 cores" in text
 
 
 def test_the_comment_gives_the_same_figures_in_one_line(compared: dict[str, Any]) -> None:
@@ -75,14 +75,19 @@ def test_the_comment_gives_the_same_figures_in_one_line(compared: dict[str, Any]
 
 def test_without_a_result_page_and_comment_name_the_command_that_makes_it() -> None:
     made = report.run(PARAMS, EMPTY)
-    assert "Trained on generated images: unmeasured: gossamer benchmark compare" in section_text(made.html, SECTION)
-    assert "Trained on generated images: unmeasured: `gossamer benchmark compare`." in made.markdown
+    assert "Trained on generated images: unmeasured: gossamer benchmark generated_vs_rendered" in section_text(
+        made.html, SECTION
+    )
+    assert "Trained on generated images: unmeasured: `gossamer benchmark generated_vs_rendered`." in made.markdown
 
 
 def test_a_source_that_was_left_out_reads_unmeasured(compared: dict[str, Any]) -> None:
     made = report.run(PARAMS, with_result({name: compared[name] for name in ("rendered", "images", "selfies")}))
     text = section_text(made.html, SECTION)
-    assert "Trained on generated images: unmeasured: gossamer benchmark compare; trained on the same number" in text
+    assert (
+        "Trained on generated images: unmeasured: gossamer benchmark generated_vs_rendered; trained on the same number"
+        in text
+    )
     assert "gap unmeasured." in text
     assert (
         "Trained on generated images: unmeasured; trained on the same number of rendered images: 97.8" in made.markdown
