@@ -87,9 +87,8 @@ class Summary(Record):
     Attributes:
         curation: None where ``curate`` has not run.
         training: None where ``train`` has not run.
-        checkpoint: None, and the three below empty, where ``measure`` has not run.
+        checkpoint: None, and the two below empty, where ``measure`` has not run.
         lowest_accuracy: Format -> lowest accuracy of its artifacts; None where one of them has none.
-        lowest_agreement: Format -> lowest agreement of its artifacts with the checkpoint, likewise.
         smallest_size_bytes: Format -> size of its smallest artifact.
         gate: None where ``gate`` has not run.
     """
@@ -98,7 +97,6 @@ class Summary(Record):
     training: TrainingSummary | None = None
     checkpoint: CheckpointSummary | None = None
     lowest_accuracy: dict[str, Number | None] = Field(default_factory=dict)
-    lowest_agreement: dict[str, Number | None] = Field(default_factory=dict)
     smallest_size_bytes: dict[str, Count] = Field(default_factory=dict)
     gate: GateSummary | None = None
 
@@ -126,7 +124,6 @@ def summarise(
             name: _lowest([row.accuracy.value if row.accuracy else None for row in rows])
             for name, rows in formats.items()
         },
-        lowest_agreement={name: _lowest([row.agreement for row in rows]) for name, rows in formats.items()},
         smallest_size_bytes={name: min(row.size_bytes for row in rows) for name, rows in formats.items()},
         gate=_gate(verdict) if verdict else None,
     )
