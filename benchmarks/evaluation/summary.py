@@ -85,12 +85,12 @@ class Summary(Record):
     """metrics/summary.json.
 
     Attributes:
-        curation: None where ``curate`` has not run.
-        training: None where ``train`` has not run.
-        checkpoint: None, and the two below empty, where ``measure`` has not run.
+        curation: Size of the data set; None where ``curate`` has not run.
+        training: Result of the training; None where ``train`` has not run.
+        checkpoint: Result on the selfies; None, and the two below empty, where ``measure`` has not run.
         lowest_accuracy: Format -> lowest accuracy of its artifacts; None where one of them has none.
         smallest_size_bytes: Format -> size of its smallest artifact.
-        gate: None where ``gate`` has not run.
+        gate: The verdict; None where ``gate`` has not run.
     """
 
     curation: CurationSummary | None = None
