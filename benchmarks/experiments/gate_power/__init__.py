@@ -20,63 +20,33 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from benchmarks.evaluation.measurement import ModelFile
-from benchmarks.evaluation.predictions import Predictions, read_predictions
-from benchmarks.experiment_harness.course import (
-    CHECKPOINT,
-    IMAGES,
-    KEPT,
-    ROWS,
-    SELFIES,
-    Experiment,
-    StageFolder,
-    open_experiment,
-)
+from benchmarks.experiment_harness.course import IMAGES, KEPT, ROWS, Experiment, StageFolder, open_experiment
 from benchmarks.experiment_harness.results import ResultRecord
-from benchmarks.experiment_harness.training_run import PREDICTIONS
 from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_gossamer, run_steps
 from benchmarks.experiments.gate_power import damaged_models
-from benchmarks.experiments.gate_power.damaged_models import (
-    HARMLESS,
-    MODEL_FILE,
-    PAIRS,
-    SLOWER,
-    SOUND,
-    ModelPairsConfig,
-    Strengths,
-)
+from benchmarks.experiments.gate_power.damaged_models import PAIRS, SLOWER, SOUND, ModelPairsConfig, Strengths
 from benchmarks.experiments.gate_power.latency_power import LatencyPower, PowerConfig, measure_power
-from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, FORMAT, NO_REGRESSION, Effect, draw_selfies
-from benchmarks.experiments.gate_power.verdict_rates import (
-    VerdictRates,
-    draw_subsets,
-    judge_case,
-    judge_simulated,
-    make_case,
-    rate_verdicts,
+from benchmarks.experiments.gate_power.real_pairs import (
+    TIMINGS,
+    RealPairResult,
+    SubsetDraws,
+    judge_real_pair,
+    paired_request,
+    time_slower_graph,
 )
-from benchmarks.gate.checks.paired_accuracy import Change
-from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
-from benchmarks.gate.checks.slices import find_slices
-from benchmarks.latency.peak_memory import MemoryRequest, measure_peak_memory
-from benchmarks.latency.side_by_side import PairedRequest, PairedTiming, compare_latency, judge_runs
+from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, FORMAT, NO_REGRESSION, Effect, draw_selfies
+from benchmarks.experiments.gate_power.verdict_rates import VerdictRates, judge_simulated, rate_verdicts
 from pipeline.config.fields import Natural, Positive, Section, Seed, Share, Threads
-from pipeline.config.params import GateParams
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Record
-from pipeline.data.shards import load_batch, read_index
+from pipeline.data.shards import read_index
 from pipeline.data.storage import read_json, write_json, write_rows
-from pipeline.train.model import load_checkpoint
 
 RESULT = "gate"
 
-REAL_FORMAT, REAL_ARTIFACT = "onnx", "onnx-float32"
-VERDICTS, TIMINGS, POWER = Path("verdicts.json"), Path("timings.json"), Path("power.json")
-_FRAMES = 32
+VERDICTS, POWER = Path("verdicts.json"), Path("power.json")
 
 
 class Params(Section):
@@ -125,42 +95,10 @@ class Params(Section):
         return without | {name: (effect, self.damaged_pairs) for name, effect in DAMAGES.items()}
 
 
-class PairTimings(Record):
-    """What the gate measures of one pair: one timing, or two where the first does not decide, and peak memory."""
-
-    timings: tuple[PairedTiming, ...]
-    candidate_peak_rss_bytes: int
-    baseline_peak_rss_bytes: int
-
-
 class SimulatedRates(Record):
     """Kind of simulated pair -> rates of its verdicts."""
 
     kinds: dict[str, VerdictRates]
-
-
-class RealPairResult(VerdictRates):
-    """Verdicts on a real pair, and its difference on the whole pool.
-
-    Attributes:
-        baseline: Name of the baseline.
-        worse: Whether the candidate is damaged.
-        slower: Slowdown of the candidate, e.g. 0.2; None where it is not timed.
-        accuracy: Accuracy of the candidate.
-        baseline_accuracy: Accuracy of the baseline.
-        points_lost: Accuracy lost, in points.
-        worst_slice: The slice with the largest loss, among those that are large enough; None without such slices.
-        worst_slice_points_lost: Its loss, in points.
-    """
-
-    baseline: str
-    worse: bool
-    slower: float | None
-    accuracy: float
-    baseline_accuracy: float
-    points_lost: float
-    worst_slice: str | None
-    worst_slice_points_lost: float | None
 
 
 class SelfieCounts(ResultRecord):
@@ -215,17 +153,18 @@ def plan(experiment: Experiment[Params], report_progress: ReportProgress) -> Ite
     generate = data.generate()
     yield generate
     yield data.step("split", "split", partial(_split, data.path), ROWS, (generate.name,))
-    models = list(damaged_models.plan(_models(experiment)))
-    yield from models
-    needs = tuple(step.name for step in models if step.name.startswith((f"{SOUND}/convert", f"{SLOWER}/")))
+    models, latency = _models(experiment), experiment.base.gate.latency
+    steps = list(damaged_models.plan(models))
+    yield from steps
+    needs = tuple(step.name for step in steps if step.name.startswith((f"{SOUND}/convert", f"{SLOWER}/")))
     folder = _open(experiment, SLOWER)
-    yield folder.step("time", "gate", partial(_time_slower, experiment), (TIMINGS,), (*needs, "data/selfies"))
+    yield folder.step("time", "gate", partial(time_slower_graph, models, latency), (TIMINGS,), (*needs, "data/selfies"))
     if params.slowdown_runs:
         folder = _open(experiment, "slowdowns")
         pool, processes = params.slowdown_pool, params.identical_processes
         config = PowerConfig(params.slowdown_runs, pool, processes, seed=params.seed)
         action = partial(_measure_power, experiment, config, folder.path, report_progress)
-        needs = (f"{SOUND}/convert-{REAL_FORMAT}", "data/selfies")
+        needs = (damaged_models.converted(SOUND), "data/selfies")
         yield folder.step("time", "gate", action, (POWER,), needs, config=config)
 
 
@@ -235,7 +174,8 @@ def measure(experiment: Experiment[Params]) -> Result:
     simulated = {
         str(count): read_json(work / f"simulated-{count}" / VERDICTS, SimulatedRates).kinds for count in params.selfies
     }
-    real = {name: judge_real_pair(experiment, name) for name in PAIRS}
+    draws = SubsetDraws(params.selfies[0], params.draws, params.seed)
+    real = {name: judge_real_pair(work, name, experiment.base.gate, draws) for name in PAIRS}
     first, largest = simulated[str(params.selfies[0])], simulated[str(params.selfies[-1])]
     caught = {name: largest[name].fail_share.value for name in DAMAGES}
     caught |= {name: row.fail_share.value for name, row in real.items() if row.worse}
@@ -255,51 +195,10 @@ def measure(experiment: Experiment[Params]) -> Result:
     )
 
 
-def judge_real_pair(experiment: Experiment[Params], name: str) -> RealPairResult:
-    """Judge subsets of the pool, and compare the two models on the whole pool."""
-    params, folders = experiment.params, [experiment.work / each for each in (name, PAIRS[name])]
-    new, old = (read_predictions(folder / PREDICTIONS) for folder in folders)
-    candidate, baseline = (read_json(folder / MODEL_FILE, ModelFile) for folder in folders)
-    bench, slower = closed_bench("not timed", lambda _format: "this benchmark does not time it"), None
-    if name == SLOWER:
-        runs = read_json(folders[0] / TIMINGS, PairTimings)
-        memory = PairedMemory(runs.candidate_peak_rss_bytes, runs.baseline_peak_rss_bytes)
-        bench = Bench(lambda _, run: runs.timings[run], lambda _: memory)
-        slower = min(timing.median_ratio for timing in runs.timings) - 1
-    limits = experiment.base.gate.model_copy(update={"required": (REAL_FORMAT,), "min_accuracy": 0.0})
-    subsets = draw_subsets(new, old, params.selfies[0], params.draws, params.seed)
-    verdicts = [judge_case(limits, make_case(subset, (candidate, baseline), bench)) for subset in subsets]
-    before, after = (table.decisions(REAL_ARTIFACT) == table.targets for table in (old, new))
-    losses = _slice_losses(limits, new, before, after)
-    worst = max(losses, key=lambda slice_name: losses[slice_name]) if losses else None
-    return RealPairResult(
-        **dict(rate_verdicts(verdicts)),
-        baseline=PAIRS[name],
-        worse=name not in HARMLESS,
-        slower=slower,
-        accuracy=float(np.mean(after)),
-        baseline_accuracy=float(np.mean(before)),
-        points_lost=100 * float(np.mean(before) - np.mean(after)),
-        worst_slice=worst,
-        worst_slice_points_lost=losses[worst] if worst else None,
-    )
-
-
-def _slice_losses(
-    limits: GateParams, table: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_]
-) -> dict[str, float]:
-    """Points of accuracy lost in each slice that is large enough."""
-    slices = find_slices(table.factors, limits.slice_pairs)
-    return {
-        name: -100 * Change.of(before[rows], after[rows]).difference
-        for name, rows in slices.items()
-        if len(rows) >= limits.min_slice_selfies
-    }
-
-
 def _open(experiment: Experiment[Params], name: str) -> StageFolder:
     params, convert = experiment.params, experiment.base.convert
-    onnx = {**convert.formats[REAL_FORMAT], "recipes": ["float32"]}
+    format_name = damaged_models.FORMAT
+    section = {**convert.formats[format_name], "recipes": [damaged_models.RECIPE]}
     return experiment.open(
         name,
         {
@@ -308,7 +207,7 @@ def _open(experiment: Experiment[Params], name: str) -> StageFolder:
             "generate": {"generator": "rendered"},
             "train": {"epochs": params.epochs, "pretrained": "none"},
             "selfies": {"source": "rendered", "count": params.pool, "seed": params.seed + 1},
-            "convert": {"formats": {**convert.formats, REAL_FORMAT: onnx}},
+            "convert": {"formats": {**convert.formats, format_name: section}},
         },
     )
 
@@ -333,45 +232,9 @@ def _split(data: Path) -> None:
     run_gossamer(data, "split", KEPT, *ROWS)
 
 
-def _request(experiment: Experiment[Params], folder: Path, candidate: str) -> PairedRequest:
-    """A candidate beside the sound model, on the first selfies, timed as the gate does."""
-    selfies, limits, models = experiment.work / "data" / SELFIES, experiment.base.gate.latency, _models(experiment)
-    frames = folder / "frames.npy"
-    spec = load_checkpoint(experiment.work / SOUND / CHECKPOINT).config.preprocess
-    np.save(frames, load_batch(selfies, read_index(selfies)[:_FRAMES], spec))
-    return PairedRequest(
-        format=REAL_FORMAT,
-        candidate=models.model(candidate).resolve(),
-        baseline=models.model(SOUND).resolve(),
-        frames=frames,
-        threads=1,
-        warmup=limits.warmup,
-        pairs=limits.pairs,
-        processes=limits.processes,
-        seed=limits.seed,
-    )
-
-
-def _time_slower(experiment: Experiment[Params]) -> None:
-    folder, limits = experiment.work / SLOWER, experiment.base.gate.latency
-    request, timings = _request(experiment, folder, SLOWER), []
-
-    def compare(run: int) -> PairedTiming:
-        timings.append(compare_latency(request.model_copy(update={"seed": request.seed + run})))
-        return timings[-1]
-
-    judge_runs(compare, limits.warn, limits.fail)
-    settings = {"format": request.format, "frames": request.frames, "threads": request.threads}
-    candidate, baseline = (
-        measure_peak_memory(MemoryRequest.model_validate({**settings, "path": path})).peak_rss_bytes
-        for path in (request.candidate, request.baseline)
-    )
-    record = PairTimings(timings=tuple(timings), candidate_peak_rss_bytes=candidate, baseline_peak_rss_bytes=baseline)
-    write_json(folder / TIMINGS, record)
-
-
 def _measure_power(
     experiment: Experiment[Params], config: PowerConfig, folder: Path, report_progress: ReportProgress
 ) -> None:
-    power = measure_power(_request(experiment, folder, SOUND), config, folder, report_progress)
+    request = paired_request(_models(experiment), experiment.base.gate.latency, folder, SOUND)
+    power = measure_power(request, config, folder, report_progress)
     write_json(folder / POWER, power)

@@ -45,7 +45,7 @@ HARMLESS = ("reexported", "jittered_slightly")
 PAIRS = {**dict.fromkeys((*REWRITTEN, *TRAINED, SLOWER), SOUND), INT8_BADLY: INT8}
 """Candidate -> its baseline."""
 MODEL_FILE = Path("model_file.json")
-_FORMAT, _RECIPE = "onnx", "float32"
+FORMAT, RECIPE = "onnx", "float32"
 _SLIGHT_JITTER = 0.001
 
 
@@ -116,16 +116,16 @@ def plan(config: ModelPairsConfig) -> Iterator[Step]:
         yield checkpoint
         yield from _convert(config, name, (checkpoint.name,))
     for name in (INT8, INT8_BADLY, SLOWER):
-        action, needs = partial(_slow_down if name == SLOWER else _quantise, config, name), (_converted(SOUND),)
+        action, needs = partial(_slow_down if name == SLOWER else _quantise, config, name), (converted(SOUND),)
         outs = (config.model(name),)
         model = config.open(name).step("model", "convert", action, outs, needs, strengths=strengths)
-        yield replace(model, key=_FORMAT)
+        yield replace(model, key=FORMAT)
         yield _test(config, name, (model.name,))
 
 
-def _converted(name: str) -> str:
+def converted(name: str) -> str:
     """Name of the step that converts a model."""
-    return f"{name}/convert-{_FORMAT}"
+    return f"{name}/convert-{FORMAT}"
 
 
 def _train(config: ModelPairsConfig, name: str, rows: tuple[Path, ...], needs: tuple[str, ...]) -> Iterator[Step]:
@@ -135,8 +135,8 @@ def _train(config: ModelPairsConfig, name: str, rows: tuple[Path, ...], needs: t
 
 
 def _convert(config: ModelPairsConfig, name: str, needs: tuple[str, ...]) -> Iterator[Step]:
-    yield config.open(name).convert(_FORMAT, config.rows, config.data / IMAGES, needs)
-    yield _test(config, name, (_converted(name),))
+    yield config.open(name).convert(FORMAT, config.rows, config.data / IMAGES, needs)
+    yield _test(config, name, (converted(name),))
 
 
 def _test(config: ModelPairsConfig, name: str, needs: tuple[str, ...]) -> Step:
@@ -190,7 +190,7 @@ def _quantise(config: ModelPairsConfig, name: str) -> None:
     frames = load_batch(config.data / IMAGES, calibration, spec)
     if name == INT8_BADLY:
         frames = (frames[:1] // 8).astype(np.uint8)
-    quantise_by_default(sound / ARTIFACTS / _FORMAT, frames, config.path(name) / "int8")
+    quantise_by_default(sound / ARTIFACTS / FORMAT, frames, config.path(name) / "int8")
 
 
 def _slow_down(config: ModelPairsConfig, name: str) -> None:
@@ -220,10 +220,10 @@ def _predict(config: ModelPairsConfig, name: str) -> None:
     folder, sound, selfies = config.path(name), config.path(SOUND), config.data / SELFIES
     reference = read_reference((folder if name in TRAINED else sound) / CHECKPOINT)
     source = folder if name in (*TRAINED, *REWRITTEN) else sound
-    record = next(record for _, record in read_artifacts(source / ARTIFACTS) if record.recipe == _RECIPE)
+    record = next(record for _, record in read_artifacts(source / ARTIFACTS) if record.recipe == RECIPE)
     model = config.model(name)
     evaluation_set = EvaluationSet(reference, [(model, record)], selfies, read_index(selfies))
     table, _ = run_inference(evaluation_set, local_runtimes(), threads=1)
     write_predictions(folder / PREDICTIONS, table)
-    file = ModelFile(format=_FORMAT, recipe=_RECIPE, sha256=sha256_of(model), size_bytes=size_of(model))
+    file = ModelFile(format=FORMAT, recipe=RECIPE, sha256=sha256_of(model), size_bytes=size_of(model))
     write_json(folder / MODEL_FILE, file)

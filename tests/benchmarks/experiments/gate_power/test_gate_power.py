@@ -11,16 +11,9 @@ from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import CHECKPOINT, write_predictions
 from benchmarks.experiment_harness.course import Experiment
 from benchmarks.experiment_harness.training_run import PREDICTIONS
-from benchmarks.experiments.gate_power import (
-    REAL_ARTIFACT,
-    TIMINGS,
-    PairTimings,
-    Params,
-    _simulate,
-    measure,
-    plan,
-)
+from benchmarks.experiments.gate_power import Params, _simulate, measure, plan
 from benchmarks.experiments.gate_power.damaged_models import INT8, MODEL_FILE, PAIRS, SLOWER, SOUND
+from benchmarks.experiments.gate_power.real_pairs import ARTIFACT, TIMINGS, PairTimings
 from benchmarks.experiments.gate_power.simulated_pairs import DAMAGES, NO_REGRESSION
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.config.params import Params as AllParams
@@ -60,8 +53,8 @@ def test_every_figure_of_the_contract_is_measured(experiment: Experiment[Params]
     _simulate(experiment, 400, experiment.work / "simulated-400")
     sound = table(800, wrong={"onnx-float32": 16, CHECKPOINT: 16})
     for name in (*PAIRS, SOUND, INT8):
-        predictions = missing(sound, range(100, 180), REAL_ARTIFACT) if name == "jittered" else sound
-        columns = {column: predictions.probabilities[column] for column in (CHECKPOINT, REAL_ARTIFACT)}
+        predictions = missing(sound, range(100, 180), ARTIFACT) if name == "jittered" else sound
+        columns = {column: predictions.probabilities[column] for column in (CHECKPOINT, ARTIFACT)}
         thresholds = dict.fromkeys(columns, 0.5)
         write_predictions(
             experiment.work / name / PREDICTIONS, replace(predictions, probabilities=columns, thresholds=thresholds)
