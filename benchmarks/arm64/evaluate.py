@@ -124,7 +124,7 @@ def run_in_lab(lab: Lab, requests: Sequence[LabRequest], confidence: float) -> A
         for request in requests
         if request.artifact.format not in FORMATS
     }
-    ordered = [each for name in _SLOW_FORMATS_FIRST for each in requests if each.artifact.format == name]
+    ordered = [request for name in _SLOW_FORMATS_FIRST for request in requests if request.artifact.format == name]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda request: _run(lab, request, confidence), ordered)
         for name, row, reasons in _show_progress(results, len(ordered)):

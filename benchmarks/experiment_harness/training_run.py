@@ -67,7 +67,7 @@ def read_correct(folder: Path) -> Correct:
 
 def accuracies(correct: Sequence[Correct]) -> tuple[float, ...]:
     """Accuracy of each of several trainings."""
-    return tuple(float(np.mean(each)) for each in correct)
+    return tuple(float(np.mean(values)) for values in correct)
 
 
 def mean_accuracy(correct: Sequence[Correct]) -> Estimate:

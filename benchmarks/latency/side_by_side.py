@@ -134,9 +134,9 @@ def time_process(request: PairedRequest, number: int) -> ProcessTiming:
 def combine_processes(processes: Sequence[ProcessTiming]) -> PairedTiming:
     """Combine the processes of a run."""
     return PairedTiming(
-        ratios=tuple(each.ratio for each in processes),
-        candidate_p50_ms=median(each.candidate_p50_ms for each in processes),
-        baseline_p50_ms=median(each.baseline_p50_ms for each in processes),
+        ratios=tuple(process.ratio for process in processes),
+        candidate_p50_ms=median(process.candidate_p50_ms for process in processes),
+        baseline_p50_ms=median(process.baseline_p50_ms for process in processes),
     )
 
 

@@ -190,7 +190,9 @@ def _finite_or_reason(probabilities: Probabilities | str) -> Probabilities | str
 
 def _decide(params: MeasureParams, artifact: Artifact, probabilities: Probabilities) -> dict[Corruption, Ints]:
     corruptions = _artifact_corruptions(params)[: probabilities.shape[1]]
-    return {each: decide(probabilities[:, index], artifact.threshold) for index, each in enumerate(corruptions)}
+    return {
+        corruption: decide(probabilities[:, index], artifact.threshold) for index, corruption in enumerate(corruptions)
+    }
 
 
 def _unmeasured(

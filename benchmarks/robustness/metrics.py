@@ -105,7 +105,9 @@ def integration_error_accuracies(decisions: Decisions) -> dict[str, DistortionFi
 def camera_basis(decisions: Decisions, seed: int, example: str) -> CameraBasis:
     """Number of selfies, and the checkpoint's accuracy on them: undistorted, and as a mean over the distortions."""
     clean = _accuracy(decisions, CLEAN, with_artifacts=False)
-    distorted = [decisions.accuracy(decisions.checkpoint[each]) for each in distortions_at(decisions.severity)]
+    distorted = [
+        decisions.accuracy(decisions.checkpoint[corruption]) for corruption in distortions_at(decisions.severity)
+    ]
     return CameraBasis(
         selfies=clean.count,
         artifact_selfies=decisions.artifact_selfies,
@@ -129,7 +131,7 @@ def checkpoint_figures(decisions: Decisions) -> CheckpointCameraFigures:
         for name, kind in DISTORTIONS.items()
     ]
     clean = decisions.accuracy(decisions.checkpoint[CLEAN])
-    own = {each: decisions.checkpoint_on_artifact_selfies(each) for each in decisions.checkpoint}
+    own = {corruption: decisions.checkpoint_on_artifact_selfies(corruption) for corruption in decisions.checkpoint}
     means = _means(decisions, own) if decisions.artifact_selfies else CameraFigures()
     return CheckpointCameraFigures(
         **dict(means), mean_corruption_error_all_severities=_divide(1 - float(np.mean(by_distortion)), 1 - clean)
@@ -158,9 +160,12 @@ def _means(decisions: Decisions, decided: Mapping[Corruption, Ints]) -> CameraFi
     """Figures of decisions on the artifacts' selfies."""
     corruptions = distortions_at(decisions.severity)
     targets = decisions.targets[: decisions.artifact_selfies]
-    right = np.stack([decided[each] == targets for each in corruptions], axis=1)
+    right = np.stack([decided[corruption] == targets for corruption in corruptions], axis=1)
     mean = float(right.mean())
-    equal = [np.mean(decided[each] == decisions.checkpoint_on_artifact_selfies(each)) for each in corruptions]
+    equal = [
+        np.mean(decided[corruption] == decisions.checkpoint_on_artifact_selfies(corruption))
+        for corruption in corruptions
+    ]
     reference = decisions.accuracy(decisions.checkpoint_on_artifact_selfies(CLEAN))
     return CameraFigures(
         camera_accuracy=_estimate(mean, right.mean(axis=1), decisions.confidence),

@@ -207,9 +207,9 @@ def measure(experiment: Experiment[Params]) -> Result:
     plain = read_json(work / "plain" / PLAIN_LOOP, LoopSpeed).images_per_second
     return Result(
         agreement=_shares(generated),
-        agreement_low={name: each.low for name, each in generated.items()},
-        agreement_high={name: each.high for name, each in generated.items()},
-        agreement_images={name: each.count for name, each in generated.items()},
+        agreement_low={name: alignment.low for name, alignment in generated.items()},
+        agreement_high={name: alignment.high for name, alignment in generated.items()},
+        agreement_images={name: alignment.count for name, alignment in generated.items()},
         judge_on_rendered=_shares(rendered),
         table=tuple(table),
         **dict(image_distances(judge, pixels)),
@@ -284,7 +284,7 @@ def _open(
 
 
 def _shares(agreement: Mapping[str, Alignment]) -> dict[str, float]:
-    return {name: each.share for name, each in agreement.items()}
+    return {name: alignment.share for name, alignment in agreement.items()}
 
 
 def _write_training_prompts(count: int, path: Path) -> None:

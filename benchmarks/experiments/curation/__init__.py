@@ -227,7 +227,7 @@ def score_defects(folder: Path) -> DefectsResult:
     reasons = {row.image_id: row.reason for row in read_rows(folder / REJECTED, Rejection)}
     kinds = {}
     for kind in KINDS:
-        ids = [image_id for image_id, each in planted.items() if each == kind]
+        ids = [image_id for image_id, planted_kind in planted.items() if planted_kind == kind]
         hits = [reasons[image_id] for image_id in ids if image_id in reasons]
         counts = {reason: hits.count(reason) for reason in dict.fromkeys(hits)}
         recall = share_estimate(len(hits), len(ids))

@@ -65,6 +65,6 @@ def bound_false_alarms(ratios: Sequence[float], size: int, limit: float, confide
         process_share_high=share,
         rate_high=float(stats.binom.sf(half - 1, size, share)),
         runs=len(medians),
-        runs_above=sum(each > 1 + limit for each in medians),
+        runs_above=sum(ratio > 1 + limit for ratio in medians),
         largest_median_ratio=max(medians),
     )

@@ -244,8 +244,8 @@ def _independent_runs(
         f"{slowdown:.2f}": _slowdown_result(
             cache.ratios(slowdown),
             len(runs),
-            _share(sum(each.verdict == "fail" for each in runs), len(runs)),
-            _share(sum(each.warned for each in runs), len(runs)),
+            _share(sum(decision.verdict == "fail" for decision in runs), len(runs)),
+            _share(sum(decision.warned for decision in runs), len(runs)),
         )
         for slowdown, runs in decisions.items()
     }

@@ -98,7 +98,7 @@ def judge_real_pair(work: Path, name: str, limits: GateParams, draws: SubsetDraw
         limits: Limits of the gate; its accuracy floor and required formats are ignored.
         draws: The subsets.
     """
-    folders = [work / each for each in (name, PAIRS[name])]
+    folders = [work / model for model in (name, PAIRS[name])]
     new, old = (read_predictions(folder / PREDICTIONS) for folder in folders)
     candidate, baseline = (read_json(folder / MODEL_FILE, ModelFile) for folder in folders)
     bench, slower = closed_bench("not timed", lambda _format: "this benchmark does not time it"), None

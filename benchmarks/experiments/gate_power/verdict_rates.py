@@ -123,7 +123,7 @@ def make_case(pair: tuple[Predictions, Predictions], files: tuple[ModelFile, Mod
 
 def rate_verdicts(verdicts: Sequence[Verdict]) -> VerdictRates:
     """Rates of the verdicts, and the checks that caused them."""
-    outcomes = Counter(each.verdict for each in verdicts)
+    outcomes = Counter(verdict.verdict for verdict in verdicts)
     total = len(verdicts)
     low, high = wilson_interval(outcomes["fail"], total)
     return VerdictRates(
@@ -141,7 +141,7 @@ def _most_frequent(verdicts: Sequence[Verdict], outcome: Outcome) -> dict[str, f
     names = Counter(
         name
         for verdict in verdicts
-        for name in {each.name for each in failed_or_missing(verdict.checks) if each.verdict == outcome}
+        for name in {check.name for check in failed_or_missing(verdict.checks) if check.verdict == outcome}
     )
     ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_FREQUENT]
     return {name: count / len(verdicts) for name, count in ordered}

@@ -52,13 +52,13 @@ def test_networks_have_their_published_sizes() -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
     with torch.device("meta"):
-        found = {
+        counts = {
             name: [sum(weights.numel() for weights in network.parameters()) / 1e6 for network in networks]
             for name, sizes in diffusion_throughput.NETWORKS.items()
             for networks in [(UNet2DConditionModel(**sizes["unet"]), AutoencoderKL(**sizes["vae"]))]
         }
-    assert found["sd15"] == pytest.approx([859.5, 83.7], abs=0.1)
-    assert found["turbo"] == pytest.approx([865.9, 83.7], abs=0.1)
+    assert counts["sd15"] == pytest.approx([859.5, 83.7], abs=0.1)
+    assert counts["turbo"] == pytest.approx([865.9, 83.7], abs=0.1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -114,11 +114,11 @@ def test_a_slower_graph_has_more_nodes_and_gives_the_same_outputs(models: ModelP
     slower = onnx.load(str(models.model(SLOWER)))
     assert [node.op_type for node in slower.graph.node] == ["Conv", *["Mul"] * 32, "Relu"]
     pixels = np.random.default_rng(3).normal(size=(1, 3, 8, 8)).astype(np.float32)
-    found = [
+    outputs = [
         onnxruntime.InferenceSession(str(models.model(name))).run(None, {"image": pixels})[0]
         for name in (SOUND, SLOWER)
     ]
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-6)
 
 
 def test_there_are_at_least_eight_pairs_with_two_baselines() -> None:

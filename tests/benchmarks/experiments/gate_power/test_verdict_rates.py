@@ -63,8 +63,8 @@ def test_a_real_pair_is_judged_by_the_sizes_of_its_files(gate_params: GateParams
         ModelFile(format="tflite", recipe="static_wi8_ai8", sha256=sha256, size_bytes=size)
         for sha256, size in (("a", 1000), ("b", 900))
     )
-    found = judge_case(gate_params, make_case((table(), table()), (new, old), closed_bench("not timed")))
-    assert {each.name for each in found.checks if each.verdict == "fail"} == {"size_growth"}
+    verdict = judge_case(gate_params, make_case((table(), table()), (new, old), closed_bench("not timed")))
+    assert {check.name for check in verdict.checks if check.verdict == "fail"} == {"size_growth"}
 
 
 @pytest.mark.slow
