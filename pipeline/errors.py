@@ -1,9 +1,19 @@
 """Errors that a user can correct. A message gives the place, what was found, what was expected and the next command.
 
 Only ``pipeline.cli_errors`` catches every kind: it prints the message, not a traceback, and exits with ``exit_code``.
+``shown`` and ``listed`` keep a message short, however large the value or the list that it is about.
 """
 
 from __future__ import annotations
+
+import reprlib
+from collections.abc import Collection
+
+MAX_SHOWN = 100
+"""Longest text of one value in a message, in characters."""
+MAX_LISTED = 40
+"""Most names in one list of a message."""
+_MAX_BITS = 256
 
 
 class GossamerError(Exception):
@@ -32,3 +42,39 @@ class ReleaseRefusedError(GossamerError):
     """The gate's verdict is not a pass."""
 
     exit_code = 1
+
+
+class _Short(reprlib.Repr):
+    """``repr`` with limits on depth, length and number of entries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 2, MAX_SHOWN - 10, 60
+
+    def repr_int(self, value: int, level: int) -> str:  # noqa: ARG002 - reprlib's
+        """Word a number; Python refuses to write one of thousands of digits."""
+        return repr(value) if value.bit_length() <= _MAX_BITS else f"a number of {value.bit_length():,} bits"
+
+
+def shown(value: object) -> str:
+    """Word a value for a message, as Python writes it; what is long, deep or large is cut in the middle.
+
+    >>> shown("helmet"), shown([1, [2, [3, [4]]]])
+    ("'helmet'", '[1, [2, [...]]]')
+    """
+    text = _Short().repr(value)
+    half = MAX_SHOWN // 2 - 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]}...{text[-half:]}"
+
+
+def cut(text: str, length: int = 2 * MAX_SHOWN) -> str:
+    """Put a text on one line, without control characters, and cut it where it is longer than ``length`` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * length]).split())
+    return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def listed(names: Collection[str], nothing: str = "none") -> str:
+    """List names, separated by commas: at most ``MAX_LISTED``, each cut like a value; ``nothing`` if there are none."""
+    first = [cut(name, MAX_SHOWN) for _, name in zip(range(MAX_LISTED), names, strict=False)]
+    more = len(names) - len(first)
+    return ", ".join(first) + (f" and {more:,} more" if more else "") if first else nothing

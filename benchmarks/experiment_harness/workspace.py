@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from pipeline.config.fields import ROOT, explain
 from pipeline.config.params import Params, load_params
+from pipeline.config.yaml_file import read_yaml
 from pipeline.data.records import Record
 from pipeline.data.source_closure import TOP_FOLDERS, find_file
 from pipeline.data.storage import atomic_write, read_json
@@ -140,7 +141,7 @@ def step_key(step: Step, needs: Sequence[str]) -> str:
     """Hash what a step depends on: keys of earlier steps, its stage's params and files as in dvc.yaml, and its code."""
     params = load_params(step.folder / PARAMS)
     values = params.model_dump(mode="json")
-    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][step.stage]
+    stage = read_yaml(ROOT / "dvc.yaml", DataError)["stages"][step.stage]
     declared = stage.get("do", stage)
     names = [str(name).replace("${key}", step.key) for name in declared.get("params", ())]
     files = [

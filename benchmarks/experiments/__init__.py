@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -27,8 +26,9 @@ from benchmarks.experiment_harness.environment import machine, versions
 from benchmarks.experiment_harness.results import Provenance, ResultRecord
 from benchmarks.experiment_harness.workspace import ReportProgress
 from pipeline.config.fields import Section, explain
+from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.storage import write_json
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, cut
 from pipeline.machine import plugins
 
 
@@ -97,11 +97,13 @@ def read_changes(kind: type[Section], changes: Sequence[str]) -> Section:
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or key not in {*keys, *kind.RENAMED}:
-            raise ParamsError(f"--set {change}: no such key; expected KEY=VALUE, KEY one of {', '.join(keys)}")
+            known = plugins.expected(tuple(keys), key).removeprefix("expected ")
+            raise ParamsError(f"--set {cut(change)}: no such key; expected KEY=VALUE, KEY {known}")
         try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ParamsError(f"--set {change}: not YAML: {error}") from error
+            values[key] = parse_yaml(value)
+        except YamlError as error:
+            reason = str(error).partition(": ")[2]  # without the line
+            raise ParamsError(f"--set {cut(change)}: {reason}; expected KEY=VALUE, VALUE in YAML") from error
     try:
         return kind.model_validate(values)
     except ValidationError as error:

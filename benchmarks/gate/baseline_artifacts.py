@@ -13,10 +13,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from benchmarks.evaluation.inference import artifact_name, read_artifacts
 from benchmarks.gate.baseline import Accepted, Release
+from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Artifact, Record
 from pipeline.data.storage import read_json, write_json
@@ -128,7 +127,10 @@ def check_artifacts(folder: Path, expected: Mapping[str, str], which: str, comma
 
 def _locked_artifacts(lock: str) -> Sequence[object]:
     """Outs of all convert stages in the text of a dvc.lock; empty if there are none."""
-    stages = (yaml.safe_load(lock) or {}).get("stages", {})
+    try:
+        stages = (parse_yaml(lock) or {}).get("stages", {})
+    except YamlError as error:
+        raise DataError(f"{LOCK}{error}; expected the file that dvc repro writes") from error
     return [stage.get("outs") for name, stage in sorted(stages.items()) if name.startswith("convert@")]
 
 

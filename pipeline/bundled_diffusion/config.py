@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.fields import Positive, Section, Seed, Share, Threads, explain
+from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ParamsError
 
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -287,9 +287,7 @@ def load_config(path: Path) -> TrainingConfig:
         ParamsError: The file cannot be read, or a value is missing, unknown or out of range.
     """
     try:
-        config = TrainingConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
-        raise ParamsError(f"{path}: cannot be read ({error}); expected YAML") from error
+        config = TrainingConfig.model_validate(read_yaml(path, ParamsError, "expected YAML, see make bundled"))
     except ValidationError as error:
         raise ParamsError(explain(str(path), error)) from error
     images = sum(config.dataset.policies.values())

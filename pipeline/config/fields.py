@@ -6,15 +6,16 @@ plug-ins and benchmarks declare their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from pipeline.errors import ParamsError
+from pipeline.config.expectations import BOOLEANS, KEY, NO_NUMBER, expectation, found, yaml_text
+from pipeline.errors import ParamsError, cut, shown
 from pipeline.machine import plugins
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rgb = tuple[float, float, float]
 Threads = Annotated[int, Field(gt=0, le=256)]  # or processes
 T = TypeVar("T", bound=BaseModel)
+MAX_PROBLEMS = 30
+"""Most problems that one message lists."""
+NOT_A_SECTION = frozenset(
+    {"string_type", "tuple_type", "list_type", "int_type", "float_type", "bool_type", "path_type"}
+)
+"""Problems of a section that stands where another kind of value is expected."""
 
 
 def _ordered(part: tuple[float, float]) -> tuple[float, float]:
@@ -41,6 +48,13 @@ def _positive(std: Rgb) -> Rgb:
     if min(std) <= 0:
         raise ValueError("expected three numbers above 0")
     return std
+
+
+def no_boolean(value: object) -> object:
+    """Refuse true and false where a number is expected; pydantic would take them for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(NO_NUMBER)  # noqa: TRY004 - for pydantic
+    return value
 
 
 Part = Annotated[tuple[float, float], AfterValidator(_ordered)]  # of a folder of photographs: [low, high]
@@ -85,9 +99,18 @@ class Section(BaseModel):
         free = cls.model_config.get("extra") == "allow"
         known = tuple(cls.model_fields)
         unknown = {key: plugins.expected(known, str(key)) for key in keys if not free and key not in renamed}
-        if renamed or unknown:
-            raise PydanticCustomError("keys", "wrong keys", {"renamed": renamed, "unknown": unknown})
+        numbers = [key for key in cls.model_fields if isinstance(raw, dict) and isinstance(raw.get(key), bool)]
+        booleans = [key for key in numbers if _is_number(cls.model_fields[key].annotation)]
+        if renamed or unknown or booleans:
+            problems = {"renamed": renamed, "unknown": unknown, "booleans": booleans}
+            raise PydanticCustomError("keys", "wrong keys", problems)
         return raw
+
+
+def _is_number(annotation: object) -> bool:
+    """Whether a field takes numbers, perhaps beside null or text, but not true and false."""
+    kinds = {annotation, *get_args(annotation)}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 class PlugInSection(Section):
@@ -108,7 +131,7 @@ class PlugInSection(Section):
             if name not in names:
                 raise ValueError(f"{name}: no such key; {plugins.expected(known, name)}")
             if not isinstance(value, dict):
-                raise ValueError(f"{name}: {value!r}; expected a section of its own")  # noqa: TRY004 - for pydantic
+                raise ValueError(f"{name}: {shown(value)}; expected a section of its own")  # noqa: TRY004 - for pydantic
         return self
 
     def section(self, name: str) -> dict[str, Any]:
@@ -136,29 +159,41 @@ def explain(file: str, error: ValidationError, place: str = "") -> str:
         error: Problems that pydantic found.
         place: Path of the section that was validated, e.g. ``convert.formats.onnx``; empty for the whole file.
     """
-    return "\n".join(f"{file} {line}" for problem in error.errors() for line in _explain_one(problem, place))
+    lines = [f"{file} {line}" for problem in error.errors(include_url=False) for line in _explain_one(problem, place)]
+    return join_problems(lines)
+
+
+def join_problems(lines: Sequence[str]) -> str:
+    """Join problems, a line each: the first ``MAX_PROBLEMS``, and how many there are beside them."""
+    more = [f"and {len(lines) - MAX_PROBLEMS:,} more problems"] if len(lines) > MAX_PROBLEMS else []
+    return "\n".join([*lines[:MAX_PROBLEMS], *more])
 
 
 def _explain_one(problem: ErrorDetails, place: str) -> list[str]:
-    where = ".".join([*filter(None, [place]), *map(str, problem["loc"])])
+    parts = [cut(str(part), 60) for part in problem["loc"]]
+    where = ".".join([*filter(None, [place]), *parts])
     if problem["type"] == "keys":
         return list(_explain_keys(f"{where}." if where else "", problem["input"], problem["ctx"]))
-    message = _expectation(problem["type"], problem["msg"])
-    if isinstance(problem["input"], dict):  # a whole section: its own message gives the key within it
-        separator = "; " if problem["type"] == "missing" else "."
+    message = expectation(problem)
+    if parts and parts[-1] == KEY:
+        section = ".".join([*filter(None, [place]), *parts[:-2]])
+        return [f"{section}: the key {found(problem)}; {message}"]
+    if problem["type"] == "missing" and isinstance(problem["input"], list | tuple):
+        entry = ".".join([*filter(None, [place]), *parts[:-1]])
+        return [f"{entry}: {found(problem)}; entry {int(parts[-1]) + 1} is missing"]
+    if isinstance(problem["input"], dict) and problem["type"] not in NOT_A_SECTION:
+        separator = "; " if problem["type"] == "missing" else "."  # its own message gives the key within it
         return [f"{where}{separator}{message}" if where else message]
-    return [f"{where}: {problem['input']!r}; {message}"]
+    return [f"{where}: {found(problem)}; {message}" if where else f"{found(problem)}; {message}"]
 
 
 def _explain_keys(section: str, values: Mapping[str, object], problems: Mapping[str, Any]) -> Iterator[str]:
-    found = {key: "a section" if isinstance(value, dict) else repr(value) for key, value in values.items()}
+    described = {key: "a section" if isinstance(value, dict) else yaml_text(value) for key, value in values.items()}
     for key, new in problems["renamed"].items():
-        yield f"{section}{key}: {found[key]}; renamed to {section}{new}"
+        yield f"{section}{key}: {described[key]}; renamed to {section}{new}"
+    for key in problems["booleans"]:
+        yield f"{section}{key}: {described[key]}; {NO_NUMBER}"
     for key, expected in problems["unknown"].items():
-        yield f"{section}{key}: {found[key]}; no such key; {expected}"
-
-
-def _expectation(kind: str, message: str) -> str:
-    if kind == "missing":
-        return "missing; expected a value"
-    return message.replace("Input should be", "expected").replace("Value error, ", "")
+        quotes = f"; {BOOLEANS}" if isinstance(key, bool) else ""
+        name = cut(key, 60) if isinstance(key, str) else yaml_text(key)
+        yield f"{section}{name}: {described[key]}; no such key; {expected}{quotes}"

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.fields import (
@@ -30,7 +29,10 @@ from pipeline.config.fields import (
     Threads,
     explain,
 )
+from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ParamsError
+
+PlugInName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
 class DatasetParams(Section):
@@ -163,7 +165,7 @@ class ConvertParams(Section):
     retake_cost: Annotated[float, Field(gt=0)]
     seed: Seed
     int8: Int8Params
-    formats: dict[str, dict[str, Any]]
+    formats: dict[PlugInName, dict[str, Any]]
 
 
 class CameraParams(Section):
@@ -268,7 +270,7 @@ class ReportParams(Section):
 class Params(Section):
     """Everything in params.yaml."""
 
-    policy: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    policy: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=64)]
     dataset: DatasetParams
     prompts: PromptsParams
     generate: GenerateParams
@@ -298,12 +300,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         ParamsError: The file is missing or not YAML, or a key or value is wrong; the message names
             every problem.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path}: missing; run from the root of a Gossamer checkout") from error
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: not YAML: {error}") from error
+    raw = read_yaml(path, ParamsError, "run from the root of a Gossamer checkout")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:

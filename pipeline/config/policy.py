@@ -6,28 +6,33 @@ explain the format.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import re
-import string
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from pipeline.config.fields import Section, explain
-from pipeline.errors import PolicyError
+from pipeline.config.fields import Section, explain, join_problems, no_boolean
+from pipeline.config.yaml_file import read_yaml
+from pipeline.errors import PolicyError, cut, listed, shown
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Values = dict[Name, tuple[Weight, str]]
+MAX_WEIGHT = 1_000_000
+"""Largest weight of a value, and largest cost of an error."""
+Weight = Annotated[float, BeforeValidator(no_boolean), Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$", max_length=500)]
+Values = dict[Name, tuple[Weight, Text]]
 Conditions = dict[Name, tuple[Name, ...]]
-Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Cost = Weight
 
 LABEL = "label"
 SCENARIO = "scenario"
+FIELD = re.compile(r"\{([^{}]*)\}")
 NEGATION = re.compile(r"\b(no|not|never|none|without|lacks?|lacking)\b|n't\b", re.IGNORECASE)
 
 
@@ -44,19 +49,19 @@ class RuleSection(Section):
 
     when: Conditions
     never: Conditions
-    because: str
+    because: Text
 
 
 class PolicySection(Section):
     """The contents of a policy file, before the checks across sections."""
 
     name: Name
-    question: str
-    labels: dict[Name, dict[Name, Values]]
+    question: Text
+    labels: Annotated[dict[Name, dict[Name, Values]], Field(max_length=100)]
     scenarios: dict[Name, ScenarioSection] = Field(default_factory=dict)
     factors: dict[Name, Values]
     rules: tuple[RuleSection, ...] = ()
-    caption: Annotated[tuple[str, ...], Field(min_length=1)]
+    caption: Annotated[tuple[Text, ...], Field(min_length=1, max_length=100)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +135,28 @@ def load_policy(path: Path) -> Policy:
             unknown factor, a condition on unknown values, a negation, or two labels that no factor distinguishes.
             The message names every problem.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        present = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        raise PolicyError(f"params.yaml policy: {path} is missing; policies in that folder: {present}") from error
-    except yaml.YAMLError as error:
-        raise PolicyError(f"{path}: not YAML: {error}") from error
+    raw = read_yaml(path, PolicyError, _present(path))
     try:
         section = PolicySection.model_validate(raw)
     except ValidationError as error:
         raise PolicyError(explain(str(path), error)) from error
     problems = list(_problems(section))
     if problems:
-        raise PolicyError("\n".join(f"{path} {problem}" for problem in problems))
+        raise PolicyError(join_problems([f"{path} {problem}" for problem in problems]))
     return _checked(section)
+
+
+def _present(path: Path) -> str:
+    """Name the policies in the folder of one that is missing, and the one most alike."""
+    present = sorted(other.stem for other in path.parent.glob("*.yaml"))
+    alike = difflib.get_close_matches(path.stem[:100], present, n=1)
+    meant = f"; did you mean {path.with_name(alike[0] + '.yaml')}?" if alike else ""
+    return f"policies in that folder: {listed(present)}{meant}"
+
+
+def fields_of(text: str) -> list[str]:
+    """Names in braces in a clause of the caption, or in a value's words, in their order."""
+    return FIELD.findall(text)
 
 
 def _checked(section: PolicySection) -> Policy:
@@ -176,7 +188,7 @@ def _factor(name: str, values: Values) -> Factor:
 def _problems(section: PolicySection) -> Iterator[str]:
     """Every problem of a well-formed policy, beginning with its place in the file."""
     if len(section.labels) < 2:
-        yield f"labels: {', '.join(section.labels) or 'none'}; expected two or more, the positive one last"
+        yield f"labels: {listed(section.labels)}; expected two or more, the positive one last"
     known = _known_values(section)
     for label, own in section.labels.items():
         for name in own.keys() & section.factors.keys():
@@ -213,22 +225,32 @@ def _weight_problems(section: PolicySection) -> Iterator[str]:
 
 
 def _word_problems(section: PolicySection, known: Mapping[str, set[str]]) -> Iterator[str]:
-    texts = [(f"caption.{number}", clause) for number, clause in enumerate(section.caption)]
-    texts += [
-        (f"{place}.{value}", words) for place, values in _factor_places(section) for value, (_, words) in values.items()
-    ]
-    for place, text in texts:
-        try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
-        except ValueError as error:
-            yield f"{place}: {text!r}; {error}"
-            continue
-        for field in fields:
-            if field not in known:
-                yield f"{place}: {{{field}}}; expected the name of a factor: {', '.join(sorted(known))}"
-        negation = NEGATION.search(text)
-        if negation:
-            yield f"{place}: {negation.group()!r} in {text!r}; describe what is visible: image models draw every word"
+    factors = known.keys() - {LABEL}
+    words = {(place, value): text for place, values in _factor_places(section) for value, (_, text) in values.items()}
+    # Words are filled once, so the words that they name must be plain.
+    filled = {place.rpartition(".")[2] for (place, _), text in words.items() if "{" in text}
+    for number, clause in enumerate(section.caption):
+        yield from _text_problems(f"caption.{number}", clause, factors, set())
+    for (place, value), text in words.items():
+        yield from _text_problems(f"{place}.{value}", text, factors, filled)
+
+
+def _text_problems(place: str, text: str, factors: AbstractSet[str], filled: AbstractSet[str]) -> Iterator[str]:
+    if any(brace in FIELD.sub("", text) for brace in "{}"):
+        yield f"{place}: {shown(text)}; expected braces only around the name of a factor: {{NAME}}, and nothing else"
+        return
+    for field in fields_of(text):
+        name = re.split(r"\W", field, maxsplit=1)[0]
+        if field not in factors and name in factors:
+            yield f"{place}: {{{cut(field, 60)}}}; expected {{{name}}}: a plain name, with no format or index"
+        elif field not in factors:
+            yield f"{place}: {{{cut(field, 60)}}}; expected the name of a factor: {listed(sorted(factors))}"
+        elif field in filled:
+            yield f"{place}: {{{field}}}; the words of {field} have braces themselves; expected plain words"
+    negation = NEGATION.search(text)
+    if negation:
+        where = f"{negation.group()!r} in {shown(text)}"
+        yield f"{place}: {where}; describe what is visible: image models draw every word"
 
 
 def _condition_problems(section: PolicySection, known: Mapping[str, set[str]]) -> Iterator[str]:
@@ -238,10 +260,10 @@ def _condition_problems(section: PolicySection, known: Mapping[str, set[str]]) -
     for place, condition in conditions:
         for name, values in condition.items():
             if name not in known:
-                yield f"{place}.{name}: no such factor; expected one of {', '.join(sorted(known))}"
+                yield f"{place}.{name}: no such factor; expected one of {listed(sorted(known))}"
                 continue
             for value in sorted(set(values) - known[name]):
-                yield f"{place}.{name}: {value}; expected values of this factor: {', '.join(sorted(known[name]))}"
+                yield f"{place}.{name}: {value}; expected values of this factor: {listed(sorted(known[name]))}"
     for number, rule in enumerate(section.rules):
         if LABEL in rule.never:
             yield f"rules.{number}.never.label: labels are balanced by design; expected the label under when"
@@ -251,8 +273,8 @@ def _scenario_problems(section: PolicySection) -> Iterator[str]:
     expected = {f"false_{label}" for label in section.labels}
     for name, scenario in section.scenarios.items():
         if set(scenario.cost) != expected:
-            priced = ", ".join(sorted(scenario.cost)) or "no cost"
-            yield f"scenarios.{name}.cost: {priced}; expected {', '.join(sorted(expected))}"
+            priced = listed(sorted(scenario.cost), "no cost")
+            yield f"scenarios.{name}.cost: {priced}; expected {listed(sorted(expected))}"
 
 
 def _distinction_problems(section: PolicySection) -> Iterator[str]:

@@ -12,7 +12,7 @@ import importlib.util
 import pkgutil
 from types import ModuleType
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, shown
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def find(package: str, name: str, place: str) -> ModuleType:
     """
     known = names(package)
     if name not in known:
-        raise ParamsError(f"{place}: {name!r}; {expected(known, name)}")
+        raise ParamsError(f"{place}: {shown(name)}; {expected(known, name)}")
     return importlib.import_module(f"{package}.{name}")
 
 
@@ -50,5 +50,5 @@ def expected(known: tuple[str, ...], name: str) -> str:
     >>> expected(("coreml", "onnx", "tflite"), "onxn")
     "expected one of coreml, onnx, tflite; did you mean 'onnx'?"
     """
-    alike = difflib.get_close_matches(name, known, n=1)
+    alike = difflib.get_close_matches(name[:100], known, n=1)
     return f"expected one of {', '.join(known)}" + (f"; did you mean {alike[0]!r}?" if alike else "")

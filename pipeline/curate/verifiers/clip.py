@@ -8,19 +8,19 @@ and its sentences are the value's phrases in the templates below. Reads a local 
 from __future__ import annotations
 
 import itertools
-import string
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.config.fields import Positive, Section
-from pipeline.config.policy import Factor, Policy
+from pipeline.config.policy import Factor, Policy, fields_of
 from pipeline.curate.verifiers import LabelFactor, Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.hashing import hash_folder
 from pipeline.data.preprocess import Pixels
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, PolicyError, shown
 from pipeline.machine.devices import choose_device
 
 TEMPLATES = (
@@ -32,6 +32,8 @@ TEMPLATES = (
     "a dark photo of a person {}",
     "a person {} looking at the camera",
 )
+MAX_SENTENCES = 10_000
+"""Most sentences of one value: its words may name factors, and every combination of their values is a sentence."""
 _KEY = "params.yaml curate.clip.model"
 
 
@@ -117,8 +119,14 @@ def sentences(policy: Policy, label: str, phrase: str) -> Iterator[str]:
 
 
 def _fill(phrase: str, factors: dict[str, Factor]) -> Iterator[str]:
-    names = [name for _, name, _, _ in string.Formatter().parse(phrase) if name]
-    for words in itertools.product(*(factors[name].phrases for name in names)):
+    names = list(dict.fromkeys(fields_of(phrase)))
+    choices = [factors[name].phrases if name in factors else ("",) for name in names]  # else: another label's factor
+    if prod(map(len, choices)) > MAX_SENTENCES:
+        raise PolicyError(
+            f"words {shown(phrase)}: {prod(map(len, choices)):,} sentences; expected at most {MAX_SENTENCES:,}; name "
+            "fewer factors in them"
+        )
+    for words in itertools.product(*choices):
         yield phrase.format_map(dict(zip(names, words, strict=True)))
 
 

@@ -13,8 +13,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.hashing import hash_folder
 from pipeline.errors import ModelError, ParamsError
 from pipeline.generate.diffusion.presets import BUNDLED, Preset
@@ -131,8 +130,8 @@ def read_licence(card: Path) -> Licence:
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     front = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", text, re.DOTALL)
     try:
-        facts = yaml.safe_load(front[1]) if front else None
-    except yaml.YAMLError:
+        facts = parse_yaml(front[1]) if front else None
+    except YamlError:
         return Licence()
     if not isinstance(facts, dict) or not facts.get("license"):
         return Licence()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,59 @@ def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Pa
 def test_selfies_with_the_seed_of_the_prompts_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     values["selfies"]["seed"] = values["prompts"]["seed"]
     assert "the same as prompts.seed; expected another seed" in refuse(tmp_path, values)
+
+
+def replaced(root: Path, folder: Path, old: str, new: str) -> str:
+    """The message for the params that come with Gossamer with one text replaced by another."""
+    text, path = (root / "params.yaml").read_text(encoding="utf-8"), folder / "params.yaml"
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    return str(caught.value)
+
+
+def test_a_key_that_is_given_twice_is_refused_with_both_lines(root: Path, tmp_path: Path) -> None:
+    message = replaced(root, tmp_path, "  epochs: 20\n", "  epochs: 20\n  epochs: 2\n")
+    assert re.search(
+        r"params\.yaml line (\d+): train\.epochs: given twice, first in line \d+; expected it once", message
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("policy: helmet ", "policy: off ", "policy: false; expected text; YAML reads yes, no, on and off as true"),
+        ("count: 6400", "count: yes", "prompts.count: true; expected a number; YAML reads yes, no, on and off"),
+        ("val_fraction: 0.15", "val_fraction: on", "split.val_fraction: true; expected a number"),
+        ("part: [0.0, 1.0]", "part: 0.5", "dataset.part: 0.5; expected a list: write [A, B]"),
+        ("required: [coreml, tflite, onnx]", "required: coreml", "gate.required: 'coreml'; expected a list"),
+        ("top_up: {}", "top_up: []", "prompts.top_up: []; expected a section: write KEY: VALUE"),
+        ("source: generated", "source: generate", "did you mean 'generated'?"),
+    ],
+)
+def test_the_error_for_a_value_of_another_kind_says_what_to_write(
+    root: Path, tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    assert expected in replaced(root, tmp_path, old, new)
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 10_000, str([1] * 10_000), "{a: {b: {c: {d: 1}}}}"], ids=["text", "list", "section"]
+)
+def test_an_error_never_prints_a_whole_value(root: Path, tmp_path: Path, value: str) -> None:
+    assert len(replaced(root, tmp_path, "count: 6400", f"count: {value}")) < 300
+
+
+@pytest.mark.parametrize("name", ["$(touch x)helmet", "helmet;ls", "../helmet", "a b", "`id`", "'", "helmet\\n", ""])
+def test_a_policy_is_named_by_letters_digits_and_dashes(root: Path, tmp_path: Path, name: str) -> None:
+    message = replaced(root, tmp_path, "policy: helmet ", f'policy: "{name}" ')
+    assert "policy: " in message
+    assert "expected letters, digits, _ and -" in message
+
+
+@pytest.mark.parametrize("name", ["$(touch x)onnx", "../onnx", "onnx;ls", "On nx"])
+def test_a_format_is_named_by_letters_digits_and_underscores(root: Path, tmp_path: Path, name: str) -> None:
+    message = replaced(root, tmp_path, "    onnx:\n", f'    "{name}":\n')
+    assert "convert.formats: the key " in message
+    assert "expected small letters, digits and _" in message
