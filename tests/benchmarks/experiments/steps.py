@@ -1,9 +1,10 @@
-"""Checks that hold for the steps of every experiment."""
+"""What the tests of experiments share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.workspace import Step
 
 
@@ -15,6 +16,11 @@ def ordered_names(steps: Iterable[Step]) -> list[str]:
         assert step.name not in names
         names.append(step.name)
     return names
+
+
+def stored(result: ResultRecord) -> dict[str, object]:
+    """A result as its file has it."""
+    return result.model_dump(mode="json", exclude_unset=True)
 
 
 def silent(_done: int, _total: int, _activity: str) -> None:

@@ -10,12 +10,13 @@ import pytest
 from benchmarks.experiment_harness.course import Experiment
 from benchmarks.experiments import generated_vs_rendered
 from benchmarks.experiments.generated_vs_rendered import Params, generate_seconds, mix_scenes, plan
+from benchmarks.report.experiments.generated_vs_rendered import GeneratedVsRenderedResult
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, read_index, read_pixels, write_images
-from tests.benchmarks.experiments.steps import ordered_names, silent
+from tests.benchmarks.experiments.steps import ordered_names, silent, stored
 
 SCENES = 20
 
@@ -110,7 +111,10 @@ def test_the_rendered_arm_runs_from_prompts_to_accuracy(small_checkout: Path) ->
     assert 0 <= arm.accuracy.low <= arm.accuracy.value <= arm.accuracy.high <= 1
     assert (arm.images, result.images, result.selfies) == (60, 60, 40)
     assert 0 < arm.kept_images <= 60
-    assert {"synthetic", "mix", "gap_points"}.isdisjoint(result.model_dump(exclude_unset=True))
+    assert {"synthetic", "mix", "gap_points"}.isdisjoint(stored(result))
+    shown = GeneratedVsRenderedResult.model_validate(stored(result)).rendered
+    assert shown is not None
+    assert shown.accuracy == arm.accuracy
     assert activities[-1] == "done"
     checkpoint = work / "arm-rendered-seed-11/models/checkpoint/model.safetensors"
     written = checkpoint.stat().st_mtime_ns

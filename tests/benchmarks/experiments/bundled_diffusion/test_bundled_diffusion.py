@@ -9,10 +9,11 @@ import pytest
 from benchmarks.experiment_harness.course import Experiment
 from benchmarks.experiments import bundled_diffusion
 from benchmarks.experiments.bundled_diffusion import Params, plan
+from benchmarks.report.experiments.bundled_diffusion import BundledDiffusionResult
 from pipeline.config.params import Params as AllParams
 from pipeline.data.records import Prompt
 from pipeline.data.storage import read_rows
-from tests.benchmarks.experiments.steps import ordered_names
+from tests.benchmarks.experiments.steps import ordered_names, stored
 
 # diffusers hands numpy a tensor whose __array__ has no copy keyword yet
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -49,5 +50,6 @@ def test_every_figure_of_the_contract_is_measured(root: Path, tmp_path: Path, mo
     assert 0 <= result.copied_share <= 1
     assert result.size_bytes > 10_000_000
     assert "plain/loop" in activities
+    assert BundledDiffusionResult.model_validate(stored(result)).agreement.helmet == result.agreement["helmet"]
     table_prompts = read_rows(tmp_path / "common/data/table_prompts.jsonl", Prompt)
     assert table_prompts == read_rows(tmp_path / "common/data/prompts.jsonl", Prompt)[:4]

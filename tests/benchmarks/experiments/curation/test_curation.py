@@ -18,11 +18,13 @@ from benchmarks.experiments.curation import (
     plan,
     score_defects,
 )
+from benchmarks.report.experiments.curation import CurationResult
 from pipeline.config.params import Params as AllParams
 from pipeline.config.policy import load_policy
 from pipeline.data.records import Rejection
 from pipeline.data.storage import write_json, write_rows
-from tests.benchmarks.experiments.steps import ordered_names, silent
+from pipeline.metrics.statistics import wilson_interval
+from tests.benchmarks.experiments.steps import ordered_names, silent, stored
 
 SMALL = Params(images=60, noise=(0.2,), defects=4, pays=((0.1, 60),), pays_seeds=(1,), cost_images=(60,))
 
@@ -50,7 +52,9 @@ def test_rejected_defects_are_counted_by_kind_and_reason(tmp_path: Path) -> None
     assert result.kinds["blank"].reasons == {"low_information": 1, "dark": 1}
     assert result.kinds["duplicate"].recall.value == 0
     assert (result.rejected, result.precision) == (4, 0.75)
-    assert result.model_dump()["blank"]["dark"] == 1
+    low, high = wilson_interval(2, 4)
+    recall = {"recall": 0.5, "recall_low": low, "recall_high": high}
+    assert stored(result)["blank"] == {"planted": 4, **recall, "low_information": 1, "dark": 1}
 
 
 @pytest.mark.slow
@@ -74,5 +78,8 @@ def test_a_small_run_gives_all_figures_and_a_second_one_the_same(small_checkout:
     assert [row.gain_points is None for row in arms] == [True, False, False, False]
     assert result.cost.images == (60,)
     assert result.cost.peak_rss_bytes[0] > 10**7
-    assert {"uniform", "cleanlab_default_clustered"} <= result.model_dump().keys()
+    assert {"uniform", "cleanlab_default_clustered"} <= stored(result).keys()
+    shown = CurationResult.model_validate(stored(result))
+    assert shown.embedded_mislabel_rate_before == rate
+    assert [row.arm for row in shown.pays["0.10"]] == list(downstream_accuracy.ARMS)
     assert curation.run(SMALL, small_checkout / "work", silent) == result

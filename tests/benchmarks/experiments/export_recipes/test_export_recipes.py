@@ -8,22 +8,26 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmarks.evaluation.measurement import Estimate
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.experiment_harness.course import Experiment
 from benchmarks.experiment_harness.workspace import derive_params, open_folder, step_key
 from benchmarks.experiments.export_recipes import (
     ArtifactResult,
     Params,
+    Result,
     Sizes,
     compare_artifact,
     formats,
     plan,
     read_backbone,
 )
+from benchmarks.report.experiments.export_recipes import ExportRecipesResult
 from pipeline.config.params import Params as AllParams
 from pipeline.config.params import load_params
 from pipeline.data.storage import write_json
-from tests.benchmarks.experiments.steps import ordered_names
+from pipeline.metrics.statistics import wilson_interval
+from tests.benchmarks.experiments.steps import ordered_names, stored
 
 
 @pytest.fixture
@@ -120,6 +124,13 @@ def test_an_artifact_without_usable_predictions_has_only_a_size(tmp_path: Path) 
     assert result.artifacts["onnx-broken"] == ArtifactResult(size_bytes=20, arm64_instructions=None)
     assert result.artifacts["onnx-float32"].size_bytes == 10
     assert (result.checkpoint.accuracy.value, result.checkpoint.fnr) == (1.0, 0.0)
-    stored = result.model_dump(exclude_unset=True)
-    assert stored["onnx-broken"] == {"size_bytes": 20, "arm64_instructions": None}
-    assert stored["checkpoint"]["accuracy"] == 1.0
+    assert stored(result)["onnx-broken"] == {"size_bytes": 20, "arm64_instructions": None}
+
+
+def test_the_report_reads_what_the_benchmark_writes(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "predictions.parquet", TABLE)
+    write_json(tmp_path / "sizes.json", Sizes(size_bytes={"onnx-float32": 10}))
+    result = Result(backbones={"mobilenetv2_100": read_backbone(tmp_path, 0.1)})
+    shown = ExportRecipesResult.model_validate(stored(result)).backbones["mobilenetv2_100"]
+    assert shown.checkpoint.accuracy == Estimate(value=1.0, low=wilson_interval(4, 4)[0], high=1.0)
+    assert shown.artifacts["onnx-float32"].accuracy_drop_points == pytest.approx(50.0)
