@@ -1,14 +1,15 @@
-"""Stage ``convert``: a checkpoint becomes one format's artifacts, each shown to decide as the checkpoint does.
+"""Stage ``convert``: exports the checkpoint to one format and compares every artifact with the checkpoint.
 
-Reads a checkpoint, training rows to calibrate on and validation rows to compare on; writes a file a recipe and
-artifact.json into one folder, which appears whole or not at all. Returns metrics/convert-FORMAT.json.
+Reads a checkpoint, training rows to calibrate on and validation rows to compare on. Writes one file or package per
+recipe and artifact.json into one folder, which appears complete or not at all. Returns metrics/convert-FORMAT.json.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from export.formats import ExportJob, Format, Interface, open_format, tool_versions
-from export.parity import Judge, Parity, compare, run_artifact
+from export.parity import Parity, ReferencePredictions, compare, run_artifact
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
 from pipeline.data.hashing import sha256_of, size_of
@@ -39,14 +40,14 @@ MAX_FLOAT_DIFFERENCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ConvertRows:
-    """Where pixels come from.
+    """Images of the stage, and the policy's part in its artifacts.
 
     Attributes:
         images: Folder of shards.
-        calibration: Candidates for calibration: the training rows.
-        parity: Candidates for the comparison: the validation rows.
-        question: The policy's, for the artifacts' own metadata.
-        costs: What mistakes and retakes cost: where artifacts decide and where they ask for another picture.
+        calibration: Training rows to choose calibration images from.
+        parity: Validation rows to choose images to compare on from.
+        question: The policy's question, for the metadata of the artifacts.
+        costs: Costs of errors and of abstention, from which each artifact's threshold and retake band follow.
     """
 
     images: Path
@@ -72,57 +73,51 @@ class ConvertResult:
 
 
 def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: ConvertRows, out: Path) -> ConvertResult:
-    """Export every recipe of one format, reload it in its runtime and compare it with the checkpoint.
+    """Export every recipe of one format, load it again in its runtime and compare it with the checkpoint.
 
     Args:
-        params: The section ``convert``; the format validates its own part.
-        format_name: A file of export/formats/.
-        checkpoint: The reference.
+        params: Section ``convert`` of params.yaml; the format validates its own part.
+        format_name: Name of a folder of export/formats/.
+        checkpoint: What is exported, and the reference of the comparison.
         rows: Images to calibrate and to compare on.
-        out: Folder to write; replaced as a whole once everything has passed.
+        out: Folder to write; replaced as a whole once all recipes have passed.
 
     Raises:
-        ParamsError: No such format, or a wrong value in its section.
-        DataError: There are no rows.
-        ModelError: A float32 artifact does not decide as the checkpoint does.
+        ParamsError: There is no such format, or its section is wrong.
+        DataError: There are no images to calibrate or to compare on.
+        ModelError: A recipe cannot be exported, or a float32 artifact decides differently from the checkpoint.
     """
-    chosen = open_format(format_name)
-    section = load_section(chosen.Params, params.formats.get(format_name, {}), f"convert.formats.{format_name}")
+    artifact_format = open_format(format_name)
+    section = load_section(
+        artifact_format.Params, params.formats.get(format_name, {}), f"convert.formats.{format_name}"
+    )
     console = Console(stderr=True)
-    job = _job(params, checkpoint, rows, lambda words: console.print(f"convert {format_name}: {words}"))
+    job = _job(params, checkpoint, rows, lambda line: console.print(f"convert {format_name}: {line}"))
     artifacts: list[Artifact] = []
     metrics: dict[str, Any] = {}
     machine: dict[str, Figures] = {}
     with atomic_folder(out) as folder:
         for recipe in section.recipes:
             console.print(f"convert {format_name} {recipe}: exporting")
+            path = folder / f"{recipe}{artifact_format.suffix(recipe)}"
             started = time.perf_counter()
-            path = folder / f"{recipe}{chosen.suffix(recipe)}"
-            try:
-                quantisation = chosen.export(job, recipe, section, path)
-            except (RuntimeError, ValueError) as error:
-                # The toolkits' own advice fills pages; the cause's first line says it.
-                reason = str(error.__cause__ or error).strip().partition("\n")[0]
-                raise ModelError(
-                    f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}: {reason}; "
-                    "try another train.backbone"
-                ) from error
-            seconds = time.perf_counter() - started
-            answers = _answer(chosen, path, recipe, job.judge, checkpoint.config)
-            parity = _check(path, recipe, job.judge, answers)
-            artifact = _record(chosen, format_name, recipe, path, checkpoint.config)
-            point = _operating_point(rows.costs, checkpoint.config, job.judge, answers)
+            with _one_line_error(f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}"):
+                quantisation = artifact_format.export(job, recipe, section, path)
+            machine[recipe] = {"seconds": round(time.perf_counter() - started, 2)}
+            probabilities = _predict(artifact_format, path, recipe, job.reference, checkpoint.config)
+            parity = _check(path, recipe, job.reference, probabilities)
+            artifact = _record(artifact_format, format_name, recipe, path, checkpoint.config)
+            point = _operating_point(rows.costs, checkpoint.config, job.reference, probabilities)
             decision = {"threshold": point.threshold, "retake_band": point.abstention_band}
             artifacts.append(artifact.model_copy(update={**decision, "quantisation": quantisation}))
-            left = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
-            metrics[recipe] = {**asdict(parity), **left, "size_bytes": size_of(path)}
-            machine[recipe] = {"seconds": round(seconds, 2)}
+            in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
+            metrics[recipe] = {**asdict(parity), **in_float, "size_bytes": size_of(path)}
         result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics, machine)
         write_json(folder / ARTIFACT_JSON, result.artifacts)
     return result
 
 
-def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, tell: Callable[[str], None]) -> ExportJob:
+def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, report: Callable[[str], None]) -> ExportJob:
     spec = checkpoint.config.preprocess
     chosen = choose_rows(rows.calibration, params.calibration_images, params.seed)
     if not chosen:
@@ -131,45 +126,64 @@ def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, tell:
         found = " and ".join(sorted({row.label for row in chosen}))
         raise DataError(
             f"{len(chosen)} images to calibrate on, all {found}; expected some of each of "
-            f"{', '.join(checkpoint.config.labels)}: raise params.yaml convert.calibration_images, or train anew"
+            f"{', '.join(checkpoint.config.labels)}: raise params.yaml convert.calibration_images, or train again"
         )
-    frames = load_batch(rows.images, chosen, spec)
     metadata = {
         "author": "Gossamer",
         "license": "Apache-2.0",
         "version": checkpoint.config.checkpoint_id[:12],
-        "description": rows.question or f"Tells {' from '.join(checkpoint.config.labels)}",
+        "description": rows.question or f"Classifies an image as {' or '.join(checkpoint.config.labels)}",
         "checkpoint_id": checkpoint.config.checkpoint_id,
     }
-    network = PortableClassifier(checkpoint.network, spec).eval()
-    judge = _judge(params, checkpoint, rows)
-    return ExportJob(network, spec, checkpoint.config.labels, frames, judge, params.int8, metadata, tell)
+    return ExportJob(
+        network=PortableClassifier(checkpoint.network, spec).eval(),
+        spec=spec,
+        labels=checkpoint.config.labels,
+        calibration=load_batch(rows.images, chosen, spec),
+        reference=_reference(params, checkpoint, rows),
+        int8=params.int8,
+        metadata=metadata,
+        report=report,
+    )
 
 
-def _judge(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> Judge:
+def _reference(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows) -> ReferencePredictions:
+    """Run the checkpoint on validation images."""
     chosen = choose_rows(rows.parity, params.parity_images, params.seed)
     if not chosen:
         raise DataError("no image to compare on; expected validation rows; run dvc repro split")
     frames = load_batch(rows.images, chosen, checkpoint.config.preprocess)
     labels = checkpoint.config.labels
     targets = np.array([labels.index(row.label) for row in chosen], np.int64)
-    return Judge(frames, predict(checkpoint, frames), checkpoint.config.threshold, targets)
+    return ReferencePredictions(frames, predict(checkpoint, frames), checkpoint.config.threshold, targets)
 
 
-def _answer(chosen: Format, path: Path, recipe: str, judge: Judge, config: CheckpointConfig) -> NDArray[np.float32]:
-    """Reload an artifact in its runtime and let it answer the validation frames: float32 (n, labels)."""
-    interface = chosen.describe(path)
+@contextmanager
+def _one_line_error(failure: str) -> Iterator[None]:
+    """Reduce a toolkit's error to one line: toolkits append pages of advice to the reason."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ModelError(f"{failure}: {reason}; try another train.backbone") from error
+
+
+def _predict(
+    artifact_format: Format, path: Path, recipe: str, reference: ReferencePredictions, config: CheckpointConfig
+) -> NDArray[np.float32]:
+    """Load an artifact in its runtime and run the validation frames: probabilities, float32 (n, labels)."""
+    interface = artifact_format.describe(path)
     if interface.labels != config.labels or (interface.height, interface.width) != config.preprocess.input_size:
         raise ModelError(f"{path.name}: reads back as {interface}; expected {config.labels}, {config.preprocess}")
-    frames = track(judge.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
-    return run_artifact(chosen.load(path), frames)
+    frames = track(reference.frames, f"convert {recipe}: comparing", console=Console(stderr=True), transient=True)
+    return run_artifact(artifact_format.load(path), frames)
 
 
-def _check(path: Path, recipe: str, judge: Judge, answers: NDArray[np.float32]) -> Parity:
-    """Compare with the checkpoint at the checkpoint's threshold; a float32 artifact has no excuse to differ."""
-    parity = compare(judge.answers, answers, judge.threshold)
+def _check(path: Path, recipe: str, reference: ReferencePredictions, probabilities: NDArray[np.float32]) -> Parity:
+    """Compare at the checkpoint's threshold; a float32 artifact must be equal up to the order of additions."""
+    parity = compare(reference.probabilities, probabilities, reference.threshold)
     differs = parity.agreement < MIN_FLOAT_AGREEMENT or parity.max_abs_probability_diff > MAX_FLOAT_DIFFERENCE
-    if recipe == "float32" and differs:
+    if recipe.startswith("float32") and differs:
         raise ModelError(
             f"{path.name}: {parity}; expected agreement of at least {MIN_FLOAT_AGREEMENT} and a difference of at most "
             f"{MAX_FLOAT_DIFFERENCE}; the converter changed the network: try another train.backbone"
@@ -178,19 +192,20 @@ def _check(path: Path, recipe: str, judge: Judge, answers: NDArray[np.float32]) 
 
 
 def _operating_point(
-    costs: Costs, config: CheckpointConfig, judge: Judge, answers: NDArray[np.float32]
+    costs: Costs, config: CheckpointConfig, reference: ReferencePredictions, probabilities: NDArray[np.float32]
 ) -> OperatingPoint:
-    """Choose where an artifact decides, so that it is not judged with the checkpoint's threshold.
+    """Choose the artifact's own threshold and band, so that a shift by quantisation does not cost decisions.
 
-    The checkpoint's point is known from all validation rows; the artifact's is that one, moved by how its answers lie
-    beside the checkpoint's on the frames at hand. Fitted to these few alone it would wander, and decisions with it.
+    The checkpoint's operating point is known from all validation rows. The artifact's is that point transferred by how
+    its log-odds on the compared frames relate to the checkpoint's: fitted to these few frames alone it would be noisy.
     """
-    theirs = choose_operating_point(config.temperature, costs, len(config.labels))
-    return theirs.transfer(*align_log_odds(judge.answers, answers, judge.targets, theirs.threshold))
+    point = choose_operating_point(config.temperature, costs, len(config.labels))
+    alignment = align_log_odds(reference.probabilities, probabilities, reference.targets, point.threshold)
+    return point.transfer(*alignment)
 
 
-def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:
-    interface = chosen.describe(path)
+def _record(artifact_format: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:
+    interface = artifact_format.describe(path)
     return Artifact(
         id=f"{format_name}-{recipe}",
         format=format_name,
@@ -211,7 +226,7 @@ def _record(chosen: Format, format_name: str, recipe: str, path: Path, config: C
         threshold=config.threshold,
         retake_band=None,
         preprocess=config.preprocess.model_dump(mode="json"),
-        tools={**tool_versions(chosen), "gossamer": _own_version()},
+        tools={**tool_versions(artifact_format), "gossamer": _own_version()},
         checkpoint_id=config.checkpoint_id,
         dataset_id=config.dataset_id,
     )

@@ -1,4 +1,8 @@
-"""Does an artifact say what its checkpoint says? Pure: the same pixels through both, and how far apart they are."""
+"""Parity: how near an artifact's predictions are to the checkpoint's on the same pixels.
+
+Reads and writes nothing: frames and probabilities in, figures out. Every format is compared by this one measure, both
+while its 8 bits are searched (``export.quantisation``) and after the artifact has been loaded again (``convert``).
+"""
 
 from __future__ import annotations
 
@@ -12,22 +16,24 @@ from pipeline.data.preprocess import Pixels
 from pipeline.errors import DataError
 
 Predict = Callable[[Pixels], NDArray[np.float32]]
-"""An open artifact: uint8 (height, width, 3) RGB -> float32 (labels,) probabilities."""
+"""An open model: one frame, uint8 (height, width, 3) RGB -> probabilities, float32 (labels,)."""
 Trace = Callable[[Pixels], Iterable[tuple[str, NDArray[np.float32]]]]
-"""An open artifact that shows its insides: the same frame -> every float tensor by name, in execution order."""
+"""An open model that yields its intermediate results: a frame as above -> (name, value) of each float tensor, in
+execution order."""
 _CERTAIN = 1e-3
+"""Probabilities are clipped this far from 0 and 1 before log-odds are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How an artifact compares with its checkpoint.
+    """Difference between the predictions of an artifact and those of the checkpoint.
 
     Attributes:
-        images: Compared.
+        images: Number of frames compared.
         agreement: Share of equal decisions, 0..1.
         max_abs_probability_diff: Largest difference of any label's probability, 0..1.
-        log_odds_error: Root mean square of the difference in log-odds. It tells near from nearer where decisions are
-            too few to differ, and does not depend on how many frames lie at the threshold.
+        log_odds_error: Root mean square of the difference in log-odds. Unlike ``agreement`` it ranks artifacts that
+            decide alike on all frames, and does not depend on how many frames are near the threshold.
     """
 
     images: int
@@ -37,32 +43,35 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """What a model is held against.
+class ReferencePredictions:
+    """Predictions of the checkpoint on validation frames, which artifacts are compared with.
 
     Attributes:
-        frames: Validation frames, uint8 (n, height, width, 3) RGB.
-        answers: What the checkpoint says of them, float32 (n, labels).
-        threshold: Of the decision.
+        frames: Frames, uint8 (n, height, width, 3) RGB.
+        probabilities: The checkpoint's probabilities, float32 (n, labels).
+        threshold: Threshold of the checkpoint's decision, 0..1.
         targets: True label indices, int64 (n,).
     """
 
     frames: NDArray[np.uint8]
-    answers: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
     threshold: float
     targets: NDArray[np.int64]
 
-    def hear(self, predict: Predict, count: int | None = None) -> Parity:
-        """Compare the answers to the first ``count`` frames."""
-        answers = run_artifact(predict, self.frames[:count])
-        return compare(self.answers[:count], answers, self.threshold)
+    def parity_of(self, predict: Predict, count: int | None = None) -> Parity:
+        """Run a model on the first ``count`` frames (None: on all) and compare."""
+        probabilities = run_artifact(predict, self.frames[:count])
+        return compare(self.probabilities[:count], probabilities, self.threshold)
 
 
 def run_artifact(predict: Predict, frames: Iterable[Pixels]) -> NDArray[np.float32]:
-    """Classify frames, uint8 (height, width, 3) RGB each, one after the other: float32 (n, labels).
+    """Run a model on frames, uint8 (height, width, 3) RGB each, one by one.
+
+    Returns:
+        Probabilities, float32 (n, labels), in the order of the frames.
 
     Raises:
-        DataError: There is no frame.
+        DataError: There are no frames.
     """
     rows = [predict(frame) for frame in frames]
     if not rows:
@@ -71,9 +80,19 @@ def run_artifact(predict: Predict, frames: Iterable[Pixels]) -> NDArray[np.float
 
 
 def compare(reference: NDArray[np.float32], artifact: NDArray[np.float32], threshold: float = 0.5) -> Parity:
-    """Compare probabilities of the same frames in the same order, each (n, labels); NaN never agrees."""
+    """Compare probabilities of the same frames in the same order.
+
+    Args:
+        reference: The checkpoint's, float32 (n, labels).
+        artifact: The artifact's, float32 (n, labels); a row with NaN or infinity counts as a different decision.
+        threshold: Threshold of both decisions.
+
+    Raises:
+        DataError: The shapes differ.
+    """
     if reference.shape != artifact.shape:
         raise DataError(f"probabilities {artifact.shape}; expected {reference.shape}, as the checkpoint gives")
+    # Here, because it loads SciPy: processes that only run an artifact do without, and their memory is measured.
     from pipeline.metrics.classification import decide
 
     finite = np.isfinite(artifact).all(axis=1)
@@ -83,7 +102,7 @@ def compare(reference: NDArray[np.float32], artifact: NDArray[np.float32], thres
 
 
 def _log_odds_error(reference: NDArray[np.float32], artifact: NDArray[np.float32]) -> float:
-    """Root mean square over frames and labels; what is all but certain is as good as certain."""
+    """Root mean square over frames and labels of the difference in log-odds; NaN counts as probability 0."""
     ends = (_CERTAIN, 1 - _CERTAIN)
     mine, theirs = (np.clip(np.nan_to_num(each, nan=0.0).astype(np.float64), *ends) for each in (artifact, reference))
     difference = np.log(mine / (1 - mine)) - np.log(theirs / (1 - theirs))

@@ -1,6 +1,6 @@
-"""Silence the converters: their progress bars, banners and version warnings say nothing a user can act on.
+"""Silences the converters: their progress bars, banners and version warnings are of no use to a user.
 
-Sets environment variables that the toolkits read when they are imported, so enter ``quiet_toolkits`` first.
+Sets environment variables that toolkits read when they are imported, so enter ``quiet_toolkits`` before the import.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ _ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "ABSL_MIN_LOG_LEVEL": "3",
 }
-_LOGGERS = ("coremltools", "torch.utils._pytree", "torch.onnx", "torch.export", "onnxscript", "onnx_ir", "root", "jax")
 
 
 @contextmanager
 def quiet_toolkits() -> Iterator[None]:
-    """Hold back toolkits' warnings, log lines and progress bars, native code's too; exceptions pass through."""
+    """Hold back warnings, log lines below errors and all output, native code's too; exceptions pass through."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.WARNING))
     try:
         with quiet_output(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,32 +36,31 @@ def quiet_toolkits() -> Iterator[None]:
             # Toolkits leave temporary folders to the garbage collector, which warns: let it do so in here.
             gc.collect()
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        logging.disable(disabled)
 
 
 @contextmanager
 def quiet_output() -> Iterator[None]:
-    """Hold back what is written to stdout and stderr, by native code too; costs microseconds, so loading may use it."""
-    with _hold_back(1), _hold_back(2):
+    """Hold back what is written to stdout and stderr, by native code too; takes microseconds, so loading may use it."""
+    with _discard(1), _discard(2):
         yield
 
 
 @contextmanager
-def _hold_back(descriptor: int) -> Iterator[None]:
-    """Send what is written to a file descriptor nowhere: native libraries know nothing of ``sys.stderr``."""
+def _discard(descriptor: int) -> Iterator[None]:
+    """Discard what is written to a file descriptor: native libraries write to it and not to ``sys.stderr``."""
     _flush()
-    kept = os.dup(descriptor)
+    copy = os.dup(descriptor)
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), descriptor)
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), descriptor)
             try:
                 yield
             finally:
                 _flush()
-                os.dup2(kept, descriptor)
+                os.dup2(copy, descriptor)
     finally:
-        os.close(kept)
+        os.close(copy)
 
 
 def _flush() -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.arm64.evaluate import ArmResult, LabRequest, choose_selfies, load_request, run_in_lab
-from benchmarks.arm64.lab import FORMATS, Lab, open_lab
+from benchmarks.arm64.guests import arm64_guests
+from benchmarks.arm64.lab import Lab, open_lab
 from benchmarks.evaluation.inference import read_artifacts
 from benchmarks.evaluation.measurement import Arm64Figures, ArmLab
 from export.formats import open_format
@@ -49,10 +50,11 @@ def measure(params: MeasureParams, artifacts: Path, selfies: Path) -> ArmResult:
     rows = [index[row] for row in choose_selfies(len(index), params.arm64.selfies, params.seed)]
     if not rows:
         raise DataError(f"{selfies}: no selfies; run dvc repro selfies")
+    formats = arm64_guests()
     requests = [
         _with_host_probabilities(lab, load_request(path, artifact, selfies, rows, None))
         for path, artifact in read_artifacts(artifacts)
-        if artifact.format in FORMATS
+        if artifact.format in formats
     ]
     return run_in_lab(lab, requests, params.confidence)
 

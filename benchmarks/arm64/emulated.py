@@ -12,7 +12,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +26,34 @@ from pipeline.errors import ModelError
 
 COUNTED = 5
 TIMEOUT_S = 1800
-_MODEL, _FRAMES, _OUTPUT, _COUNTS, _SCRIPT = "model", "frames.npy", "output.npy", "counts", "guest.py"
+_RUNTIME, _MODEL, _FRAMES, _OUTPUT = "runtime.py", "model", "frames.npy", "output.npy"
+_COUNTS, _SCRIPT = "counts", "guest.py"
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatedLab:
-    """A lab in a folder (absolute); ``fix_addresses`` where the kernel can switch off address randomisation."""
+    """A lab in a folder.
+
+    Attributes:
+        folder: The folder, an absolute path.
+        id: Identifies the lab.
+        fix_addresses: Whether the kernel can switch off address randomisation.
+        runtimes: Format name -> script that runs the format (``export.formats.Arm64Guest``).
+        emulated: Always true.
+        cpus: Processors that are emulated.
+    """
 
     folder: Path
     id: str
     fix_addresses: bool
+    runtimes: Mapping[str, Path]
     emulated: bool = True
     cpus: tuple[str, ...] = tuple(processor.name for processor in PROCESSORS)
 
     def instructions(self, artifact: Path, format_name: str, frame: NDArray[np.uint8], cpu: str) -> int:
         """Median of five counts of one frame, after a warm-up."""
-        with self._work_folder(artifact, frame[None]) as work:
-            self._run_task(artifact, work, cpu, ["count", format_name, _MODEL, _FRAMES, str(COUNTED)])
+        with self._work_folder(artifact, format_name, frame[None]) as work:
+            self._run_task(artifact, work, cpu, ["count", _RUNTIME, _MODEL, _FRAMES, str(COUNTED)])
             counts = read_counts(work / _COUNTS)
         if len(counts) != COUNTED:
             raise ModelError(f"{artifact}: {len(counts)} counts on {cpu}; expected {COUNTED}")
@@ -50,14 +61,15 @@ class EmulatedLab:
 
     def predict(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run all frames in one process, because starting one is slow."""
-        with self._work_folder(artifact, frames) as work:
-            self._run_task(artifact, work, self.cpus[0], ["predict", format_name, _MODEL, _FRAMES, _OUTPUT])
+        with self._work_folder(artifact, format_name, frames) as work:
+            self._run_task(artifact, work, self.cpus[0], ["predict", _RUNTIME, _MODEL, _FRAMES, _OUTPUT])
             return np.asarray(np.load(work / _OUTPUT), np.float32)
 
     @contextmanager
-    def _work_folder(self, artifact: Path, frames: NDArray[np.uint8]) -> Iterator[Path]:
-        """A folder inside the lab with model and frames, under the same names for every artifact."""
+    def _work_folder(self, artifact: Path, format_name: str, frames: NDArray[np.uint8]) -> Iterator[Path]:
+        """A folder inside the lab with runtime script, model and frames, under the same names for every artifact."""
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            shutil.copyfile(self.runtimes[format_name], Path(scratch) / _RUNTIME)
             shutil.copyfile(artifact, Path(scratch) / _MODEL)
             np.save(Path(scratch) / _FRAMES, frames)
             yield Path(scratch)
@@ -65,7 +77,7 @@ class EmulatedLab:
     def _run_task(self, artifact: Path, work: Path, cpu: str, arguments: list[str]) -> None:
         """Run a task of the guest script in the lab's folder, with paths relative to it."""
         place = work.relative_to(self.folder)
-        relative = [str(place / name) if name in (_MODEL, _FRAMES, _OUTPUT) else name for name in arguments]
+        relative = [str(place / name) if name in (_RUNTIME, _MODEL, _FRAMES, _OUTPUT) else name for name in arguments]
         try:
             self.run(work, cpu, relative, counted=arguments[0] == "count")
         except ModelError as error:

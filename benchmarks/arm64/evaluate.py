@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.arm64.lab import FORMATS, Lab, open_lab
+from benchmarks.arm64.guests import arm64_guests
+from benchmarks.arm64.lab import Lab, open_lab
 from benchmarks.evaluation.inference import EvaluationSet, artifact_name
 from benchmarks.evaluation.measurement import Arm64Figures, ArmLab, Estimate
 from benchmarks.evaluation.predictions import Predictions
@@ -36,7 +37,6 @@ INSTRUCTIONS = {
     "native": "arm64_instructions",
 }
 """Processor -> the field of ``Arm64Figures`` that holds its instruction count."""
-_SLOW_FORMATS_FIRST = ("onnx", "tflite")  # so that the threads finish at about the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,15 @@ def run_in_lab(lab: Lab, requests: Sequence[LabRequest], confidence: float) -> A
     An artifact that cannot be run is unmeasured, with the reason.
     """
     figures = {artifact_name(request.artifact): Arm64Figures() for request in requests}
+    formats = arm64_guests()
     unmeasured = {
-        f"artifacts.{artifact_name(request.artifact)}.arm64": f"the ARM lab runs {' and '.join(FORMATS)} only"
+        f"artifacts.{artifact_name(request.artifact)}.arm64": f"the ARM lab runs {' and '.join(formats)} only"
         for request in requests
-        if request.artifact.format not in FORMATS
+        if request.artifact.format not in formats
     }
-    ordered = [request for name in _SLOW_FORMATS_FIRST for request in requests if request.artifact.format == name]
+    runnable = [request for request in requests if request.artifact.format in formats]
+    # The largest first, so that the threads finish at about the same time.
+    ordered = sorted(runnable, key=lambda request: -request.artifact.size_bytes)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda request: _run(lab, request, confidence), ordered)
         for name, row, reasons in _show_progress(results, len(ordered)):

@@ -2,17 +2,19 @@
 
 Imports nothing of Gossamer, only NumPy and the runtime, because it runs inside the lab's unpacked root.
 
-    guest.py versions                              prints the runtimes' versions as JSON, between a pair of marks
-    guest.py predict FORMAT MODEL FRAMES OUT       writes probabilities, float32 (n, labels), to OUT
-    guest.py count FORMAT MODEL FRAMES TIMES       runs the first frame TIMES times, each between a pair of marks
+    guest.py versions RUNTIME...                   prints the runtimes' versions as JSON, between a pair of marks
+    guest.py predict RUNTIME MODEL FRAMES OUT      writes probabilities, float32 (n, labels), to OUT
+    guest.py count RUNTIME MODEL FRAMES TIMES      runs the first frame TIMES times, each between a pair of marks
 
-FRAMES is an .npy file, RGB, uint8 (n, height, width, 3). A mark is an advice to the kernel (posix_fadvise) on FRAMES at
-an offset that no other program uses. It has no effect, and the plug-in that counts recognises it among system calls.
+RUNTIME is the script of a format (``export.formats.Arm64Guest``). FRAMES is an .npy file, RGB, uint8 (n, height, width,
+3). A mark is an advice to the kernel (posix_fadvise) on FRAMES at an offset that no other program uses. It has no
+effect, and the plug-in that counts recognises it among system calls.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import sys
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 MARK = 0x676F7373616D6572  # "gossamer"
 START, STOP = 1, 2
 WARM_UP = 2  # runtimes pack weights and grow their arenas while they run the first frames
-INPUT, OUTPUT = "image", "probs"
 _FADVISE_NORMAL = 0
 
 
@@ -43,40 +44,18 @@ class LoadedModel:
     invoke: Callable[[], Any]
     get_output: Callable[[], Any]
 
-
-class LiteRt(LoadedModel):
-    """A .tflite file on one thread with the default delegate (XNNPACK), as in an app."""
-
-    def __init__(self, path: str) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(model_path=path, num_threads=1)
-        interpreter.allocate_tensors()
-        frame, output = (details[0]["index"] for details in (interpreter.get_input_details(), _outputs(interpreter)))
-        self.set_input = lambda pixels: interpreter.set_tensor(frame, pixels[None])
-        self.invoke = interpreter.invoke
-        self.get_output = lambda: interpreter.get_tensor(output)[0]
+    def __init__(self, runtime: str, path: str) -> None:
+        self.set_input, self.invoke, self.get_output = import_script(runtime).open_model(path)
 
 
-class OnnxRuntime(LoadedModel):
-    """An .onnx or .ort file on one thread."""
-
-    def __init__(self, path: str) -> None:
-        import numpy as np
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = 1, 1, 4
-        with open(path, "rb") as file:  # noqa: PTH123 - importing pathlib takes a while under emulation
-            session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
-        binding = session.io_binding()
-        binding.bind_output(OUTPUT)
-        self.set_input = lambda pixels: binding.bind_cpu_input(INPUT, np.ascontiguousarray(pixels[None]))
-        self.invoke = lambda: session.run_with_iobinding(binding)
-        self.get_output = lambda: binding.copy_outputs_to_cpu()[0][0]
-
-
-RUNTIMES: dict[str, type[LiteRt | OnnxRuntime]] = {"tflite": LiteRt, "onnx": OnnxRuntime}
+def import_script(path: str) -> Any:  # noqa: ANN401 - a module
+    """Import a Python file that is in no package."""
+    spec = importlib.util.spec_from_file_location("runtime", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def predict(model: LoadedModel, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,11 +91,11 @@ def mark(marked: int, which: int) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the task that the arguments name (see the module)."""
     if arguments[0] == "versions":
-        return _versions()
+        return _versions(arguments[1:])
     import numpy as np
 
-    task, name, path, frames, last = arguments
-    pixels, model = np.load(frames), RUNTIMES[name](path)
+    task, runtime, path, frames, last = arguments
+    pixels, model = np.load(frames), LoadedModel(runtime, path)
     if task == "predict":
         np.save(last, predict(model, pixels))
         return 0
@@ -126,23 +105,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _versions() -> int:
+def _versions(runtimes: Sequence[str]) -> int:
     marked = os.open(__file__, os.O_RDONLY)
     mark(marked, START)
-    import ai_edge_litert.interpreter
     import numpy as np
-    import onnxruntime
 
+    versions = {"numpy": np.__version__}
+    for runtime in runtimes:
+        versions |= import_script(runtime).versions()
     mark(marked, STOP)
     os.close(marked)
-    modules = {"ai-edge-litert": ai_edge_litert, "numpy": np, "onnxruntime": onnxruntime}
-    versions = {name: module.__version__ for name, module in modules.items()}
     sys.stdout.write(json.dumps(versions) + "\n")
     return 0
-
-
-def _outputs(interpreter: Any) -> Any:  # noqa: ANN401 - the runtime is untyped
-    return interpreter.get_output_details()
 
 
 if __name__ == "__main__":

@@ -14,15 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arm64 import guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses
+from benchmarks.arm64.guests import arm64_guests
 from benchmarks.arm64.lab_layout import CACHE, RECORD, SETUP, LabRecord, emulator_version, installed_runtimes
 from benchmarks.arm64.native import NativeLab
 from benchmarks.arm64.result_cache import ResultCache, entry_name, open_results
 from pipeline.data.storage import read_json
 from pipeline.errors import DataError
-
-FORMATS = tuple(guest_script.RUNTIMES)
 
 
 class Lab(Protocol):
@@ -104,8 +102,9 @@ def open_lab(folder: Path) -> Lab | str:
     stale = _stale(record)
     if stale:
         return f"{folder}: an ARM lab with {stale}; run {SETUP} {folder}"
-    lab = EmulatedLab(folder.resolve(), record.id(), can_fix_addresses())
-    return CachedLab(lab, open_results(folder / CACHE, lab.id))
+    runtimes = {name: guest.script for name, guest in arm64_guests().items()}
+    lab = EmulatedLab(folder.resolve(), record.id(), can_fix_addresses(), runtimes)
+    return CachedLab(lab, open_results(folder / CACHE, lab.id, runtimes.values()))
 
 
 def _stale(record: LabRecord) -> str:

@@ -16,11 +16,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.arm64.guests import arm64_guests
 from pipeline.data.records import Record
 
 DEFAULT_FOLDER = Path("data/arm64-lab")
 EMULATOR = "qemu-aarch64"
-RUNTIMES = ("ai-edge-litert", "onnxruntime", "numpy")
 SETUP = "python -m benchmarks.arm64.setup"
 RECORD = "lab.json"
 ROOT = "root"
@@ -90,7 +90,8 @@ PROCESSORS = (
 
 def installed_runtimes() -> dict[str, str]:
     """Versions of the runtimes in this environment, which the lab must match."""
-    return {name: importlib.metadata.version(name) for name in RUNTIMES}
+    packages = {"numpy", *(package for guest in arm64_guests().values() for package in guest.packages)}
+    return {name: importlib.metadata.version(name) for name in sorted(packages)}
 
 
 def emulator_version() -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.arm64 import guest_script
+from benchmarks.arm64.guests import arm64_guests
 from pipeline.errors import ModelError
 
 CPU = "native"
@@ -76,7 +77,8 @@ def read_perf(text: str) -> int:
 def _start(prefix: list[str], artifact: Path, format_name: str, frames: Path, last: str) -> str:
     """Run the guest script with this Python; returns its stderr, which includes the output of perf."""
     task = "count" if prefix else "predict"
-    command = [*prefix, sys.executable, guest_script.__file__, task, format_name, str(artifact), str(frames), last]
+    runtime = arm64_guests()[format_name].script
+    command = [*prefix, sys.executable, guest_script.__file__, task, *map(str, (runtime, artifact, frames)), last]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:

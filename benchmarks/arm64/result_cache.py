@@ -7,7 +7,7 @@ runs there. The last two are the key of the work area (``pipeline.data.work_cach
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,16 @@ class ResultCache:
         return fresh
 
 
-def open_results(folder: Path, lab: str) -> ResultCache:
+def open_results(folder: Path, lab: str, runtimes: Iterable[Path] = ()) -> ResultCache:
     """Open the results of a lab.
 
     Args:
         folder: The work area.
         lab: Identity of the lab: another one may count and predict otherwise.
+        runtimes: Scripts of the formats that run there.
     """
-    script = Path(guest_script.__file__)  # its bytes, comments included: they can move what is counted
-    return ResultCache(open_work(folder, work_key({"lab": lab, "script": script}, (emulated.__name__,))))
+    scripts = [Path(guest_script.__file__), *runtimes]  # their bytes, comments included: they can move what is counted
+    return ResultCache(open_work(folder, work_key({"lab": lab, "scripts": scripts}, (emulated.__name__,))))
 
 
 def entry_name(artifact: Path, frames: NDArray[np.uint8], *how: str) -> str:

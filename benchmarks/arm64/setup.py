@@ -21,6 +21,7 @@ from rich.console import Console
 
 from benchmarks.arm64 import debian_packages, guest_script
 from benchmarks.arm64.emulated import EmulatedLab, can_fix_addresses, read_counts
+from benchmarks.arm64.guests import arm64_guests
 from benchmarks.arm64.lab import open_lab
 from benchmarks.arm64.lab_layout import (
     CACHE,
@@ -162,11 +163,13 @@ def check_lab(folder: Path, cpu: str, runtimes: dict[str, str]) -> None:
     Raises:
         GossamerError: They do not start, have other versions, or nothing was counted.
     """
-    lab = EmulatedLab(folder, "", can_fix_addresses())
+    lab = EmulatedLab(folder, "", can_fix_addresses(), {})
     work = folder / "trial"
     work.mkdir(exist_ok=True)
+    scripts = [shutil.copyfile(guest.script, work / f"{name}.py") for name, guest in arm64_guests().items()]
+    names = [str(script.relative_to(folder)) for script in scripts]
     try:
-        versions = json.loads(lab.run(work, cpu, ["versions"], counted=True))
+        versions = json.loads(lab.run(work, cpu, ["versions", *names], counted=True))
     except ModelError as error:
         raise GossamerError(f"{folder}: the runtimes do not start: {error}") from error
     counts = read_counts(work / "counts")

@@ -1,117 +1,79 @@
-"""Quantises with the defaults of each toolkit, from the same weights and calibration images as Gossamer's recipes.
+"""Artifacts exported with the defaults of each format's toolkit, from the same checkpoint and calibration images.
 
-The reference that shows what Gossamer's calibration and search contribute. Reads the float artifacts of one folder, and
-writes quantised ones to another.
+They are the comparison that shows the worth of Gossamer's own calibration and search. Which recipes there are, and how
+they are exported, is up to the formats (``export.formats.ToolkitDefaults``).
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.formats import INPUT
-from export.formats.coreml.quantiser import open_saved, open_trace, own_ranges
-from export.quantisation.calibration import take_ranges
-from export.toolkit_output import quiet_toolkits
+from export.formats import ExportJob, extras_of, open_format
+from export.parity import ReferencePredictions
+from pipeline.config.fields import load_section
+from pipeline.config.params import ConvertParams
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Artifact, Artifacts
 from pipeline.data.storage import read_json
-from pipeline.errors import DataError
+from pipeline.train.model import Checkpoint, PortableClassifier, predict
 
 SUFFIX = "_plain"
-SOURCES: Mapping[str, Mapping[str, str]] = {
-    "onnx": {"static_wi8_ai8": "float32.onnx"},
-    "tflite": {"static_wi8_ai8": "float32.tflite"},
-    "coreml": {"wi8": "float16.mlpackage", "wi8_ai8": "float16.mlpackage"},
-}
-"""Format -> recipe -> the float artifact that is quantised."""
+"""Appended to the name of a recipe that was exported with defaults."""
 
 
-def quantise_by_default(folder: Path, frames: NDArray[np.uint8], out: Path) -> list[tuple[Path, Artifact]]:
-    """Quantise the float artifact in artifacts/FORMAT with the toolkit's defaults.
+def export_toolkit_defaults(
+    checkpoint: Checkpoint, params: ConvertParams, frames: NDArray[np.uint8], converted: Path, out: Path
+) -> list[tuple[Path, Artifact]]:
+    """Export every recipe that one format's toolkit can quantise to by itself.
 
     Args:
-        folder: artifacts/FORMAT, with its artifact.json.
-        frames: Calibration frames, RGB, uint8 (n, height, width, 3).
-        out: Folder of the quantised artifacts.
+        checkpoint: What is exported.
+        params: Section ``convert`` of params.yaml.
+        frames: Calibration frames, uint8 (n, height, width, 3) RGB.
+        converted: Folder artifacts/FORMAT of the checkpoint; its artifact.json gives the records all but the recipe.
+        out: Folder to write.
 
     Returns:
-        (model, its record) of each artifact; names of recipes end in ``_plain``.
-
-    Raises:
-        DataError: artifact.json is missing, or lists no float artifact.
+        (model, record) of each artifact; none if the format has no such recipes.
     """
-    float_artifacts = read_json(folder / "artifact.json", Artifacts)
-    format_name = float_artifacts.format
-    records = {artifact.recipe: artifact for artifact in float_artifacts.artifacts}
-    quantised = []
+    listed = read_json(converted / "artifact.json", Artifacts)
+    artifact_format = open_format(listed.format)
+    section = load_section(
+        artifact_format.Params, params.formats.get(listed.format, {}), f"convert.formats.{listed.format}"
+    )
+    defaults = extras_of(artifact_format).toolkit_defaults
+    if defaults is None:
+        return []
     out.mkdir(parents=True, exist_ok=True)
-    for recipe, source in SOURCES[format_name].items():
-        record = records.get(Path(source).stem)
-        if record is None:
-            raise DataError(
-                f"{folder}: no {source}; expected it among params.yaml convert.formats.{format_name}.recipes"
-            )
-        path = out / f"{recipe}{SUFFIX}{Path(source).suffix}"
-        with quiet_toolkits():
-            _QUANTISE[format_name](folder / source, recipe, frames, path)
-        changes = {"recipe": f"{recipe}{SUFFIX}", "id": f"{format_name}-{recipe}{SUFFIX}"}
-        sizes = {"file": path.name, "sha256": sha256_of(path), "size_bytes": size_of(path)}
-        quantised.append((path, record.model_copy(update={**changes, **sizes})))
-    return quantised
+    job = export_job(checkpoint, params, frames)
+    exported = []
+    for recipe in defaults.recipes:
+        path = out / f"{recipe}{SUFFIX}{artifact_format.suffix(recipe)}"
+        defaults.export(job, recipe, section, path)
+        names = {"recipe": f"{recipe}{SUFFIX}", "id": f"{listed.format}-{recipe}{SUFFIX}", "file": path.name}
+        content = {"sha256": sha256_of(path), "size_bytes": size_of(path), "quantisation": None}
+        exported.append((path, listed.artifacts[0].model_copy(update={**names, **content})))
+    return exported
 
 
-def _quantise_onnx(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """ONNX Runtime's quantize_static: min-max ranges, signed 8 bits, one scale per tensor."""
-    from onnxruntime.quantization import CalibrationDataReader, quantize_static
-
-    class Frames(CalibrationDataReader):  # type: ignore[misc]
-        """Returns one frame after the other."""
-
-        def __init__(self) -> None:
-            self.frames: Iterator[NDArray[np.uint8]] = iter(frames)
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            """Return the next frame; None at the end."""
-            frame = next(self.frames, None)
-            return None if frame is None else {INPUT: frame[None]}
-
-    quantize_static(str(source), str(path), Frames())
-
-
-def _quantise_tflite(source: Path, _: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """AI Edge Quantizer's static recipe with its own calibration: a moving average of minimum and maximum.
-
-    The output stays float: the graph dequantises its 256 levels of probability.
-    """
-    from ai_edge_quantizer import qtyping, quantizer, recipe
-
-    work = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
-    output = qtyping.TFLOperationName.OUTPUT
-    work.update_quantization_recipe(regex=".*", operation_name=output, algorithm_key="no_quantize")
-    ranges = work.calibrate({"classify": [{INPUT: frame[None]} for frame in frames]})
-    path.write_bytes(bytes(work.quantize(ranges).quantized_model))
-    with zipfile.ZipFile(source) as labels, zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("labels.txt", labels.read("labels.txt"))
-
-
-def _quantise_coreml(source: Path, recipe: str, frames: NDArray[np.uint8], path: Path) -> None:
-    """Linear symmetric quantisation of coremltools; our interpreter finds the ranges, for coremltools needs a Mac."""
-    import coremltools
-    from coremltools.optimize import coreml
-
-    config = coreml.OptimizationConfig(global_config=coreml.OpLinearQuantizerConfig())
-    model: Any = coremltools.models.MLModel(str(source), skip_model_load=True)
-    if recipe == "wi8_ai8":
-        extremes = take_ranges(open_trace(open_saved(model)), frames).merge(100)
-        with own_ranges({name: {"rmin": low, "rmax": high} for name, (low, high) in extremes.items()}):
-            model = coreml.linear_quantize_activations(model, config, [{}])
-    coreml.linear_quantize_weights(model, config).save(str(path))
-
-
-_QUANTISE = {"onnx": _quantise_onnx, "tflite": _quantise_tflite, "coreml": _quantise_coreml}
+def export_job(checkpoint: Checkpoint, params: ConvertParams, frames: NDArray[np.uint8]) -> ExportJob:
+    """Make a job without a search: its reference predictions are on the calibration frames."""
+    config = checkpoint.config
+    targets = np.zeros(len(frames), np.int64)
+    return ExportJob(
+        network=PortableClassifier(checkpoint.network, config.preprocess).eval(),
+        spec=config.preprocess,
+        labels=config.labels,
+        calibration=frames,
+        reference=ReferencePredictions(frames, predict(checkpoint, frames), config.threshold, targets),
+        int8=params.int8,
+        metadata={
+            "author": "Gossamer",
+            "license": "Apache-2.0",
+            "version": config.checkpoint_id[:12],
+            "description": "exported with the defaults of the toolkit",
+        },
+    )

@@ -1,1 +1,1 @@
-"""Where an artifact departs from its checkpoint: decisions, probabilities, and signal-to-noise ratio per layer."""
+"""Differences between two artifacts: decisions, probabilities, and the signal-to-noise ratio of every layer."""

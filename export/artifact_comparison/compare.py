@@ -1,7 +1,7 @@
-"""Two artifacts side by side on the same images: decisions, probabilities and, on demand, every layer.
+"""Compares two artifacts on the same images: decisions, probabilities and, on request, every layer.
 
-Reads both, what is written beside them and a folder of shards; writes nothing. Across formats it says whether two
-phones answer alike; within one, where a recipe loses its precision.
+Reads both artifacts, their records and a folder of shards; writes nothing. Across formats the comparison shows whether
+two phones decide alike; within one format, in which layer a recipe loses precision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from export.artifact_comparison.layer_snr import Layer, compare_layers, steepest_fall
 from export.bundle.model_card import Contract
-from export.formats import format_of
+from export.formats import extras_of, format_of, open_format
 from export.parity import Parity, compare, run_artifact
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact, Artifacts
@@ -29,7 +29,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found: over all images, and for each layer in execution order where that was asked."""
+    """Parity of an artifact with a reference, and the layers in execution order if they were requested."""
 
     reference: Artifact
     artifact: Artifact
@@ -38,45 +38,46 @@ class Comparison:
 
 
 def compare_artifacts(reference: Path, artifact: Path, images: Path, count: int, *, layers: bool) -> Comparison:
-    """Run both on the same images.
+    """Run both artifacts on the same images.
 
     Args:
-        reference: The artifact that is held to be right, most often ``float32``.
-        artifact: The other; of the same format where layers are asked for.
+        reference: Artifact to compare with, usually ``float32``.
+        artifact: The other artifact; of the same format if layers are requested.
         images: Folder of shards.
-        count: Images to compare on, chosen so that labels and factors are shared out as among all.
-        layers: Whether to look inside.
+        count: Number of images, a stratified subset.
+        layers: Whether to compare intermediate results.
 
     Raises:
-        DataError: There is no image, or nothing beside an artifact says what goes into it.
-        ModelError: An artifact is damaged, they take other frames, or their layers cannot be compared.
+        DataError: There are no images, or an artifact has no record.
+        ModelError: An artifact is damaged, they take different inputs, or their layers cannot be compared.
     """
     ours, theirs = record_of(reference), record_of(artifact)
     if (ours.preprocess, ours.labels) != (theirs.preprocess, theirs.labels):
-        raise ModelError(f"{artifact}: other labels or preprocessing than {reference}; expected one checkpoint's")
+        raise ModelError(f"{artifact}: other labels or preprocessing than {reference}; expected the same checkpoint's")
     if layers and ours.format != theirs.format:
-        raise ModelError(f"{artifact}: {theirs.format} beside {ours.format}; layers go by one format's names")
+        raise ModelError(f"{artifact}: {theirs.format}; expected {ours.format}: layers of two formats share no names")
     spec = PreprocessSpec.model_validate(ours.preprocess)
     frames = load_batch(images, choose_rows(read_index(images), count, _SEED), spec)
     if not len(frames):
         raise DataError(f"{images}: no image to compare on; run dvc repro selfies")
-    told = Console(stderr=True)
-    expected, found = (
-        run_artifact(format_of(path).load(path), track(frames, f"parity: {path.name}", console=told, transient=True))
+    console = Console(stderr=True)
+    expected, probabilities = (
+        run_artifact(format_of(path).load(path), track(frames, f"parity: {path.name}", console=console, transient=True))
         for path in (reference, artifact)
     )
-    seen: list[Layer] = []
+    compared: list[Layer] = []
     if layers:
-        right, doubtful = (format_of(path).trace(path) for path in (reference, artifact))
-        seen = compare_layers(right, doubtful, track(frames, "parity: layers", console=told, transient=True))
-    return Comparison(ours, theirs, compare(expected, found, ours.threshold), seen)
+        ours_traced, theirs_traced = (extras_of(format_of(path)).trace(path) for path in (reference, artifact))
+        progress = track(frames, "parity: layers", console=console, transient=True)
+        compared = compare_layers(ours_traced, theirs_traced, progress)
+    return Comparison(ours, theirs, compare(expected, probabilities, ours.threshold), compared)
 
 
 def record_of(path: Path) -> Artifact:
-    """Find what artifact.json beside an artifact, or its bundle's contract, says of it.
+    """Read the record of an artifact from artifact.json beside it, or from its bundle's contract.json.
 
     Raises:
-        DataError: Neither is there, or neither names it.
+        DataError: Neither file exists, or it does not list the artifact.
     """
     listed, contract = path.parent / "artifact.json", path.parents[1] / "contract.json"
     if listed.is_file():
@@ -84,39 +85,34 @@ def record_of(path: Path) -> Artifact:
     elif contract.is_file():
         records = read_json(contract, Contract).artifacts
     else:
-        raise DataError(f"{path}: neither {listed} nor {contract} says what it takes; run dvc repro convert")
+        raise DataError(f"{path}: no record of it: neither {listed} nor {contract} exists; run dvc repro convert")
     for record in records:
         if Path(record.file).name == path.name:
             return record
     known = ", ".join(Path(record.file).name for record in records)
-    raise DataError(f"{path}: not named beside it; expected one of {known}")
+    raise DataError(f"{path}: not listed in the record beside it; expected one of {known}")
 
 
-def show(found: Comparison) -> None:
-    """Print it, the layers in execution order."""
+def show(comparison: Comparison) -> None:
+    """Print a comparison, its layers in execution order."""
     console = Console()
-    if found.layers:
+    if comparison.layers:
+        short_name = extras_of(open_format(comparison.artifact.format)).short_name
         table = Table("layer", "SNR, dB", box=None)
         table.columns[1].justify = "right"
-        for layer in found.layers:
-            table.add_row(_short(layer.name), f"{layer.snr_db:.1f}")
+        for layer in comparison.layers:
+            table.add_row(short_name(layer.name), f"{layer.snr_db:.1f}")
         console.print(table)
-        fall = steepest_fall(found.layers)
-        told = f"most is lost at {_short(fall[0].name)}: {fall[1]:.1f} dB" if fall else "nothing is lost at any layer"
-        console.print(told, highlight=False)
-    parity = found.parity
+        steepest = steepest_fall(comparison.layers)
+        loss = (
+            f"largest loss: {steepest[1]:.1f} dB at {short_name(steepest[0].name)}" if steepest else "no layer differs"
+        )
+        console.print(loss, highlight=False)
+    parity = comparison.parity
     console.print(
-        f"{found.artifact.id} against {found.reference.id}, {parity.images} images: "
+        f"{comparison.artifact.id} against {comparison.reference.id}, {parity.images} images: "
         f"{parity.agreement:.2%} equal decisions, probabilities within {parity.max_abs_probability_diff:.4f}, "
         f"log-odds within {parity.log_odds_error:.4f} (root mean square)",
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _short(name: str) -> str:
-    """Tell TFLite's long names by their place in the network: "Named/a/b_network/c_blocks/d_dw;1" -> "blocks.dw;1"."""
-    if "/" not in name:
-        return name
-    parts = name.rpartition(";;")[2].rstrip(";").split("/")
-    return ".".join(part.rpartition(".")[2].partition("_")[2] for part in parts[3:]) or parts[-1].rpartition(".")[2]

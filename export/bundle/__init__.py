@@ -1,1 +1,1 @@
-"""The release bundle that a mobile team pulls: artifacts, contract, golden vectors, model card and code snippets."""
+"""The release bundle that the mobile team pulls: artifacts, contract, golden vectors, model card and code snippets."""

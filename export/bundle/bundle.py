@@ -1,13 +1,13 @@
-"""What the mobile team pulls, and the check they run on what they pulled.
+"""The release bundle that the mobile team pulls, and the check they run on it.
 
     NAME-VERSION/FORMAT/RECIPE.SUFFIX   the artifacts
-    NAME-VERSION/contract.json          what goes in and comes out of each
+    NAME-VERSION/contract.json          input, output, threshold and origin of each artifact
     NAME-VERSION/golden/                input frames (PNG) and each artifact's expected probabilities
     NAME-VERSION/snippets/              Swift and Kotlin
     NAME-VERSION/MODEL_CARD.md
-    NAME-VERSION/SHA256SUMS             of every other file; `sha256sum -c SHA256SUMS` reads it
+    NAME-VERSION/SHA256SUMS             checksums of all other files, for `sha256sum -c SHA256SUMS`
 
-``build`` reads artifact folders and writes such a folder, whole or not at all; ``verify`` reads one and writes nothing.
+``build`` reads artifact folders and writes a bundle, complete or not at all; ``verify`` reads one and writes nothing.
 """
 
 from __future__ import annotations
@@ -37,25 +37,33 @@ from pipeline.errors import DataError, GossamerError, ModelError
 CONTRACT, SUMS, CARD, GOLDEN, SNIPPETS = "contract.json", "SHA256SUMS", "MODEL_CARD.md", "golden", "snippets"
 GOLDEN_IMAGES = 8
 ARTIFACT_JSON = "artifact.json"
-# Other processors round 8-bit and half-precision sums otherwise; float32 leaves only the order of additions.
+# Processors round sums of halves and of 8 bits differently; in float32 only the order of additions differs.
 _TOLERANCES = {"float32": 1e-4, "float16": 0.02}
 _INT8_TOLERANCE = 0.05
 
 
 class Policy(Protocol):
-    """The part of a policy that a bundle tells."""
+    """The part of a policy that goes into a bundle."""
 
     @property
     def name(self) -> str:
-        """Short name; the bundle's, too."""
+        """Short name, also of the bundle."""
 
     @property
     def question(self) -> str:
-        """What the labels answer."""
+        """Question that the labels answer."""
 
 
 class GoldenVectors(Record):
-    """What one artifact answered to the golden frames in its runtime, and how far another device may stray."""
+    """Expected predictions of one artifact on the golden frames.
+
+    Attributes:
+        artifact: Id of the artifact.
+        runtime: Runtime that predicted.
+        inputs: File names of the golden frames.
+        probabilities: One row per frame, in the order of the labels.
+        tolerance: Largest difference of a probability that is accepted on another device.
+    """
 
     artifact: str
     runtime: str
@@ -66,15 +74,15 @@ class GoldenVectors(Record):
 
 @dataclass(frozen=True, slots=True)
 class BundleContent:
-    """What goes into a bundle.
+    """What a bundle is built from.
 
     Attributes:
-        name: Of the policy.
-        version: Of the release, without a leading v.
-        question: The policy's.
-        folders: artifacts/FORMAT, each with its artifact.json.
+        name: Name of the policy.
+        version: Version of the release, without a leading v.
+        question: Question of the policy.
+        folders: Folders artifacts/FORMAT, each with its artifact.json.
         frames: Frames at the input size, uint8 (n, height, width, 3) RGB; the first eight become golden inputs.
-        figures: What was measured of the artifacts, for the model card.
+        figures: Figures of the artifacts, for the model card.
     """
 
     name: str
@@ -87,24 +95,24 @@ class BundleContent:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with a bundle: the file, relative to it, and what is wrong."""
+    """A defect of a bundle: the file, relative to the bundle, and what is wrong with it."""
 
     file: str
     problem: str
 
 
 def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures: CardFigures) -> BundleContent:
-    """Find what a bundle needs where the stages left it.
+    """Read what a bundle is built from out of the outputs of the stages.
 
     Args:
-        policy: Gives name and question.
-        version: Of the release.
-        artifacts: Folder of FORMAT/artifact.json.
-        selfies: Folder of shards; the golden frames are a representative few of them.
-        figures: What was measured of the artifacts.
+        policy: Policy that gives name and question.
+        version: Version of the release.
+        artifacts: Folder with FORMAT/artifact.json.
+        selfies: Folder of shards; a stratified subset of them becomes the golden frames.
+        figures: Figures of the artifacts.
 
     Raises:
-        DataError: No artifact or no selfie is there, or a file is damaged.
+        DataError: There are no artifacts or no selfies, or a file is damaged.
     """
     folders = tuple(file.parent for file in sorted(artifacts.glob(f"*/{ARTIFACT_JSON}")))
     if not folders:
@@ -121,11 +129,11 @@ def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures
 
 
 def build(content: BundleContent, release: Path) -> Path:
-    """Write ``release``/NAME-VERSION, replacing one of that name, and return it.
+    """Write the folder NAME-VERSION into ``release``, replacing an older one, and return it.
 
     Raises:
         DataError: An artifact.json is missing or damaged, or there are no golden frames.
-        ModelError: An artifact is missing, or is not the one its artifact.json names.
+        ModelError: An artifact is missing, or is not the one that its artifact.json describes.
     """
     if not len(content.frames) or not content.folders:
         raise DataError(f"{content.name}: no golden frames or no artifacts to bundle; run dvc repro")
@@ -153,10 +161,10 @@ def build(content: BundleContent, release: Path) -> Path:
 
 
 def verify(bundle: Path) -> list[Finding]:
-    """Check every file's checksum, then ask every artifact the golden questions again.
+    """Check the checksum of every file, then run every artifact on the golden frames.
 
     Returns:
-        What is wrong; an empty list when nothing is.
+        Defects; empty if there are none.
 
     Raises:
         ModelError: The folder is no bundle.
@@ -174,12 +182,14 @@ def verify(bundle: Path) -> list[Finding]:
 
 
 def _copy(folder: Path, bundle: Path) -> Iterator[Artifact]:
-    """Copy one format's artifacts, each only if it is the one that was measured."""
+    """Copy the artifacts of one format; each must be the one that was measured."""
     listed = read_json(folder / ARTIFACT_JSON, Artifacts)
     for artifact in listed.artifacts:
         source, target = folder / artifact.file, bundle / listed.format / artifact.file
         if not source.exists() or sha256_of(source) != artifact.sha256:
-            raise ModelError(f"{source}: missing or not the one that {ARTIFACT_JSON} names; run dvc repro convert")
+            raise ModelError(
+                f"{source}: missing, or differs from the one that {ARTIFACT_JSON} describes; run dvc repro convert"
+            )
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target)
@@ -195,14 +205,14 @@ def _write_golden(bundle: Path, artifacts: tuple[Artifact, ...], frames: NDArray
     for name, frame in zip(inputs, frames, strict=True):
         (folder / name).write_bytes(encode_png(frame))
     for artifact in artifacts:
-        chosen = open_format(artifact.format)
-        rows = run_artifact(chosen.load(bundle / artifact.file), frames)
+        artifact_format = open_format(artifact.format)
+        rows = run_artifact(artifact_format.load(bundle / artifact.file), frames)
         vectors = GoldenVectors(
             artifact=artifact.id,
-            runtime=chosen.runtime().name,
+            runtime=artifact_format.runtime().name,
             inputs=inputs,
             probabilities=tuple(tuple(float(value) for value in row) for row in rows),
-            tolerance=_TOLERANCES.get(artifact.recipe.removesuffix("_ort"), _INT8_TOLERANCE),
+            tolerance=_TOLERANCES.get(artifact.recipe.partition("_")[0], _INT8_TOLERANCE),
         )
         write_json(folder / f"{artifact.id}.json", vectors)
 
@@ -217,13 +227,13 @@ def _check_sums(bundle: Path) -> Iterator[Finding]:
         if name not in present:
             yield Finding(name, f"missing; listed in {SUMS}")
         elif sha256_of(present[name]) != digest:
-            yield Finding(name, f"is not the file that {SUMS} names; pull the bundle again")
+            yield Finding(name, f"differs from the file listed in {SUMS}; pull the bundle again")
     for name in present.keys() - listed.keys() - {SUMS}:
         yield Finding(name, f"not listed in {SUMS}")
 
 
 def _replay(bundle: Path, artifact: Artifact) -> list[Finding]:
-    """Ask one artifact the golden questions; whatever keeps it from answering is a finding, too."""
+    """Run one artifact on the golden frames; a failure to run it is a defect as well."""
     try:
         golden = read_json(bundle / GOLDEN / f"{artifact.id}.json", GoldenVectors)
         frames = [_read_frame(bundle / GOLDEN / name) for name in golden.inputs]
@@ -232,14 +242,15 @@ def _replay(bundle: Path, artifact: Artifact) -> list[Finding]:
         return [Finding(artifact.file, str(error))]
     expected = np.array(golden.probabilities, np.float32)
     if expected.shape != rows.shape:
-        return [Finding(artifact.file, f"answers {rows.shape}; expected {expected.shape}")]
-    stray = float(np.abs(rows - expected).max())
-    if not stray <= golden.tolerance:
-        return [Finding(artifact.file, f"strays by {stray:.4f} from its golden answers; expected {golden.tolerance}")]
+        return [Finding(artifact.file, f"returns probabilities {rows.shape}; expected {expected.shape}")]
+    difference = float(np.abs(rows - expected).max())
+    if not difference <= golden.tolerance:
+        reason = f"differs by {difference:.4f} from its golden predictions; expected at most {golden.tolerance}"
+        return [Finding(artifact.file, reason)]
     return []
 
 
 def _read_frame(path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
-        raise DataError(f"{path}: missing; a golden input")
+        raise DataError(f"{path}: missing; expected a golden input; pull the bundle again")
     return decode(path.read_bytes(), str(path))

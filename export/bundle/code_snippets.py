@@ -1,99 +1,40 @@
-"""What a mobile engineer pastes: the shortest Swift and Kotlin that feed an artifact right. Pure: text comes out."""
+"""Fills each format's code snippets for the artifact that is best to ship. Pure: artifacts in, source text out.
+
+A format lists its templates in ``EXTRAS.snippets``. They can substitute: file, labels, positive, threshold, swift_band,
+kotlin_band, height, width, input, output, swift_fit, kotlin_fit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from string import Template
 
+from export.formats import extras_of, open_format
 from pipeline.data.records import Artifact
 
-_SWIFT = Template("""\
-// Core ML, iOS 16 or later. Add $file to the app target: Xcode compiles it.
-import CoreML
-import Vision
-
-final class Classifier {
-    static let labels = [$labels]
-    static let threshold = $threshold  // of "$positive"
-    static let retakeBand: (low: Double, high: Double)? = $swift_band  // strictly between: ask for another picture
-
-    private let model: MLModel
-
-    /// `url`: of the compiled model (.mlmodelc) in the app's bundle.
-    init(contentsOf url: URL) throws {
-        model = try MLModel(contentsOf: url)
-    }
-
-    /// `frame`: upright, portrait, any size; scaled to $width x $height as in training. Normalisation is inside.
-    /// Returns probabilities in the order of `labels`.
-    func probabilities(of frame: CGImage) throws -> [Double] {
-        let image = try MLFeatureValue(
-            cgImage: frame, pixelsWide: $width, pixelsHigh: $height, pixelFormatType: kCVPixelFormatType_32BGRA,
-            options: [.cropAndScale: VNImageCropAndScaleOption.$swift_fit.rawValue])
-        let input = try MLDictionaryFeatureProvider(dictionary: ["$input": image])
-        let output = try model.prediction(from: input).featureValue(for: "$output")
-        return Self.labels.map { output?.dictionaryValue[$$0]?.doubleValue ?? .nan }
-    }
-}
-""")
-
-_KOTLIN = Template("""\
-// LiteRT: implementation("com.google.ai.edge.litert:litert:1.4.0"). Put $file into assets, uncompressed.
-import android.graphics.Bitmap
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
-import org.tensorflow.lite.Interpreter
-
-class Classifier(model: ByteBuffer) : AutoCloseable {
-    private val interpreter = Interpreter(model, Interpreter.Options().setNumThreads(1))
-    private val image = ByteBuffer.allocateDirect(HEIGHT * WIDTH * 3).order(ByteOrder.nativeOrder())
-    private val argb = IntArray(HEIGHT * WIDTH)
-
-    /** [frame]: upright ARGB_8888 of WIDTH x HEIGHT ($kotlin_fit). Returns probabilities in the order of [LABELS]. */
-    fun probabilities(frame: Bitmap): FloatArray {
-        require(frame.width == WIDTH && frame.height == HEIGHT) { "expected $${WIDTH}x$$HEIGHT" }
-        frame.getPixels(argb, 0, WIDTH, 0, 0, WIDTH, HEIGHT)
-        image.rewind()
-        for (pixel in argb) {  // uint8 RGB, row by row; normalisation is in the model
-            image.put((pixel shr 16).toByte()).put((pixel shr 8).toByte()).put(pixel.toByte())
-        }
-        image.rewind()
-        val output = Array(1) { FloatArray(LABELS.size) }
-        interpreter.run(image, output)
-        return output[0]
-    }
-
-    override fun close() = interpreter.close()
-
-    companion object {
-        const val HEIGHT = $height
-        const val WIDTH = $width
-        val LABELS = listOf($labels)
-        const val THRESHOLD = ${threshold}f  // of "$positive"
-        val RETAKE_BAND: Pair<Float, Float>? = $kotlin_band  // strictly between: ask for another picture
-    }
-}
-""")
 _FAITHFUL = 0.99
-_FILES = {"coreml": ("Classifier.swift", _SWIFT), "tflite": ("Classifier.kt", _KOTLIN)}
+"""Agreement from which an artifact counts as deciding like the checkpoint."""
 
 
 def write_snippets(artifacts: Sequence[Artifact], agreement: Mapping[str, float]) -> dict[str, str]:
-    """File name -> source text, of each format that has a snippet, for the artifact that is best shipped.
+    """Fill the snippets of every format.
 
-    That is the smallest of those that decide as the checkpoint does in 99 of 100 selfies; where none is known to, the
-    smallest of all.
+    Each is filled for the smallest artifact of its format that decides as the checkpoint does on 99 % of the selfies;
+    if none is known to, for the smallest of all.
 
     Args:
-        artifacts: Of all formats.
-        agreement: Artifact id -> share of selfies, where it was measured.
+        artifacts: Artifacts of all formats.
+        agreement: Artifact id -> share of decisions equal to the checkpoint's, of those that were measured.
+
+    Returns:
+        File name -> source text.
     """
     texts: dict[str, str] = {}
-    for name, (file, template) in _FILES.items():
+    for name in dict.fromkeys(artifact.format for artifact in artifacts):
         own = [artifact for artifact in artifacts if artifact.format == name]
         faithful = [artifact for artifact in own if agreement.get(artifact.id, 0.0) >= _FAITHFUL]
-        if own:
-            texts[file] = _fill(template, min(faithful or own, key=lambda artifact: artifact.size_bytes))
+        shipped = min(faithful or own, key=lambda artifact: artifact.size_bytes)
+        texts |= {snippet.file: _fill(snippet.template, shipped) for snippet in extras_of(open_format(name)).snippets}
     return texts
 
 
@@ -105,9 +46,9 @@ def _fill(template: Template, artifact: Artifact) -> str:
         file=artifact.file,
         labels=", ".join(f'"{label}"' for label in artifact.labels),
         positive=artifact.labels[-1],
-        threshold=_shown(artifact.threshold),
-        swift_band=f"({_shown(band[0])}, {_shown(band[1])})" if band else "nil",
-        kotlin_band=f"Pair({_shown(band[0])}f, {_shown(band[1])}f)" if band else "null",
+        threshold=_literal(artifact.threshold),
+        swift_band=f"({_literal(band[0])}, {_literal(band[1])})" if band else "nil",
+        kotlin_band=f"Pair({_literal(band[0])}f, {_literal(band[1])}f)" if band else "null",
         height=height,
         width=width,
         input=artifact.input.name,
@@ -117,6 +58,6 @@ def _fill(template: Template, artifact: Artifact) -> str:
     )
 
 
-def _shown(probability: float) -> str:
-    """Write enough digits for a phone's float32, in a form that both languages read."""
+def _literal(probability: float) -> str:
+    """Write a number with enough digits for a phone's float32, in a form that both languages read."""
     return f"{probability:.7f}"

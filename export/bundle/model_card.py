@@ -1,6 +1,6 @@
 """The model card that travels with a bundle (Mitchell et al., arXiv 1810.03993). Pure: metrics in, Markdown out.
 
-A figure that is not in the metrics is printed as "not measured", never left out.
+A figure that is missing from the metrics is printed as "not measured", never left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 class Contract(Record):
-    """contract.json: what the bundle holds, and how each artifact is fed; files are relative to the bundle."""
+    """contract.json: the artifacts of a bundle with their inputs and outputs; files are relative to the bundle."""
 
     name: str
     version: str
@@ -40,8 +40,8 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
     """Write the card.
 
     Args:
-        contract: What the bundle holds.
-        figures: What was measured of its artifacts.
+        contract: Contents of the bundle.
+        figures: Figures of its artifacts.
     """
     first = contract.artifacts[0]
     _, height, width, _ = first.input.shape
@@ -65,9 +65,10 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
         *_slices(figures.measurement),
         "",
         "## Limits",
-        "- Judged on the selfies that these figures come from; another camera, place or dress code needs its own.",
-        "- Core ML figures taken off a Mac come from an executor of the saved program: they say nothing about time.",
-        "- It answers one question about one person in a portrait frame. It does not recognise anybody.",
+        "- The figures hold for the selfies they were measured on; another camera, place or dress code needs its own.",
+        "- Latency is that of the machine that measured, not of a phone. A format whose own runtime does not run there",
+        "  (Core ML outside macOS) is run by an executor of its programs, and its latency is not measured.",
+        "- The model answers one question about one person in a portrait frame. It does not recognise anybody.",
         "",
         "## Origin",
         f"- checkpoint `{first.checkpoint_id}`",

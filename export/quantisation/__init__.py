@@ -1,1 +1,1 @@
-"""8-bit weights and activations that keep a network's decisions: one quantiser a format, and one search over all."""
+"""Static 8-bit quantisation that all formats share: ranges of activations, and the search for what stays in float."""

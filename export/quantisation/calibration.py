@@ -1,4 +1,8 @@
-"""Representative rows for static quantisation, and the range of every activation on them; pure and deterministic."""
+"""Calibration: the range of every activation on a set of representative frames.
+
+Pure and deterministic: a traced model and frames in, ranges out. Formats hand the ranges to their toolkit's quantiser
+in place of its own calibration, so that all formats are calibrated alike.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """What calibration frames gave.
+    """Smallest and largest value of every tensor on every calibration frame.
 
     Attributes:
-        names: Of the tensors, in execution order.
-        low: Least value, (frames, tensors).
-        high: Greatest value, (frames, tensors).
+        names: Names of the tensors, in execution order.
+        low: Smallest values, (frames, tensors).
+        high: Largest values, (frames, tensors).
     """
 
     names: tuple[str, ...]
@@ -30,44 +34,49 @@ class Ranges:
     high: Floats
 
     def merge(self, percentile: float) -> dict[str, Range]:
-        """Give each tensor one range, in which so many frames (percent) lie whole (``merge_ranges``)."""
+        """Give each tensor the one range that ``percentile`` per cent of the frames lie within (``merge_ranges``)."""
         low, high = merge_ranges(self.low, self.high, percentile)
         return {name: (float(low[at]), float(high[at])) for at, name in enumerate(self.names)}
 
 
 def take_ranges(trace: Trace, frames: Iterable[Pixels]) -> Ranges:
-    """Run frames, uint8 (height, width, 3) RGB each, and keep the extremes of every tensor on each of them."""
+    """Run frames, uint8 (height, width, 3) RGB each, and record the extremes of every tensor on each of them."""
     names: tuple[str, ...] = ()
     lows, highs = [], []
     for frame in frames:
-        given = list(trace(frame))
-        names = tuple(name for name, _ in given)
-        lows.append([float(value.min()) for _, value in given])
-        highs.append([float(value.max()) for _, value in given])
+        tensors = list(trace(frame))
+        names = tuple(name for name, _ in tensors)
+        lows.append([float(value.min()) for _, value in tensors])
+        highs.append([float(value.max()) for _, value in tensors])
     return Ranges(names, np.array(lows), np.array(highs))
 
 
 def range_of_pixels(trace: Trace, like: Pixels) -> dict[str, Range]:
-    """Give the range of every tensor on a black and a white frame: exact for what comes before the first convolution.
+    """Range of every tensor over a black and a white frame.
 
-    A range taken from calibration frames would clip the pixels of brighter ones.
+    Exact for the tensors before the first convolution, which are linear in the pixels; the range on calibration frames
+    would clip the pixels of brighter ones.
+
+    Args:
+        trace: The float model.
+        like: Any frame of the right size, uint8 (height, width, 3).
     """
     return take_ranges(trace, [np.full_like(like, level) for level in (0, 255)]).merge(100)
 
 
 def merge_ranges(lows: Floats, highs: Floats, percentile: float) -> tuple[Floats, Floats]:
-    """Merge the ranges that single frames gave, a column a tensor.
+    """Merge the ranges of single frames.
 
-    The plain extremes waste the few levels of 8 bits on one odd frame; a moving average depends on the frames' order
-    and may clip most of them.
+    The plain extremes waste the few levels of 8 bits on one unusual frame; a moving average depends on the order of the
+    frames and may clip most of them.
 
     Args:
-        lows: Least value, (frames, tensors).
-        highs: Greatest value, (frames, tensors).
-        percentile: In (50, 100]; the share of frames whose extremes lie within; 100 is the plain minimum and maximum.
+        lows: Smallest values, (frames, tensors).
+        highs: Largest values, (frames, tensors).
+        percentile: In (50, 100]: percentage of the frames whose extremes lie within; 100 gives the plain extremes.
 
     Returns:
-        Low and high, each (tensors,); always including zero, which padding needs to be exact.
+        Low and high, each (tensors,). They always include zero, which must be exact for padding.
     """
     low = np.percentile(lows, 100 - percentile, axis=0)
     high = np.percentile(highs, percentile, axis=0)

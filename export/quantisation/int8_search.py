@@ -1,21 +1,23 @@
-"""Searches an 8-bit quantisation that answers as the network does; the first that is near enough is taken.
+"""Searches for an 8-bit quantisation whose predictions are near enough to the checkpoint's, and takes the first.
 
-Ways to quantise are tried from the cheap to the dear, and each answers the same validation frames:
+Candidates are tried from the cheapest to the most costly one; each predicts the same validation frames:
 
-1. the range of every activation, by the share of calibration frames that lie within it whole;
-2. the best of these ranges with ops left in float: the one that does most harm, then two of them, four, eight ...
+1. all ops in 8 bits; the range of every activation covers ``percentiles`` per cent of the calibration frames;
+2. the best of these ranges, with the most sensitive op left in float; then the two most sensitive ones, four, eight ...
 
-How much harm an op does is measured, too: how far the answers stray where only this op has 8 bits (the sensitivity
-analysis of https://arxiv.org/abs/2004.09602, section 5.2). Where nothing is near enough, the nearest is taken.
+The sensitivity of an op is measured as the error in log-odds of a model in which only this op has 8 bits
+(https://arxiv.org/abs/2004.09602, section 5.2). If no candidate is near enough, the nearest one is taken.
+
+Reads and writes nothing. Each format provides a ``Quantiser``; docs/decisions/009 says why it is done this way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from export.parity import Judge, Parity, Predict
+from export.parity import Parity, Predict, ReferencePredictions
 from export.toolkit_output import quiet_toolkits
 from pipeline.config.params import Int8Params
 from pipeline.data.records import Quantisation, QuantisationTrial
@@ -25,11 +27,11 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What a quantiser is told.
+    """One way to quantise a network.
 
     Attributes:
-        percentile: In (50, 100]; the share of calibration frames within each activation's range.
-        float_ops: Names of ops that keep 32 bits.
+        percentile: In (50, 100]: percentage of the calibration frames within the range of each activation.
+        float_ops: Names of the ops that stay in float.
     """
 
     percentile: float
@@ -37,91 +39,101 @@ class Scheme:
 
 
 class Quantiser(Protocol[Model]):
-    """One format's way to 8 bits; holds the float model and what calibration frames gave."""
+    """One format's static quantiser: a float model with the ranges of its activations."""
 
     @property
     def ops(self) -> Sequence[str]:
         """Names of the ops that can be left in float, in execution order."""
 
     def quantise(self, scheme: Scheme) -> Model:
-        """Quantise all but some ops; deterministic."""
+        """Quantise all ops except ``scheme.float_ops``; deterministic."""
 
     def isolate(self, op: str, percentile: float) -> Predict:
-        """Open a model in which ``op`` alone has 8 bits."""
+        """Open a model in which only ``op`` has 8 bits."""
 
     def open(self, model: Model) -> Predict:
-        """Run a quantised model."""
+        """Open a quantised model."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    model: object
+class _Trial(Generic[Model]):
+    """A quantised model and its parity with the checkpoint."""
+
+    model: Model
     scheme: Scheme
     parity: Parity
 
 
 def search(
-    prepare: Callable[[], Quantiser[Model]], judge: Judge, params: Int8Params, tell: Callable[[str], None]
+    open_quantiser: Callable[[], Quantiser[Model]],
+    reference: ReferencePredictions,
+    params: Int8Params,
+    report: Callable[[str], None],
 ) -> tuple[Model, Quantisation]:
-    """Find the first way to quantise that is near enough, or the nearest of all.
+    """Find the first quantised model that is near enough to the checkpoint, or the nearest one.
 
     Args:
-        prepare: Makes the format's quantiser, with ranges of calibration frames.
-        judge: Frames that no range was taken from, and what is to be answered.
-        params: How near is near enough, and what is tried.
-        tell: Is told what is being done.
+        open_quantiser: Calibrates and returns the format's quantiser.
+        reference: Predictions to come near to, on frames that were not calibrated on.
+        params: Limits of the error, and the candidates.
+        report: Called with a line of progress at each step.
 
     Returns:
-        The model, and a record of what was tried, chosen and found to do harm.
+        The model, and the record of trials, choice and sensitivities that goes into artifact.json.
     """
-    tell("taking the ranges of activations")
+    report("calibrating activation ranges")
     with quiet_toolkits():
-        quantiser = prepare()
-    trials: list[_Trial] = []
-    harm: dict[str, float] = {}
+        quantiser = open_quantiser()
+    trials: list[_Trial[Model]] = []
+    sensitivity: dict[str, float] = {}
 
-    def attempt(scheme: Scheme) -> bool:
-        left = f", {len(scheme.float_ops)} ops in float" if scheme.float_ops else ""
-        tell(f"ranges of {scheme.percentile:g} % of frames{left}")
+    def try_scheme(scheme: Scheme) -> bool:
+        in_float = f", {len(scheme.float_ops)} ops in float" if scheme.float_ops else ""
+        report(f"ranges of {scheme.percentile:g} % of frames{in_float}")
         with quiet_toolkits():
             model = quantiser.quantise(scheme)
-            parity = judge.hear(quantiser.open(model))
+            parity = reference.parity_of(quantiser.open(model))
         trials.append(_Trial(model, scheme, parity))
         return near_enough(parity, params)
 
-    if not any(attempt(Scheme(percentile)) for percentile in params.percentiles) and params.max_float_ops:
+    if not any(try_scheme(Scheme(percentile)) for percentile in params.percentiles) and params.max_float_ops:
         percentile = _nearest(trials).scheme.percentile
-        tell(f"which of {len(quantiser.ops)} ops does harm")
-        harm |= _sensitivity(quantiser, judge, percentile, params.sensitivity_images)
-        worst = sorted(harm, key=lambda op: -harm[op])
-        any(attempt(Scheme(percentile, tuple(worst[:count]))) for count in _counts(len(worst), params.max_float_ops))
+        report(f"measuring the sensitivity of {len(quantiser.ops)} ops")
+        sensitivity |= _sensitivity(quantiser, reference, percentile, params.sensitivity_images)
+        worst = sorted(sensitivity, key=lambda op: -sensitivity[op])
+        counts = _counts(len(worst), params.max_float_ops)
+        any(try_scheme(Scheme(percentile, tuple(worst[:count]))) for count in counts)
     best = trials[-1] if near_enough(trials[-1].parity, params) else _nearest(trials)
-    return best.model, _record(best, trials, harm)  # type: ignore[return-value]
+    return best.model, _record(best, trials, sensitivity)
 
 
 def near_enough(parity: Parity, params: Int8Params) -> bool:
-    """Whether answers and decisions stray no further than params allow."""
+    """Whether both log-odds and decisions are within the limits of ``convert.int8``."""
     return parity.log_odds_error <= params.max_log_odds_error and parity.agreement >= params.min_agreement
 
 
-def _sensitivity(quantiser: Quantiser[Model], judge: Judge, percentile: float, count: int) -> dict[str, float]:
+def _sensitivity(
+    quantiser: Quantiser[Model], reference: ReferencePredictions, percentile: float, count: int
+) -> dict[str, float]:
+    """Error in log-odds on the first ``count`` frames with only this op in 8 bits, for each op."""
     with quiet_toolkits():
-        found = {op: judge.hear(quantiser.isolate(op, percentile), count).log_odds_error for op in quantiser.ops}
-    return {op: round(error, 6) for op, error in found.items()}
+        parities = {op: reference.parity_of(quantiser.isolate(op, percentile), count) for op in quantiser.ops}
+    return {op: round(parity.log_odds_error, 6) for op, parity in parities.items()}
 
 
 def _counts(ops: int, most: int) -> Iterator[int]:
+    """Numbers of ops to leave in float: 1, 2, 4, 8 ... up to ``most``."""
     count = 1
     while count <= min(ops, most):
         yield count
         count *= 2
 
 
-def _nearest(trials: Sequence[_Trial]) -> _Trial:
+def _nearest(trials: Sequence[_Trial[Model]]) -> _Trial[Model]:
     return min(trials, key=lambda trial: trial.parity.log_odds_error)
 
 
-def _record(best: _Trial, trials: Sequence[_Trial], harm: dict[str, float]) -> Quantisation:
+def _record(best: _Trial[Model], trials: Sequence[_Trial[Model]], sensitivity: dict[str, float]) -> Quantisation:
     return Quantisation(
         percentile=best.scheme.percentile,
         float_ops=best.scheme.float_ops,
@@ -134,5 +146,5 @@ def _record(best: _Trial, trials: Sequence[_Trial], harm: dict[str, float]) -> Q
             )
             for trial in trials
         ),
-        sensitivity=dict(sorted(harm.items(), key=lambda item: -item[1])),
+        sensitivity=dict(sorted(sensitivity.items(), key=lambda item: -item[1])),
     )

@@ -1,4 +1,4 @@
-"""A tiny checkpoint, its images on disk, and every format's artifacts, made once a session."""
+"""A tiny checkpoint, its images on disk, and the artifacts of every format, made once per session."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from export.convert import ConvertResult, ConvertRows, run
+from export.formats import open_format
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, write_images
@@ -51,15 +52,15 @@ def classifier(checkpoint: Checkpoint) -> PortableClassifier:
 
 @pytest.fixture(scope="session")
 def rows(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> ConvertRows:
-    """Frames whose labels the checkpoint tells, but for every fifth: there is something to be sure of, and to doubt."""
+    """Frames labelled as the checkpoint decides, except every fifth, so that thresholds and bands are not trivial."""
     folder = tmp_path_factory.mktemp("images")
     frames = draw_frames(48, 5)
-    told = predict(checkpoint, np.stack(frames)).argmax(1)
+    decisions = predict(checkpoint, np.stack(frames)).argmax(1)
     encoded = [
         Encoded(
             id=f"i{number}",
             group=f"g{number}",
-            label=LABELS[told[number] ^ (number % 5 == 0)],
+            label=LABELS[decisions[number] ^ (number % 5 == 0)],
             factors={"light": ("day", "night")[number // 2 % 2]},
             data=encode_png(frame),
             width=48,
@@ -71,9 +72,14 @@ def rows(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Co
     return ConvertRows(folder, records[:24], records[24:], "Does the rider wear a helmet?", COSTS)
 
 
+def artifact_of(convert: Convert, name: str, recipe: str) -> Path:
+    """The artifact of a format and recipe."""
+    return convert(name)[1] / f"{recipe}{open_format(name).suffix(recipe)}"
+
+
 @pytest.fixture(scope="session")
 def convert(checkpoint: Checkpoint, rows: ConvertRows, tmp_path_factory: pytest.TempPathFactory) -> Convert:
-    """Converts to a format once; later calls give the same result and folder."""
+    """Converts to a format once; later calls return the same result and folder."""
 
     @cache
     def once(name: str) -> tuple[ConvertResult, Path]:

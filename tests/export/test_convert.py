@@ -1,4 +1,4 @@
-"""The stage: what it writes, and that it leaves nothing behind when it fails."""
+"""Stage convert: its artifacts, records and metrics; it leaves nothing behind when it fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from tests.export.conftest import COSTS, Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, convert_params
 
 
-def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint: Checkpoint) -> None:
+def test_artifact_json_describes_input_output_and_origin_of_every_artifact(
+    convert: Convert, checkpoint: Checkpoint
+) -> None:
     result, folder = convert("onnx")
     written = read_json(folder / ARTIFACT_JSON, Artifacts)
     assert written == result.artifacts
@@ -43,7 +45,7 @@ def test_artifact_json_says_all_that_a_phone_needs(convert: Convert, checkpoint:
 
 def test_every_artifact_has_a_threshold_and_a_retake_band_of_its_own(convert: Convert, checkpoint: Checkpoint) -> None:
     artifacts = convert("onnx")[0].artifacts.artifacts
-    points = {each.recipe: OperatingPoint(each.threshold, each.retake_band) for each in artifacts}
+    points = {artifact.recipe: OperatingPoint(artifact.threshold, artifact.retake_band) for artifact in artifacts}
     theirs = choose_operating_point(checkpoint.config.temperature, COSTS)
     exact, band = points["float32"], theirs.abstention_band
     assert band is not None
@@ -52,23 +54,23 @@ def test_every_artifact_has_a_threshold_and_a_retake_band_of_its_own(convert: Co
     assert abs(points["static_wi8_ai8"].threshold - exact.threshold) > 1e-4
 
 
-def test_an_artifact_twice_as_sure_decides_at_twice_the_log_odds(
+def test_an_artifact_with_doubled_log_odds_gets_a_threshold_at_doubled_log_odds(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = onnx.load
+    original = onnx.load
 
-    def bold(path: Path, threads: int = 1) -> Predict:
-        predict = honest(path, threads)
+    def load_overconfident(path: Path, threads: int = 1) -> Predict:
+        predict = original(path, threads)
         return lambda frame: np.asarray((odds := predict(frame) ** 2) / odds.sum(), np.float32)
 
-    monkeypatch.setattr(onnx, "load", bold)
+    monkeypatch.setattr(onnx, "load", load_overconfident)
     params = convert_params(onnx={"recipes": ["float16"], "opset": 18})
     (artifact,) = run(params, "onnx", checkpoint, rows, tmp_path / "onnx").artifacts.artifacts
     theirs = choose_operating_point(checkpoint.config.temperature, COSTS)
     assert logit(artifact.threshold) == pytest.approx(2 * logit(theirs.threshold), rel=0.02)
 
 
-def test_artifact_json_says_how_8_bits_were_chosen(convert: Convert) -> None:
+def test_artifact_json_records_how_8_bits_were_chosen(convert: Convert) -> None:
     records = {artifact.recipe: artifact.quantisation for artifact in convert("onnx")[0].artifacts.artifacts}
     assert records["float32"] is None
     assert records["float16"] is None
@@ -80,7 +82,7 @@ def test_artifact_json_says_how_8_bits_were_chosen(convert: Convert) -> None:
     assert 0 < searched.trials[0].log_odds_error < 2
 
 
-def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
+def test_metrics_are_numbers_by_recipe(convert: Convert) -> None:
     result, folder = convert("onnx")
     assert set(result.metrics) == set(RECIPES["onnx"])
     figures = result.metrics["float32"]
@@ -91,7 +93,7 @@ def test_metrics_are_numbers_a_recipe(convert: Convert) -> None:
     json.dumps(result.metrics, allow_nan=False)
 
 
-def test_nothing_but_the_artifacts_is_written(convert: Convert) -> None:
+def test_only_the_artifacts_and_their_record_are_written(convert: Convert) -> None:
     _, folder = convert("onnx")
     models = {"float32.onnx", "float16.onnx", "static_wi8_ai8.onnx", "float32_ort.ort", "static_wi8_ai8_ort.ort"}
     names = {*models, ARTIFACT_JSON}
@@ -99,7 +101,7 @@ def test_nothing_but_the_artifacts_is_written(convert: Convert) -> None:
     assert [file.name for file in folder.parent.iterdir()] == ["onnx"]
 
 
-def test_a_float_artifact_that_disagrees_is_refused_and_leaves_no_trace(
+def test_a_float32_artifact_that_decides_differently_is_refused_and_nothing_is_written(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = convert("onnx")[1] / "static_wi8_ai8.onnx"
@@ -119,22 +121,22 @@ def test_an_artifact_with_other_labels_is_refused(
         run(convert_params(), "onnx", other, rows, tmp_path / "onnx")
 
 
-def test_a_network_that_cannot_be_exported_is_no_traceback(
+def test_a_network_that_cannot_be_exported_gives_a_one_line_error(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
 ) -> None:
-    class Stubborn(torch.nn.Module):
+    class DataDependent(torch.nn.Module):
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             if float(image.mean()) > 100:  # a decision on pixels cannot be traced
                 return torch.zeros(len(image), 2)
             return torch.stack([image.mean(dim=(1, 2, 3)), image.amax(dim=(1, 2, 3))], dim=1)
 
-    broken = Checkpoint(Stubborn().eval(), checkpoint.config)
+    broken = Checkpoint(DataDependent().eval(), checkpoint.config)
     with pytest.raises(ModelError, match=r"cannot be exported to onnx float32: [^\n]*; try another train\.backbone$"):
         run(convert_params(), "onnx", broken, rows, tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_an_older_folder_is_replaced_completely(tmp_path: Path) -> None:
     out = tmp_path / "onnx"
     out.mkdir()
     (out / "stale.onnx").write_bytes(b"old")
@@ -144,7 +146,7 @@ def test_an_older_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [file.name for file in out.iterdir()] == ["new.onnx"]
 
 
-def test_wrong_params_and_missing_rows_are_said_before_anything_is_converted(
+def test_wrong_params_and_missing_rows_are_refused_before_anything_is_converted(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
 ) -> None:
     with pytest.raises(ParamsError, match=r"convert\.formats\.onnx\.opset: 17; expected 18, 20, 21 or 23"):

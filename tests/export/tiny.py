@@ -1,4 +1,4 @@
-"""A tiny classifier whose decisions vary, and the frames it is asked about."""
+"""A tiny classifier whose decisions vary, and frames for it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.formats import ExportJob
-from export.parity import Judge
+from export.formats import ExportJob, format_names, open_format
+from export.parity import ReferencePredictions
 from pipeline.config.params import ConvertParams, Int8Params
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.train.model import PortableClassifier, build_network
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")
-RECIPES = {
-    "coreml": ["float16", "wi8", "palette6", "palette4", "wi8_ai8"],
-    "onnx": ["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"],
-    "tflite": ["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"],
-}
+RECIPES = {name: open_format(name).RECIPES for name in format_names()}
 INT8 = {
     "max_log_odds_error": 0.5,
     "min_agreement": 0.8,
@@ -29,7 +25,7 @@ INT8 = {
 
 
 def draw_frames(count: int, seed: int) -> NDArray[np.uint8]:
-    """Blotches of colour, uint8 (count, 64, 48, 3): unlike noise, no two look the same to a network."""
+    """Blotches of colour, uint8 (count, 64, 48, 3): unlike on noise, a network's predictions differ."""
     chance = np.random.default_rng(seed)
     coarse = chance.integers(0, 256, (count, 4, 3, 3))
     fine = np.kron(coarse, np.ones((1, 16, 16, 1), np.int64)) + chance.integers(-20, 21, (count, 64, 48, 3))
@@ -64,8 +60,8 @@ def convert_params(**sections: dict[str, object]) -> ConvertParams:
 
 
 def job_of(classifier: PortableClassifier, calibration: NDArray[np.uint8]) -> ExportJob:
-    """An export's job whose 8-bit recipes are held against the classifier itself."""
+    """A job whose reference predictions are those of the classifier itself."""
     frames = draw_frames(24, 3)
-    answers = classifier(torch.from_numpy(frames)).detach().numpy()
-    judge = Judge(frames, answers, 0.5, np.arange(24) % 2)
-    return ExportJob(classifier, SPEC, LABELS, calibration, judge, Int8Params.model_validate(INT8))
+    probabilities = classifier(torch.from_numpy(frames)).detach().numpy()
+    reference = ReferencePredictions(frames, probabilities, 0.5, np.arange(24) % 2)
+    return ExportJob(classifier, SPEC, LABELS, calibration, reference, Int8Params.model_validate(INT8))

@@ -43,7 +43,7 @@ from benchmarks.experiment_harness.course import (
     open_experiment,
 )
 from benchmarks.experiment_harness.results import ResultRecord
-from benchmarks.experiment_harness.toolkit_defaults import quantise_by_default
+from benchmarks.experiment_harness.toolkit_defaults import export_toolkit_defaults
 from benchmarks.experiment_harness.training_run import PREDICTIONS
 from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from pipeline.config.fields import Positive, Section, Seed, Share
@@ -53,6 +53,7 @@ from pipeline.data.storage import read_json, read_rows, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.metrics.classification import false_negative_rate
 from pipeline.metrics.statistics import wilson_interval
+from pipeline.train.model import load_checkpoint
 
 RESULT = "exports"
 
@@ -296,11 +297,13 @@ def _predict(experiment: Experiment[Params], folder: Path, data: Path) -> None:
     artifacts of the toolkits' defaults have no threshold of their own and use the checkpoint's.
     """
     reference, convert = read_reference(folder / CHECKPOINT), experiment.base.convert
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
     calibration = choose_rows(read_rows(data / ROWS[0], Image), convert.calibration_images, convert.seed)
     frames = load_batch(data / IMAGES, calibration, reference.preprocess)
     artifacts = read_artifacts(folder / ARTIFACTS)
     for name in formats(experiment):
-        by_default = quantise_by_default(folder / ARTIFACTS / name, frames, folder / "plain" / name)
+        folders = folder / ARTIFACTS / name, folder / "plain" / name
+        by_default = export_toolkit_defaults(checkpoint, convert, frames, *folders)
         artifacts += [
             (path, record.model_copy(update={"threshold": reference.threshold})) for path, record in by_default
         ]

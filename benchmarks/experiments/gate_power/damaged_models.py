@@ -27,10 +27,11 @@ from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import write_predictions
 from benchmarks.experiment_harness.course import ARTIFACTS, CHECKPOINT, IMAGES, ROWS, SELFIES, StageFolder
 from benchmarks.experiment_harness.planted_errors import choose, relabel
-from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, quantise_by_default
+from benchmarks.experiment_harness.toolkit_defaults import SUFFIX, export_toolkit_defaults
 from benchmarks.experiment_harness.training_run import PREDICTIONS
-from benchmarks.experiment_harness.workspace import Step
+from benchmarks.experiment_harness.workspace import PARAMS, Step
 from pipeline.config.fields import Positive, Section, Seed, Share
+from pipeline.config.params import load_params
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Image
 from pipeline.data.shards import load_batch, read_index
@@ -185,12 +186,12 @@ def _jitter(checkpoint: Checkpoint, deviation: float, seed: int) -> None:
 def _quantise(config: ModelPairsConfig, name: str) -> None:
     """Quantise the sound float32 model, calibrated on training images or on a dark one."""
     sound, strengths = config.path(SOUND), config.strengths
-    spec = load_checkpoint(sound / CHECKPOINT).config.preprocess
+    checkpoint, convert = load_checkpoint(sound / CHECKPOINT), load_params(sound / PARAMS).convert
     calibration = choose_rows(read_rows(config.rows[0], Image), strengths.calibration, strengths.seed)
-    frames = load_batch(config.data / IMAGES, calibration, spec)
+    frames = load_batch(config.data / IMAGES, calibration, checkpoint.config.preprocess)
     if name == INT8_BADLY:
         frames = (frames[:1] // 8).astype(np.uint8)
-    quantise_by_default(sound / ARTIFACTS / FORMAT, frames, config.path(name) / "int8")
+    export_toolkit_defaults(checkpoint, convert, frames, sound / ARTIFACTS / FORMAT, config.path(name) / "int8")
 
 
 def _slow_down(config: ModelPairsConfig, name: str) -> None:

@@ -1,9 +1,11 @@
-"""Core ML: ``float16``, ``wi8`` with 8-bit weights, ``palette6`` and ``palette4`` with weights from a palette.
+"""Core ML.
 
-``wi8_ai8`` has 8-bit weights and activations. Each is an .mlpackage that takes an image and names labels.
-Reads an ``ExportJob``; writes one package whose bytes depend on the job alone: no date, no random identifiers.
-On macOS Core ML itself runs it; elsewhere ``interpreter/`` executes the program, so accuracy is measured and latency is
-not.
+Recipes: ``float16``; ``wi8``, 8-bit weights; ``palette6`` and ``palette4``, weights from a palette of 64 or 16 values;
+``wi8_ai8``, 8-bit weights and activations. All compute in halves.
+
+Reads an ``ExportJob``; writes one .mlpackage, a classifier that takes an image and returns labels. Its bytes depend on
+the job alone: there is no date and no random identifier in it. On macOS Core ML runs it; elsewhere ``interpreter/``
+executes the program, which gives its accuracy but says nothing about latency.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import shutil
 import tempfile
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import PIL.Image
@@ -23,10 +25,21 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.formats import (
+    INPUT,
+    OUTPUT,
+    ExportJob,
+    Extras,
+    FormatParams,
+    Interface,
+    Runtime,
+    ToolkitDefaults,
+    check_frame,
+)
 from export.formats.coreml.interpreter.float16_overflow import find_overflow
 from export.formats.coreml.interpreter.program import DATA, open_package, read_spec
-from export.formats.coreml.quantiser import open_quantiser, open_trace
+from export.formats.coreml.quantiser import open_quantiser, open_trace, quantise_by_default
+from export.formats.coreml.swift_snippet import SNIPPET
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_toolkits
@@ -37,6 +50,8 @@ from pipeline.machine.devices import torch_threads
 from pipeline.train.model import PortableClassifier
 
 TOOLS = ("torch", "coremltools")
+Recipe = Literal["float16", "wi8", "palette6", "palette4", "wi8_ai8"]
+RECIPES: tuple[str, ...] = get_args(Recipe)
 Target = Literal["iOS16", "iOS17", "iOS18"]
 _PALETTE_BITS = {"palette6": 6, "palette4": 4}
 _LABEL = "label"
@@ -45,14 +60,21 @@ _OWN_KEYS = ("author", "license", "version", "description")
 
 
 class Params(FormatParams):
-    """The section ``convert.coreml``."""
+    """Section ``convert.formats.coreml`` of params.yaml.
 
-    recipes: Annotated[tuple[Literal["float16", "wi8", "palette6", "palette4", "wi8_ai8"], ...], Field(min_length=1)]
+    Attributes:
+        minimum_deployment_target: Oldest iOS that runs the packages; ``wi8_ai8`` needs iOS 17.
+    """
+
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)]
     minimum_deployment_target: Target = "iOS16"
 
 
 class _ImageClassifier(torch.nn.Module):
-    """Takes what Core ML's image input gives: float (1, 3, height, width) in 0..1; mean and std are a channel's own."""
+    """The classifier behind Core ML's image input, float (1, 3, height, width) in 0..1.
+
+    Core ML scales an image by one number; mean and std of each channel are applied here.
+    """
 
     def __init__(self, classifier: PortableClassifier) -> None:
         super().__init__()
@@ -64,13 +86,13 @@ class _ImageClassifier(torch.nn.Module):
 
 
 def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
-    """Name the file's ending."""
+    """Return the package name's suffix."""
     return ".mlpackage"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
     """Write the package ``path``; deterministic."""
-    chosen = None
+    quantisation = None
     with quiet_toolkits():
         model = _convert(job, _target(recipe, params))
         if recipe in ("wi8", "wi8_ai8"):
@@ -78,23 +100,20 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
         elif recipe in _PALETTE_BITS:
             model = _palettise_weights(model, _PALETTE_BITS[recipe])
     if recipe == "wi8_ai8":
+        open_own = partial(open_quantiser, model, job.calibration)
         with torch_threads(1):  # the executor's ops are small: two threads take longer than one
-            model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
+            model, quantisation = search(open_own, job.reference, job.int8, job.report)
     with quiet_toolkits(), tempfile.TemporaryDirectory() as scratch:
-        package = Path(scratch) / "model.mlpackage"
-        model.save(str(package))
-        _settle(package, job)
-        _check_halves(package, job, path)
-        if path.exists():
-            shutil.rmtree(path)
-        shutil.copytree(package, path)
-    return chosen
+        package = _save(model, job, Path(scratch))
+        _check_overflow(package, job, path)
+        _replace(path, package)
+    return quantisation
 
 
 def load(path: Path, threads: int = 1) -> Predict:
-    """Open the package: in Core ML on macOS, elsewhere in our executor with every result rounded as declared.
+    """Open the package: in Core ML on macOS, elsewhere in the executor, with every result rounded as declared.
 
-    Core ML takes no number of threads.
+    Core ML chooses the number of threads itself.
     """
     program = open_package(path)
     if platform.system() == "Darwin":
@@ -108,13 +127,8 @@ def load(path: Path, threads: int = 1) -> Predict:
     return predict
 
 
-def trace(path: Path) -> Trace:
-    """Open it so that it shows every float tensor on the way."""
-    return open_trace(open_package(path))
-
-
 def describe(path: Path) -> Interface:
-    """Read the package's own description and the labels of its classify op."""
+    """Read the description of the package and the labels of its classify op."""
     program = open_package(path)
     return Interface(
         input_name=program.input_name,
@@ -128,10 +142,30 @@ def describe(path: Path) -> Interface:
 
 
 def runtime() -> Runtime:
-    """Core ML on a Mac; elsewhere an executor whose time and memory say nothing about a phone."""
+    """Core ML on macOS; elsewhere an executor whose latency and memory do not represent a phone."""
     if platform.system() == "Darwin":
         return Runtime("Core ML")
     return Runtime("MIL executor", "Core ML runs on Apple's systems only; run gossamer measure on a Mac")
+
+
+def trace(path: Path) -> Trace:
+    """Open the package so that it yields its intermediate results."""
+    return open_trace(open_package(path))
+
+
+def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, path: Path) -> None:
+    """Quantise with coremltools' defaults, as a comparison for ``wi8`` and ``wi8_ai8``."""
+    with quiet_toolkits(), tempfile.TemporaryDirectory() as scratch:
+        plain = _convert(job, params.minimum_deployment_target)
+        model = quantise_by_default(plain, job.calibration, activations=recipe == "wi8_ai8")
+        _replace(path, _save(model, job, Path(scratch)))
+
+
+EXTRAS = Extras(
+    trace=trace,
+    snippets=(SNIPPET,),
+    toolkit_defaults=ToolkitDefaults(("wi8", "wi8_ai8"), export_with_toolkit_defaults),
+)
 
 
 def _load_on_mac(path: Path, size: tuple[int, int], labels: tuple[str, ...]) -> Predict:
@@ -149,19 +183,17 @@ def _load_on_mac(path: Path, size: tuple[int, int], labels: tuple[str, ...]) -> 
 
 
 def _target(recipe: str, params: Params) -> Target:
-    """Give what params say; ops that round activations came with iOS 17."""
-    return (
-        "iOS17"
-        if recipe == "wi8_ai8" and params.minimum_deployment_target == "iOS16"
-        else params.minimum_deployment_target
-    )
+    """Return the target of params.yaml, but at least iOS 17 for ``wi8_ai8``: older ones cannot round activations."""
+    target = params.minimum_deployment_target
+    return "iOS17" if recipe == "wi8_ai8" and target == "iOS16" else target
 
 
 @lru_cache(maxsize=2)
 def _convert(job: ExportJob, target: Target) -> Any:  # noqa: ANN401 - coremltools has no types
-    """Convert to a float16 program; kept, because the quantised recipe starts from it.
+    """Convert to a float16 program; cached, because every recipe of a job starts from it.
 
-    ``torch.export`` and not ``torch.jit.trace``: with it TensorFlow's padding becomes plain pads of a known size.
+    The network is captured by ``torch.export``, not ``torch.jit.trace``: it turns TensorFlow's padding into pads of
+    constant size.
     """
     import coremltools
 
@@ -187,39 +219,53 @@ def _convert(job: ExportJob, target: Target) -> Any:  # noqa: ANN401 - coremltoo
 
 
 def _quantise_weights(model: Any) -> Any:  # noqa: ANN401 - coremltools has no types
-    """Store weights as 8-bit integers, a scale for each output channel."""
+    """Store weights as 8-bit integers with one scale per output channel."""
     from coremltools.optimize import coreml
 
-    each = coreml.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
-    return coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=each))
+    config = coreml.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
+    return coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=config))
 
 
 def _palettise_weights(model: Any, bits: int) -> Any:  # noqa: ANN401 - coremltools has no types
-    """Store weights as indices into a palette of 2**bits values for each tensor, chosen by k-means."""
+    """Store weights as indices into a palette of 2**bits values per tensor, chosen by k-means."""
     from coremltools.optimize import coreml
 
-    each = coreml.OpPalettizerConfig(mode="kmeans", nbits=bits)
-    return coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=each))
+    config = coreml.OpPalettizerConfig(mode="kmeans", nbits=bits)
+    return coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=config))
 
 
-def _check_halves(package: Path, job: ExportJob, path: Path) -> None:
-    """Refuse a program whose halves overflow on calibration frames: a phone would answer NaN.
+def _save(model: Any, job: ExportJob, folder: Path) -> Path:  # noqa: ANN401 - coremltools has no types
+    """Save a model as a package in ``folder`` and make its bytes depend on the job alone; returns the package."""
+    package = folder / "model.mlpackage"
+    model.save(str(package))
+    _normalise(package, job)
+    return package
+
+
+def _replace(path: Path, package: Path) -> None:
+    """Put a package in the place of an older one."""
+    if path.exists():
+        shutil.rmtree(path)
+    shutil.copytree(package, path)
+
+
+def _check_overflow(package: Path, job: ExportJob, path: Path) -> None:
+    """Refuse a program whose halves overflow on calibration frames: on a phone its probabilities would be NaN.
 
     Raises:
-        ModelError: It does; names the op.
+        ModelError: A value overflows; the message names the op.
     """
-    frames = job.calibration[:_CHECKED_FRAMES]
-    found = find_overflow(open_package(package), frames)
-    if found is not None:
+    overflow = find_overflow(open_package(package), job.calibration[:_CHECKED_FRAMES])
+    if overflow is not None:
         raise ModelError(
-            f"{path.name}: op {found.kind} that gives {found.output!r} overflows float16 on calibration frame "
-            f"{found.frame}: it reaches {found.magnitude:.4g}, a half holds 65504; train again with a greater "
+            f"{path.name}: op {overflow.kind} with the output {overflow.output!r} overflows float16 on calibration "
+            f"frame {overflow.frame}: {overflow.magnitude:.4g}; expected at most 65504; train again with a greater "
             "train.weight_decay, or another train.backbone"
         )
 
 
-def _settle(package: Path, job: ExportJob) -> None:
-    """Name the output, write the metadata, and make the bytes depend on the content alone."""
+def _normalise(package: Path, job: ExportJob) -> None:
+    """Name the output, write the metadata, and remove dates and random identifiers."""
     from coremltools import utils
 
     spec = read_spec(package)
@@ -234,7 +280,7 @@ def _settle(package: Path, job: ExportJob) -> None:
     metadata.userDefined.update({key: text for key, text in job.metadata.items() if key not in _OWN_KEYS})
     data = spec.SerializeToString(deterministic=True)
     (package / DATA / "model.mlmodel").write_bytes(data)
-    # torch.export's converter leaves a table for its debugger beside the package's own parts.
+    # The converter leaves a table for its debugger beside the parts of the package.
     for extra in package.iterdir():
         if extra.name not in ("Data", "Manifest.json"):
             extra.unlink()
@@ -242,7 +288,7 @@ def _settle(package: Path, job: ExportJob) -> None:
 
 
 def _write_manifest(package: Path) -> None:
-    """Replace the manifest's random identifiers by ones that follow from the parts they name."""
+    """Replace the manifest's random identifiers by hashes of the parts they identify."""
     file = package / "Manifest.json"
     manifest = json.loads(file.read_text(encoding="utf-8"))
     entries, root = {}, ""
@@ -253,9 +299,9 @@ def _write_manifest(package: Path) -> None:
         entries[identifier] = item
         root = identifier if name == manifest["rootModelIdentifier"] else root
     if not root:
-        raise ModelError(f"{file}: names no root model; expected one that coremltools 9 wrote")
+        raise ModelError(f"{file}: names no root model; expected a manifest of coremltools 9")
     manifest |= {"itemInfoEntries": entries, "rootModelIdentifier": root}
-    # Core ML's own reader rewrites a manifest that is not sorted just so, and the checksum would no longer hold.
+    # Core ML's own reader rewrites a manifest that is sorted differently, which would change the checksum.
     file.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 

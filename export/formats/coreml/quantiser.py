@@ -1,7 +1,11 @@
-"""coremltools' activation quantiser, calibrated without a Mac: ranges come from our own executor of the program.
+"""Static quantisation by coremltools, calibrated on any machine: the executor of ``interpreter/`` gives the ranges.
 
-Activations take a scale and a zero point (mode ``linear``): after a ReLU the symmetric mode would leave half of the
-levels unused. Weights are 8-bit already in the program that comes in. Needs Core ML of iOS 17.
+Activations have a scale and a zero point (mode ``linear``): after a ReLU the symmetric mode would leave half of the
+levels unused. The programs that come in have 8-bit weights already. The result needs Core ML of iOS 17.
+
+coremltools asks Core ML for the ranges, which exists on a Mac only and keeps the last sample's range. ``own_ranges``
+replaces the private function that does so, in the one version of coremltools that pyproject.toml pins
+(``PATCHED_VERSION``). When coremltools moves, tests/export/formats/coreml/test_quantiser.py fails and says what to do.
 """
 
 from __future__ import annotations
@@ -19,22 +23,27 @@ from numpy.typing import NDArray
 
 from export.formats.coreml.interpreter.program import Program, Step, open_package
 from export.parity import Predict, Trace
-from export.quantisation.calibration import Ranges, take_ranges
+from export.quantisation.calibration import Range, Ranges, take_ranges
 from export.quantisation.int8_search import Scheme
 from pipeline.data.preprocess import Pixels
 
+PATCHED_VERSION = "9.0"
+"""Version of coremltools that ``own_ranges`` was written for."""
+PATCHED_FUNCTION = "_get_activation_calibration_stats"
+"""Private function of coremltools.optimize.coreml._post_training_quantization: (model, samples, group size) ->
+{value: {"rmin", "rmax"}}."""
 _KINDS = ("conv", "linear")
 
 
-# Compared by identity, so that what was made of one can be kept.
+# Compared by identity, so that the program that ``isolate`` starts from can be cached.
 @dataclass(frozen=True, slots=True, eq=False)
 class CoremlQuantiser:
-    """Quantises the activations of one program.
+    """Static quantiser of one program's activations (``export.quantisation.int8_search.Quantiser``).
 
     Attributes:
-        model: coremltools' model, its weights 8-bit.
-        steps: Of its program.
-        ranges: Of what they give.
+        model: Model of coremltools with 8-bit weights.
+        steps: Steps of its program.
+        ranges: Ranges of their outputs on the calibration frames.
     """
 
     model: Any
@@ -43,39 +52,56 @@ class CoremlQuantiser:
 
     @property
     def ops(self) -> Sequence[str]:
-        """Convolutions and linear layers. Sums always round: coremltools folds the scales of their inputs into one."""
+        """Names of convolutions and linear layers; sums always round, as coremltools merges their inputs' scales."""
         return [step.output for step in self.steps if step.kind in _KINDS]
 
     def quantise(self, scheme: Scheme) -> Any:  # noqa: ANN401 - coremltools has no types
-        """Round the inputs of all ops that can be, but some."""
+        """Round the inputs of all ops except ``scheme.float_ops``."""
         from coremltools.optimize import coreml
 
-        each = coreml.OpLinearQuantizerConfig(mode="linear", dtype="int8")
-        config = coreml.OptimizationConfig(global_config=each, op_name_configs=dict.fromkeys(scheme.float_ops))
+        linear = coreml.OpLinearQuantizerConfig(mode="linear", dtype="int8")
+        config = coreml.OptimizationConfig(global_config=linear, op_name_configs=dict.fromkeys(scheme.float_ops))
         with own_ranges(self._ranges(scheme.percentile)):
             return coreml.linear_quantize_activations(self.model, config, [{}])
 
     def isolate(self, op: str, percentile: float) -> Predict:
-        """Run a program in which the inputs of ``op`` alone are rounded."""
+        """Open a program in which only the inputs of ``op``, and those of sums, are rounded."""
         return keep_rounding_of(_quantise_all(self, percentile), op).run
 
     def open(self, model: Any) -> Predict:  # noqa: ANN401 - coremltools has no types
-        """Run a quantised model in our executor."""
+        """Open a quantised model in the executor."""
         return open_saved(model).run
 
     def _ranges(self, percentile: float) -> dict[str, dict[str, float]]:
-        ranges = self.ranges.merge(percentile)
-        return {name: {"rmin": low, "rmax": high} for name, (low, high) in ranges.items()}
+        return as_statistics(self.ranges.merge(percentile))
 
 
 def open_quantiser(model: Any, calibration: NDArray[np.uint8]) -> CoremlQuantiser:  # noqa: ANN401
-    """Run calibration frames, uint8 (n, height, width, 3) RGB, through a program with 8-bit weights."""
+    """Calibrate a program with 8-bit weights on frames, uint8 (n, height, width, 3) RGB."""
     program = open_saved(model)
     return CoremlQuantiser(model, program.steps, take_ranges(open_trace(program), calibration))
 
 
+def quantise_by_default(model: Any, calibration: NDArray[np.uint8], *, activations: bool) -> Any:  # noqa: ANN401
+    """Quantise with coremltools' defaults: linear, symmetric, minimum and maximum as ranges.
+
+    Args:
+        model: Model of coremltools, in float16.
+        calibration: Frames, uint8 (n, height, width, 3) RGB; the executor runs them, as Core ML needs a Mac.
+        activations: Whether to quantise activations as well as weights.
+    """
+    from coremltools.optimize import coreml
+
+    config = coreml.OptimizationConfig(global_config=coreml.OpLinearQuantizerConfig())
+    if activations:
+        extremes = take_ranges(open_trace(open_saved(model)), calibration).merge(100)
+        with own_ranges(as_statistics(extremes)):
+            model = coreml.linear_quantize_activations(model, config, [{}])
+    return coreml.linear_quantize_weights(model, config)
+
+
 def open_trace(program: Program) -> Trace:
-    """Run a program and show what every op gives, rounded as declared; but not a sum that has a scale of its own."""
+    """Open a program so that it yields the output of every op, as declared, except sums with a scale of their own."""
     scaled = {step.output for step in program.steps if _is_scaled(program.steps, step)}
     hidden = {step.output for step in program.steps if step.kind == "quantize" or scaled & set(step.names.values())}
 
@@ -88,12 +114,12 @@ def open_trace(program: Program) -> Trace:
 
 
 def _is_scaled(steps: Sequence[Step], step: Step) -> bool:
-    """Whether a dequantize op gives something else than its quantize op took."""
+    """Whether a dequantize op has another scale than its quantize op and so does not invert it."""
     return step.kind == "dequantize" and _quantize_of(steps, step) is None
 
 
 def open_saved(model: Any) -> Program:  # noqa: ANN401 - coremltools has no types
-    """Read a model of coremltools' as a phone would: from a package."""
+    """Save a model of coremltools as a package and read it as a phone would."""
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "model.mlpackage"
         model.save(str(package))
@@ -102,19 +128,19 @@ def open_saved(model: Any) -> Program:  # noqa: ANN401 - coremltools has no type
 
 @lru_cache(maxsize=1)
 def _quantise_all(quantiser: CoremlQuantiser, percentile: float) -> Program:
-    """Give the program in which nothing stays in float; kept, because every op's harm is measured in it."""
+    """Quantise all ops; cached, because the sensitivity of every op is measured in this program."""
     return open_saved(quantiser.quantise(Scheme(percentile)))
 
 
 def keep_rounding_of(program: Program, op: str) -> Program:
-    """Pass activations through as they are, but for those that ``op`` takes, and those of sums."""
-    kept = set(next(step for step in program.steps if step.output == op).names.values())
+    """Remove the rounding of all activations except the inputs of ``op`` and those of sums."""
+    rounded = set(next(step for step in program.steps if step.output == op).names.values())
     sources: dict[str, str] = {}
     steps: list[Step] = []
     for step in program.steps:
         whole = replace(step, names={key: sources.get(name, name) for key, name in step.names.items()})
         pair = _quantize_of(steps, whole)
-        if pair and step.output not in kept:
+        if pair and step.output not in rounded:
             sources[step.output] = pair.names["input"]
         else:
             steps.append(whole)
@@ -122,22 +148,27 @@ def keep_rounding_of(program: Program, op: str) -> Program:
 
 
 def _quantize_of(steps: Sequence[Step], step: Step) -> Step | None:
-    """Give the quantize op that a dequantize op undoes; one that scales anew, as for a sum, undoes none."""
+    """Find the quantize op that a dequantize op inverts; None if its scale differs, as for sums."""
     if step.kind != "dequantize":
         return None
-    quantize = next(each for each in steps if each.output == step.names["input"])
+    quantize = next(other for other in steps if other.output == step.names["input"])
     same = np.array_equal(quantize.arguments["scale"], step.arguments["scale"])
     return quantize if same else None
 
 
 @contextmanager
 def own_ranges(ranges: Mapping[str, Mapping[str, float]]) -> Iterator[None]:
-    """Let coremltools take these ranges; its own way to them asks for a Mac."""
+    """Make coremltools use these ranges instead of measuring its own; it has no public way to pass them."""
     from coremltools.optimize.coreml import _post_training_quantization as quantisation
 
-    theirs = quantisation._get_activation_calibration_stats  # noqa: SLF001 - there is no public way
-    quantisation._get_activation_calibration_stats = lambda *_: ranges  # noqa: SLF001
+    original = getattr(quantisation, PATCHED_FUNCTION)
+    setattr(quantisation, PATCHED_FUNCTION, lambda *_: ranges)
     try:
         yield
     finally:
-        quantisation._get_activation_calibration_stats = theirs  # noqa: SLF001
+        setattr(quantisation, PATCHED_FUNCTION, original)
+
+
+def as_statistics(ranges: Mapping[str, Range]) -> dict[str, dict[str, float]]:
+    """Convert ranges to the form that coremltools' statistics have."""
+    return {name: {"rmin": low, "rmax": high} for name, (low, high) in ranges.items()}

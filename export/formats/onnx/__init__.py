@@ -1,7 +1,9 @@
-"""ONNX, run by ONNX Runtime: ``float32``, ``float16``, and ``static_wi8_ai8`` as a QDQ graph.
+"""ONNX, run by ONNX Runtime.
 
-``float32_ort`` and ``static_wi8_ai8_ort`` are the same in the form that ONNX Runtime Mobile's small builds read.
-Reads an ``ExportJob``; writes one .onnx file without paths, stack traces or external data.
+Recipes: ``float32``; ``float16``, computed in halves; ``static_wi8_ai8``, 8-bit weights and activations as a QDQ graph;
+``float32_ort`` and ``static_wi8_ai8_ort``, the same models in the file format of ONNX Runtime Mobile's small builds.
+
+Reads an ``ExportJob``; writes one .onnx or .ort file without paths, stack traces or external data.
 """
 
 from __future__ import annotations
@@ -10,15 +12,32 @@ import json
 import tempfile
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
-from export.formats.onnx.ort_format import settle_kernels
-from export.formats.onnx.quantiser import float_nodes, open_quantiser, open_session, open_trace
+from export.formats import (
+    INPUT,
+    OUTPUT,
+    Arm64Guest,
+    ExportJob,
+    Extras,
+    FormatParams,
+    Interface,
+    Runtime,
+    ToolkitDefaults,
+    check_frame,
+)
+from export.formats.onnx.ort_format import sort_kernels
+from export.formats.onnx.quantiser import (
+    float_nodes,
+    open_quantiser,
+    open_session,
+    open_trace,
+    quantise_by_default,
+)
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_toolkits
@@ -28,32 +47,37 @@ from pipeline.errors import ModelError
 
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 Recipe = Literal["float32", "float16", "static_wi8_ai8", "float32_ort", "static_wi8_ai8_ort"]
+RECIPES: tuple[str, ...] = get_args(Recipe)
 _ORT = "_ort"
 
 
 class Params(FormatParams):
-    """The section ``convert.onnx``."""
+    """Section ``convert.formats.onnx`` of params.yaml.
+
+    Attributes:
+        opset: Version of the ONNX operator set.
+    """
 
     recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)]
     opset: Literal[18, 20, 21, 23] = 18
 
 
 def suffix(recipe: str) -> str:
-    """Name the file's ending: by it runtimes tell the two forms apart."""
+    """Return the file name's suffix, by which runtimes distinguish the two file formats."""
     return ".ort" if recipe.endswith(_ORT) else ".onnx"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:
-    """Write ``path``; deterministic, and every intermediate file is gone afterwards."""
-    chosen = None
+    """Write ``path``; deterministic."""
+    quantisation = None
     with quiet_toolkits():
         model = _convert(job, params.opset)
         if recipe == "float16":
             model = _halve(model, job)
     if recipe.startswith("static_wi8_ai8"):
-        model, chosen = _quantise(job, params.opset)
+        model, quantisation = _quantise(job, params.opset)
     path.write_bytes(_optimise_for_mobile(model) if recipe.endswith(_ORT) else model)
-    return chosen
+    return quantisation
 
 
 def load(path: Path, threads: int = 1) -> Predict:
@@ -68,16 +92,8 @@ def load(path: Path, threads: int = 1) -> Predict:
     return predict
 
 
-def trace(path: Path) -> Trace:
-    """Open it so that it shows every float tensor on the way."""
-    _session(path, 1)
-    if path.suffix == suffix(_ORT):
-        raise ModelError(f"{path}: this form does not show its insides; compare the .onnx file beside it")
-    return open_trace(path.read_bytes())
-
-
 def describe(path: Path) -> Interface:
-    """Read the graph's own input, output and metadata."""
+    """Read the input, output and metadata of the graph."""
     session = _session(path, 1)
     frame, probabilities = session.get_inputs()[0], session.get_outputs()[0]
     metadata = session.get_modelmeta().custom_metadata_map
@@ -93,13 +109,34 @@ def describe(path: Path) -> Interface:
 
 
 def runtime() -> Runtime:
-    """ONNX Runtime runs everywhere."""
+    """ONNX Runtime is the same on every machine."""
     return Runtime("ONNX Runtime")
+
+
+def trace(path: Path) -> Trace:
+    """Open the model so that it yields its intermediate results."""
+    _session(path, 1)
+    if path.suffix == suffix(_ORT):
+        raise ModelError(f"{path}: an .ort file has no intermediate results; compare the .onnx file beside it")
+    return open_trace(path.read_bytes())
+
+
+def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, path: Path) -> None:  # noqa: ARG001
+    """Quantise with ONNX Runtime's defaults, as a comparison for ``static_wi8_ai8``."""
+    with quiet_toolkits():
+        path.write_bytes(quantise_by_default(_convert(job, params.opset), job.calibration))
+
+
+EXTRAS = Extras(
+    trace=trace,
+    toolkit_defaults=ToolkitDefaults(("static_wi8_ai8",), export_with_toolkit_defaults),
+    arm64_guest=Arm64Guest(Path(__file__).with_name("arm64_guest.py"), ("onnxruntime",)),
+)
 
 
 @lru_cache(maxsize=1)
 def _convert(job: ExportJob, opset: int) -> bytes:
-    """Trace to a float32 graph; kept, because the quantised recipe starts from it."""
+    """Convert to a float32 graph; cached, because every recipe of a job starts from it."""
     import torch
 
     height, width = job.spec.input_size
@@ -121,18 +158,19 @@ def _convert(job: ExportJob, opset: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def _quantise(job: ExportJob, opset: int) -> tuple[bytes, Quantisation]:
-    """Search for 8 bits; kept, because both forms hold the same."""
+    """Search for an 8-bit graph; cached, because both file formats hold the same one."""
     import onnx
 
-    prepare = partial(open_quantiser, _convert(job, opset), job.calibration)
-    quantised, chosen = search(prepare, job.judge, job.int8, job.tell)
-    return _serialise(onnx.load_from_string(quantised), job), chosen
+    open_own = partial(open_quantiser, _convert(job, opset), job.calibration)
+    quantised, quantisation = search(open_own, job.reference, job.int8, job.report)
+    return _serialise(onnx.load_from_string(quantised), job), quantisation
 
 
 def _optimise_for_mobile(model: bytes) -> bytes:
-    """Optimise a graph once and for all, and write it as ONNX Runtime Mobile reads it; for any CPU, ARM's above all.
+    """Optimise a graph ahead of time and convert it to ONNX Runtime Mobile's file format.
 
-    (https://onnxruntime.ai/docs/performance/model-optimizations/ort-format-models.html)
+    The result runs on any CPU; 8-bit optimisations are those for ARM
+    (https://onnxruntime.ai/docs/performance/model-optimizations/ort-format-models.html).
     """
     import onnxruntime
 
@@ -143,22 +181,22 @@ def _optimise_for_mobile(model: bytes) -> bytes:
         options.optimized_model_filepath = str(optimised)
         options.add_session_config_entry("session.save_model_format", "ORT")
         options.add_session_config_entry("session.qdqisint8allowed", "1")
-        # Its blocked layout is one processor's own.
+        # That optimiser chooses a memory layout for the processor of this machine.
         onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], disabled_optimizers=["NchwcTransformer"]
         )
-        return settle_kernels(optimised.read_bytes())
+        return sort_kernels(optimised.read_bytes())
 
 
 def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has no types
-    """Turn a model into bytes without the exporter's notes: they hold this machine's paths and make files differ."""
+    """Serialise a model without the exporter's notes, which contain paths of this machine; add labels and metadata."""
     import onnx
 
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]
-    # Stale intermediate shapes break later passes; they are inferred anew.
+    # Stale intermediate shapes break later passes, so they are inferred again.
     del graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     onnx.helper.set_model_props(model, {"labels": json.dumps(job.labels), **job.metadata})
@@ -169,14 +207,14 @@ def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has 
 
 
 def _halve(model: bytes, job: ExportJob) -> bytes:
-    """Compute in halves, all but the normalisation and the softmax; probabilities stay float32."""
+    """Compute in halves, except normalisation and softmax; probabilities stay float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     plain = onnx.load_from_string(model)
     halved = OnnxModel(convert_float_to_float16(plain, keep_io_types=True, node_block_list=float_nodes(plain.graph)))
-    halved.topological_sort()  # the converter puts its casts last
+    halved.topological_sort()  # the converter appends its casts at the end
     return _serialise(halved.model, job)
 
 

@@ -1,8 +1,9 @@
-"""Puts the table of kernels in an .ort file into one order: ONNX Runtime writes it as its hash map happens to lie.
+"""Sorts the table of kernels in an .ort file, which ONNX Runtime writes in the order of a hash map.
 
-An .ort file is a flatbuffer, read and written here with the schema's own code, which comes with ONNX Runtime. Such
-files are written back to front: the graph and all it refers to lie at the end, the table of kernels and the root before
-them. So the end is kept to the byte, and what lies before it is written anew, sorted. Pure: bytes in, bytes out.
+An .ort file is a flatbuffer; it is read and written here with the schema's generated code, which comes with ONNX
+Runtime. Flatbuffers are written back to front: the graph and everything it refers to are at the end, the table of
+kernels and the root table before them. So the end is copied unchanged, and what precedes it is written again with the
+kernels sorted. Pure and deterministic: bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ _ALIGNMENT = 16
 Argument = tuple[int, int]
 """Kind (0: input, 1: output) and index."""
 Kernel = tuple[bytes, tuple[tuple[bytes, tuple[Argument, ...]], ...]]
-"""An operator, and by name of each of its types the arguments that are of it."""
+"""An operator, and the arguments of each of its type parameters: (operator, ((type parameter, arguments), ...))."""
 
 
-def settle_kernels(model: bytes) -> bytes:
-    """Write an .ort file with its kernels sorted; it means what it meant.
+def sort_kernels(model: bytes) -> bytes:
+    """Sort the kernels of an .ort file; the model stays the same.
 
     Raises:
-        ValueError: It is no .ort file.
+        ValueError: The bytes are no .ort file.
     """
     fbs, session = _schema(), _open(model)
-    tail = model[_first_byte(model, session.Model()._tab.Pos) :]  # noqa: SLF001 - the schema's code tells it nowhere else
+    tail = model[_first_byte(model, session.Model()._tab.Pos) :]  # noqa: SLF001 - the generated code gives offsets nowhere else
     builder = flatbuffers.Builder(len(model))
     builder.minalign = _ALIGNMENT
     builder.head = len(builder.Bytes) - len(tail)
@@ -47,7 +48,7 @@ def read_kernels(model: bytes) -> list[Kernel]:
     """Read the table of kernels, sorted.
 
     Raises:
-        ValueError: It is no .ort file.
+        ValueError: The bytes are no .ort file.
     """
     resolver = _open(model).KernelTypeStrResolver()
     entries = map(resolver.OpKernelTypeStrArgs, range(resolver.OpKernelTypeStrArgsLength()))
@@ -56,12 +57,12 @@ def read_kernels(model: bytes) -> list[Kernel]:
 
 def _read_types(entry: Any) -> tuple[tuple[bytes, tuple[Argument, ...]], ...]:  # noqa: ANN401 - untyped
     types = map(entry.KernelTypeStrArgs, range(entry.KernelTypeStrArgsLength()))
-    return tuple(sorted((bytes(each.KernelTypeStr()), _read_arguments(each)) for each in types))
+    return tuple(sorted((bytes(kind.KernelTypeStr()), _read_arguments(kind)) for kind in types))
 
 
 def _read_arguments(entry: Any) -> tuple[Argument, ...]:  # noqa: ANN401 - untyped
     arguments = map(entry.Args, range(entry.ArgsLength()))
-    return tuple((each.ArgType(), each.Index()) for each in arguments)
+    return tuple((argument.ArgType(), argument.Index()) for argument in arguments)
 
 
 def _write_kernels(builder: flatbuffers.Builder, kernels: list[Kernel]) -> int:
@@ -103,7 +104,7 @@ def _vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
 
 
 def _first_byte(model: bytes, table: int) -> int:
-    """Where a table starts with all it refers to: at its list of fields, where it has one of its own before it."""
+    """Offset where a table and everything it refers to start: at its vtable if that precedes it, else at the table."""
     (back,) = struct.unpack_from("<i", model, table)
     return min(table, table - int(back))
 

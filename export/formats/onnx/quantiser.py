@@ -1,7 +1,8 @@
-"""ONNX Runtime's static quantiser, as a QDQ graph: 8-bit activations, and 8-bit weights with a scale a channel.
+"""Static quantisation by ONNX Runtime to a QDQ graph: 8-bit activations, and 8-bit weights with one scale per channel.
 
-Weights use seven bits (``reduce_range``): CPUs without VNNI saturate on the full range, and so decide differently from
-the phone (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+Weights use seven of the bits (``reduce_range``), because CPUs without VNNI saturate on the full range and would decide
+differently from the phone (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). Serialised
+graphs in, serialised graphs out.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _KINDS = ("Conv", "Gemm", "MatMul", "Add", "Mul")
 
 @dataclass(frozen=True, slots=True)
 class OnnxQuantiser:
-    """Quantises one float32 graph.
+    """Static quantiser of one float32 graph (``export.quantisation.int8_search.Quantiser``).
 
     Attributes:
-        prepared: The graph after ONNX Runtime's own preparation, every node named.
-        ranges: Of its activations.
-        pixels: Of those before the first convolution, exactly.
+        prepared: The graph after ONNX Runtime's preprocessing for quantisation; every node has a name.
+        ranges: Ranges of the activations on the calibration frames.
+        pixels: Exact ranges of the tensors before the first convolution.
     """
 
     prepared: bytes
@@ -40,22 +41,22 @@ class OnnxQuantiser:
 
     @property
     def ops(self) -> Sequence[str]:
-        """Convolutions, products and sums that are not part of the normalisation."""
+        """Names of convolutions, products and sums that are not part of the normalisation."""
         graph = _read(self.prepared).graph
-        kept = set(float_nodes(graph))
-        return [node.name for node in graph.node if node.op_type in _KINDS and node.name not in kept]
+        in_float = set(float_nodes(graph))
+        return [node.name for node in graph.node if node.op_type in _KINDS and node.name not in in_float]
 
     def quantise(self, scheme: Scheme) -> bytes:
-        """Quantise all but the normalisation, the softmax and some ops."""
-        kept = [*float_nodes(_read(self.prepared).graph), *scheme.float_ops]
-        return self._quantise(scheme.percentile, nodes_to_exclude=kept)
+        """Quantise all nodes except normalisation, softmax and ``scheme.float_ops``."""
+        in_float = [*float_nodes(_read(self.prepared).graph), *scheme.float_ops]
+        return self._quantise(scheme.percentile, nodes_to_exclude=in_float)
 
     def isolate(self, op: str, percentile: float) -> Predict:
-        """Open a graph in which ``op`` alone has 8 bits."""
+        """Open a graph in which only ``op`` has 8 bits."""
         return self.open(self._quantise(percentile, nodes_to_quantize=[op]))
 
     def open(self, model: bytes) -> Predict:
-        """Run a graph on the CPU."""
+        """Open a graph in ONNX Runtime on the CPU."""
         session = open_session(model, 1)
 
         def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -72,7 +73,7 @@ class OnnxQuantiser:
             quantization.quantize_static(
                 str(plain),
                 str(quantised),
-                # The ranges come from us; the calibrator's own, of every tensor at once, would only take time.
+                # The ranges are overridden below, so one frame is enough for the toolkit's own calibration.
                 _Frames(np.zeros((1, *_input_size(self.prepared), 3), np.uint8)),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
@@ -90,7 +91,7 @@ class OnnxQuantiser:
 
 
 def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> OnnxQuantiser:
-    """Prepare a float32 graph and run calibration frames, uint8 (n, height, width, 3) RGB, through it."""
+    """Calibrate a float32 graph on frames, uint8 (n, height, width, 3) RGB."""
     prepared = _prepare(model)
     graph = _read(prepared).graph
     early = set(float_nodes(graph))
@@ -100,8 +101,24 @@ def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> OnnxQuantise
     return OnnxQuantiser(prepared, take_ranges(trace, calibration), pixels)
 
 
+def quantise_by_default(model: bytes, calibration: NDArray[np.uint8]) -> bytes:
+    """Quantise with ``quantize_static`` and its defaults: min-max ranges, signed 8 bits, one scale per tensor.
+
+    Args:
+        model: A serialised float32 graph.
+        calibration: Frames, uint8 (n, height, width, 3) RGB.
+    """
+    from onnxruntime.quantization import quantize_static
+
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, quantised = Path(scratch) / "float32.onnx", Path(scratch) / "quantised.onnx"
+        plain.write_bytes(model)
+        quantize_static(str(plain), str(quantised), _Frames(calibration))
+        return quantised.read_bytes()
+
+
 def open_trace(model: bytes) -> Trace:
-    """Run a graph and show every float tensor that its nodes write; one that is rounded to 8 bits, as it comes out."""
+    """Open a graph so that it yields every float tensor that its nodes write; one rounded to 8 bits, after rounding."""
     import onnx
 
     probe = onnx.shape_inference.infer_shapes(_read(model))
@@ -134,19 +151,19 @@ def open_session(model: bytes, threads: int) -> Any:  # noqa: ANN401 - onnxrunti
 
 
 def float_nodes(graph: Any) -> list[str]:  # noqa: ANN401 - onnx has no types
-    """Name what stays float: the normalisation, of which 8 bits would cost a bit of every pixel, and the softmax."""
+    """List the nodes that always stay in float: the normalisation, where 8 bits would lose precision, and softmax."""
     first = next(index for index, node in enumerate(graph.node) if node.op_type == "Conv")
     return [node.name for index, node in enumerate(graph.node) if index < first or node.op_type == "Softmax"]
 
 
 class _Frames:
-    """Hands one frame after the other to the calibrator."""
+    """Frames as a calibration data reader of ONNX Runtime's."""
 
     def __init__(self, frames: NDArray[np.uint8]) -> None:
         self._frames = iter(frames)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Give the next frame as the graph's input; None at the end."""
+        """Return the next frame as the graph's input; None at the end."""
         frame = next(self._frames, None)
         return None if frame is None else {INPUT: frame[None]}
 
@@ -158,11 +175,11 @@ def _prepare(model: bytes) -> bytes:
         plain, prepared = Path(scratch) / "float32.onnx", Path(scratch) / "prepared.onnx"
         plain.write_bytes(model)
         quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
-        ready = _read(prepared.read_bytes())
-    # An op without a name could be neither left out nor told apart.
-    for index, node in enumerate(ready.graph.node):
+        named = _read(prepared.read_bytes())
+    # A node without a name could not be excluded.
+    for index, node in enumerate(named.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-    return bytes(ready.SerializeToString())
+    return bytes(named.SerializeToString())
 
 
 def _input_size(model: bytes) -> tuple[int, int]:

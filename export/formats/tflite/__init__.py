@@ -1,9 +1,11 @@
-"""TFLite, run by LiteRT: ``float32``; ``float16`` with weights in halves; ``dynamic_wi8_afp32`` with 8-bit weights.
+"""TFLite, run by LiteRT.
 
-``static_wi8_ai8`` has 8-bit weights and activations.
-Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata ride behind the
-flatbuffer as a zip archive, where Android's readers look for the files that ``metadata.py`` names inside it; it also
-shows at once when a file is cut short.
+Recipes: ``float32``; ``float16``, weights stored as halves; ``dynamic_wi8_afp32``, 8-bit weights, activations rounded
+at run time; ``static_wi8_ai8``, 8-bit weights and activations.
+
+Reads an ``ExportJob``; writes one .tflite file with the signature ``classify``. Labels and metadata are appended to the
+flatbuffer as a zip archive, where Android's readers look for the files that ``metadata.py`` names in it; a file that
+was cut short has no archive, which shows at once.
 """
 
 from __future__ import annotations
@@ -13,15 +15,27 @@ import tempfile
 import zipfile
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from export.formats import INPUT, OUTPUT, ExportJob, FormatParams, Interface, Runtime, check_frame
+from export.formats import (
+    INPUT,
+    OUTPUT,
+    Arm64Guest,
+    ExportJob,
+    Extras,
+    FormatParams,
+    Interface,
+    Runtime,
+    ToolkitDefaults,
+    check_frame,
+)
+from export.formats.tflite.kotlin_snippet import SNIPPET
 from export.formats.tflite.metadata import LABELS_FILE, add_metadata
-from export.formats.tflite.quantiser import open_quantiser, open_trace
+from export.formats.tflite.quantiser import open_quantiser, open_trace, quantise_by_default
 from export.parity import Predict, Trace
 from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_output, quiet_toolkits
@@ -36,37 +50,34 @@ if TYPE_CHECKING:  # `load` must not bring torch into the process whose memory i
 TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 SIGNATURE = "classify"
 Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
+RECIPES: tuple[str, ...] = get_args(Recipe)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Time stamp of the files in the archive: the earliest that zip has."""
 
 
 class Params(FormatParams):
-    """The section ``convert.tflite``."""
+    """Section ``convert.formats.tflite`` of params.yaml."""
 
-    recipes: Annotated[
-        tuple[Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"], ...], Field(min_length=1)
-    ]
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1)]
 
 
 def suffix(recipe: str) -> str:  # noqa: ARG001 - all recipes share it
-    """Name the file's ending."""
+    """Return the file name's suffix."""
     return ".tflite"
 
 
 def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisation | None:  # noqa: ARG001
     """Write ``path``; deterministic."""
-    chosen = None
+    quantisation = None
     with quiet_toolkits():
         model = _convert(job)
         if recipe in ("float16", "dynamic_wi8_afp32"):
             model = _compress_weights(model, recipe)
     if recipe == "static_wi8_ai8":
-        model, chosen = search(partial(open_quantiser, model, job.calibration), job.judge, job.int8, job.tell)
-    path.write_bytes(add_metadata(model, job.spec.input_size, job.metadata, (INPUT, OUTPUT)))
-    files = {LABELS_FILE: "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
-    return chosen
+        open_own = partial(open_quantiser, model, job.calibration)
+        model, quantisation = search(open_own, job.reference, job.int8, job.report)
+    _write(model, job, path)
+    return quantisation
 
 
 def load(path: Path, threads: int = 1) -> Predict:
@@ -84,15 +95,8 @@ def load(path: Path, threads: int = 1) -> Predict:
     return predict
 
 
-def trace(path: Path) -> Trace:
-    """Open it so that it shows every float tensor on the way."""
-    _labels(path)
-    with quiet_output():
-        return open_trace(path.read_bytes())
-
-
 def describe(path: Path) -> Interface:
-    """Read the signature's input and output, and the labels beside them."""
+    """Read the input and output of the signature, and the labels of the archive."""
     labels = _labels(path)
     interpreter, frame, _ = _open(path, 1)
     names = interpreter.get_signature_list()[SIGNATURE]
@@ -108,13 +112,44 @@ def describe(path: Path) -> Interface:
 
 
 def runtime() -> Runtime:
-    """LiteRT runs everywhere."""
+    """LiteRT is the same on every machine."""
     return Runtime("LiteRT")
+
+
+def trace(path: Path) -> Trace:
+    """Open the model so that it yields its intermediate results."""
+    _labels(path)
+    with quiet_output():
+        return open_trace(path.read_bytes())
+
+
+def short_name(tensor: str) -> str:
+    """Reduce a tensor's name to its place: "Named/a/b_network/c_blocks/d_dw;1" -> "blocks.dw;1"."""
+    if "/" not in tensor:
+        return tensor
+    parts = tensor.rpartition(";;")[2].rstrip(";").split("/")
+    return ".".join(part.rpartition(".")[2].partition("_")[2] for part in parts[3:]) or parts[-1].rpartition(".")[2]
+
+
+def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, path: Path) -> None:  # noqa: ARG001
+    """Quantise with AI Edge Quantizer's defaults, as a comparison for ``static_wi8_ai8``."""
+    with quiet_toolkits():
+        model = quantise_by_default(_convert(job), job.calibration, SIGNATURE)
+    _write(model, job, path)
+
+
+EXTRAS = Extras(
+    trace=trace,
+    short_name=short_name,
+    snippets=(SNIPPET,),
+    toolkit_defaults=ToolkitDefaults(("static_wi8_ai8",), export_with_toolkit_defaults),
+    arm64_guest=Arm64Guest(Path(__file__).with_name("arm64_guest.py"), ("ai-edge-litert",)),
+)
 
 
 @lru_cache(maxsize=1)
 def _convert(job: ExportJob) -> bytes:
-    """Convert to a float32 flatbuffer; kept, because the quantised recipe starts from it."""
+    """Convert to a float32 flatbuffer; cached, because every recipe of a job starts from it."""
     import litert_torch
     import torch
     from litert_torch import config
@@ -130,7 +165,7 @@ def _convert(job: ExportJob) -> bytes:
 
 
 def _named(network: nn.Module) -> nn.Module:
-    """Give the signature's input and output their names."""
+    """Name the signature's input and output: they are the names of the argument and of the key."""
     from torch import nn
 
     class Named(nn.Module):
@@ -145,7 +180,7 @@ def _named(network: nn.Module) -> nn.Module:
 
 
 def _compress_weights(model: bytes, recipe_name: str) -> bytes:
-    """Store weights as halves, or as 8-bit integers; the runtime then rounds activations as they come."""
+    """Store weights as halves (float16), or as 8-bit integers with activations that the runtime rounds (dynamic)."""
     from ai_edge_quantizer import qtyping, quantizer, recipe
 
     work = quantizer.Quantizer(bytearray(model))
@@ -163,6 +198,15 @@ def _compress_weights(model: bytes, recipe_name: str) -> bytes:
     return bytes(result.quantized_model)
 
 
+def _write(model: bytes, job: ExportJob, path: Path) -> None:
+    """Write a flatbuffer with its metadata, and labels and facts behind it."""
+    path.write_bytes(add_metadata(model, job.spec.input_size, job.metadata, (INPUT, OUTPUT)))
+    files = {LABELS_FILE: "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
+
+
 def _labels(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         raise ModelError(f"{path}: missing; expected a TFLite model; run dvc repro convert@tflite")
@@ -171,12 +215,13 @@ def _labels(path: Path) -> tuple[str, ...]:
             return tuple(archive.read(LABELS_FILE).decode().split())
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
-            f"{path}: cut short, or not a TFLite model of Gossamer's: no labels behind it ({error}); "
+            f"{path}: cut short, or not one of Gossamer's TFLite models: no labels behind it ({error}); "
             "run dvc repro convert@tflite"
         ) from error
 
 
 def _open(path: Path, threads: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Open an interpreter; returns it with the details of its input and output."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:

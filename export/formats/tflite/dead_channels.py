@@ -1,9 +1,9 @@
-"""Keeps 8-bit quantisation from wrecking channels that a network has switched off.
+"""Prevents 8-bit quantisation from corrupting dead channels, whose bias would overflow.
 
 Training with weight decay leaves output channels whose weights are (nearly) zero and whose bias is not. A quantiser
-gives each channel the scale of its own weights, and the bias the product of that and the input's scale: for a dead
-channel the bias then overflows 32 bits and comes out as its opposite. One weight of the channel is raised just so far
-that the bias fits; what that adds to the output is below a ten-thousandth of the bias.
+scales each channel by its own weights, and the bias by that scale times the input's scale: the bias of a dead channel
+then overflows 32 bits and wraps around to the opposite sign. One weight of such a channel is raised just enough for the
+bias to fit; that changes the output by less than a ten-thousandth of the bias. Bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Half of what an int32 holds leaves room for the sums.
 _MAX_BIAS = 2.0**30
+"""Largest quantised bias: half of the int32 range, which leaves room for the sums."""
 _LEVELS = 127
 
 
@@ -24,7 +24,7 @@ def revive_dead_channels(model: bytes, steps: Mapping[str, float]) -> bytes:
 
     Args:
         model: The flatbuffer, not quantised yet.
-        steps: Tensor name -> what one level of its 8 bits will be worth; operators without their input here are left.
+        steps: Tensor name -> quantisation step it will have; operators whose input is not listed are left unchanged.
 
     Returns:
         A flatbuffer of the same length.
@@ -52,12 +52,12 @@ def revive_dead_channels(model: bytes, steps: Mapping[str, float]) -> bytes:
 
 
 def raise_weights(weight: NDArray[np.float32], bias: NDArray[np.float32], step: float) -> None:
-    """Raise, in place, the first weight of every channel that is too weak for its bias.
+    """Raise, in place, the first weight of every channel whose weights are too small for its bias.
 
     Args:
-        weight: (channels, ...), a writable view.
-        bias: (channels,).
-        step: What one level of the input's 8 bits is worth.
+        weight: Weights, float32 (channels, ...), a writable view.
+        bias: Biases, float32 (channels,).
+        step: Quantisation step of the input.
     """
     needed = _LEVELS * np.abs(bias) / (step * _MAX_BIAS)
     strongest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
@@ -66,5 +66,5 @@ def raise_weights(weight: NDArray[np.float32], bias: NDArray[np.float32], step: 
 
 
 def _view(root: Any, tensor: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the schema has no types
-    """Float32 view into the flatbuffer's own bytes, in the tensor's shape."""
+    """Return a float32 view of a tensor's bytes in the flatbuffer."""
     return np.frombuffer(root.Buffers(tensor.Buffer()).DataAsNumpy(), np.float32).reshape(tensor.ShapeAsNumpy())

@@ -1,9 +1,9 @@
-"""Writes into a TFLite flatbuffer what Android's tools read: name, labels, size and normalisation of the frame.
+"""Adds the metadata that Android's tools read to a TFLite flatbuffer: name, labels, size and normalisation.
 
-The model's metadata ``TFLITE_METADATA`` names a buffer that is a flatbuffer of its own, of the published schema
-``metadata_schema.fbs`` (https://ai.google.dev/edge/litert/conversion/tensorflow/metadata). Its writers on the package
-index are old or damage the model, so the few tables that are needed are written here; slots are the schema's fields in
-order. Pure: bytes in, bytes out, the same for the same input.
+The entry ``TFLITE_METADATA`` of a model names a buffer that holds a second flatbuffer, of the published schema
+``metadata_schema.fbs`` (https://ai.google.dev/edge/litert/conversion/tensorflow/metadata). The writers on the package
+index are old or corrupt the model, so the few tables needed are written here; slots are numbered as the fields of the
+schema. Pure and deterministic: bytes in, bytes out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
 _MODEL_IDENTIFIER, _METADATA_IDENTIFIER = b"TFL3", b"M001"
 _PARSER = "1.0.0"
-"""The schema's version that a reader must know: all that is written has been in it from the start."""
+"""Oldest version of the schema that a reader needs: all fields written here have been in it from the start."""
 _ALIGNMENT = 16
 _RGB, _IMAGE, _FEATURE, _NORMALISATION, _AXIS_LABELS = 1, 2, 1, 1, 2
 """Values of the schema's enumerations and unions."""
@@ -29,10 +29,10 @@ def add_metadata(model: bytes, size: tuple[int, int], facts: Mapping[str, str], 
     """Add the metadata to a model.
 
     Args:
-        model: A flatbuffer without such metadata.
+        model: A flatbuffer without this metadata.
         size: Height and width of the frame, in pixels.
-        facts: ``description``, ``version``, ``author`` and ``license``.
-        names: Of the input and the output, as the signature has them.
+        facts: Values for ``description``, ``version``, ``author`` and ``license``.
+        names: Names of input and output in the signature.
     """
     packed = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
     packed.buffers = [_AlignedBuffer(buffer, model) for buffer in packed.buffers]
@@ -46,7 +46,7 @@ def add_metadata(model: bytes, size: tuple[int, int], facts: Mapping[str, str], 
 
 
 def encode(size: tuple[int, int], facts: Mapping[str, str], names: tuple[str, str]) -> bytes:
-    """Encode ``ModelMetadata``: one uint8 RGB frame in, taken as it is, and a probability a label out."""
+    """Encode the table ``ModelMetadata``: one uint8 RGB frame in, without normalisation, and probabilities out."""
     height, width = size
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString
@@ -62,16 +62,16 @@ def encode(size: tuple[int, int], facts: Mapping[str, str], names: tuple[str, st
     ends = {0: _link(_floats(builder, [255.0])), 1: _link(_floats(builder, [0.0]))}
     source = _table(builder, 7, {**frame, 5: _link(_table(builder, 2, ends))})
     listed = {0: _link(text(LABELS_FILE)), 1: _link(text("a label a line")), 2: _byte(_AXIS_LABELS)}
-    answer = {
+    probabilities = {
         0: _link(text(names[1])),
         1: _link(text("a probability a label")),
         3: _link(_content(builder, _FEATURE, _table(builder, 0, {}))),
         6: _link(_vector(builder, [_table(builder, 4, listed)])),
     }
     ends = {0: _link(_floats(builder, [1.0])), 1: _link(_floats(builder, [0.0]))}
-    result = _table(builder, 7, {**answer, 5: _link(_table(builder, 2, ends))})
+    result = _table(builder, 7, {**probabilities, 5: _link(_table(builder, 2, ends))})
     graph = _table(builder, 10, {2: _link(_vector(builder, [source])), 3: _link(_vector(builder, [result]))})
-    told = {
+    about = {
         0: _link(text(facts["author"] + " classifier")),
         1: _link(text(facts["description"])),
         2: _link(text(facts["version"])),
@@ -80,14 +80,14 @@ def encode(size: tuple[int, int], facts: Mapping[str, str], names: tuple[str, st
         5: _link(text(facts["license"])),
         7: _link(text(_PARSER)),
     }
-    builder.Finish(_table(builder, 8, told), file_identifier=_METADATA_IDENTIFIER)
+    builder.Finish(_table(builder, 8, about), file_identifier=_METADATA_IDENTIFIER)
     return bytes(builder.Output())
 
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer whose bytes start at a multiple of 16, as the model's schema asks; the generated code forgets it.
+    """A buffer whose bytes start at a multiple of 16: the schema demands it, the generated code ignores it.
 
-    Bytes that lie behind the flatbuffer, where the quantiser puts them, are taken in: offsets to them would go stale.
+    Bytes that the quantiser appended to the flatbuffer are moved inside, because offsets to them would become stale.
     """
 
     def __init__(self, buffer: Any, model: bytes = b"") -> None:  # noqa: ANN401 - generated code is untyped
@@ -96,7 +96,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         self.data = buffer.data if outside is None else outside
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the generated code's name
-        """Write it."""
+        """Write the buffer; returns its offset."""
         place = None
         data = b"" if self.data is None else bytes(self.data)
         if data:
@@ -142,7 +142,7 @@ def _content(builder: flatbuffers.Builder, kind: int, properties: int) -> int:
 
 
 def _normalisation(builder: flatbuffers.Builder) -> int:
-    """Mean 0 and deviation 1: whoever normalises by the metadata leaves the pixels as they are."""
+    """Mean 0 and deviation 1, so that an app that normalises by the metadata does not change the pixels."""
     return _table(builder, 2, {0: _link(_floats(builder, [0.0])), 1: _link(_floats(builder, [1.0]))})
 
 

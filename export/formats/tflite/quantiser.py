@@ -1,7 +1,7 @@
-"""AI Edge Quantizer's static recipe: 8-bit activations, and 8-bit weights with a scale a channel.
+"""Static quantisation by AI Edge Quantizer: 8-bit activations, and 8-bit weights with one scale per channel.
 
-Hard-swish and softmax stay float: an 8-bit hard-swish halves MobileNetV3's speed in XNNPACK, which then runs the graph
-in pieces, and 8-bit probabilities are too coarse to set a threshold on.
+Hard-swish and softmax stay in float: an 8-bit hard-swish halves MobileNetV3's speed in XNNPACK, which then runs the
+graph in pieces, and 8-bit probabilities are too coarse to set a threshold on. Flatbuffers in, flatbuffers out.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
 
 @dataclass(frozen=True, slots=True)
 class TfliteQuantiser:
-    """Quantises one float32 flatbuffer.
+    """Static quantiser of one float32 flatbuffer (``export.quantisation.int8_search.Quantiser``).
 
     Attributes:
         model: The flatbuffer.
-        outputs: Operator, e.g. "CONV_2D 3" -> the tensor it writes; of those that can stay in float.
-        ranges: Of its activations.
-        pixels: Of those before the first convolution, exactly.
+        outputs: Operators that can stay in float -> the tensor that each writes; keys are e.g. "CONV_2D 3".
+        ranges: Ranges of the activations on the calibration frames.
+        pixels: Exact ranges of the tensors before the first convolution.
     """
 
     model: bytes
@@ -43,19 +43,19 @@ class TfliteQuantiser:
 
     @property
     def ops(self) -> Sequence[str]:
-        """Convolutions, products and sums, by kind and place among the operators."""
+        """Names of convolutions, products and sums: kind and index of the operator."""
         return tuple(self.outputs)
 
     def quantise(self, scheme: Scheme) -> bytes:
-        """Quantise all but hard-swish, softmax and some ops."""
+        """Quantise all operators except hard-swish, softmax and ``scheme.float_ops``."""
         return self._quantise(scheme.percentile, ".*", [self.outputs[op] for op in scheme.float_ops])
 
     def isolate(self, op: str, percentile: float) -> Predict:
-        """Open a flatbuffer in which ``op`` alone has 8 bits."""
+        """Open a flatbuffer in which only ``op`` has 8 bits."""
         return self.open(self._quantise(percentile, _exactly(self.outputs[op]), ()))
 
     def open(self, model: bytes) -> Predict:
-        """Run a flatbuffer on the CPU."""
+        """Open a flatbuffer in LiteRT on the CPU."""
         interpreter = _interpret(model, keep_all=False)
         runner = interpreter.get_signature_runner()
         frame_index = runner.get_input_details()[INPUT]["index"]
@@ -94,7 +94,7 @@ class TfliteQuantiser:
 
 
 def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> TfliteQuantiser:
-    """Run calibration frames, uint8 (n, height, width, 3) RGB, through a float32 flatbuffer."""
+    """Calibrate a float32 flatbuffer on frames, uint8 (n, height, width, 3) RGB."""
     outputs: dict[str, str] = {}
     early: set[str] = set()
     convolved = False
@@ -109,8 +109,28 @@ def open_quantiser(model: bytes, calibration: NDArray[np.uint8]) -> TfliteQuanti
     return TfliteQuantiser(model, outputs, take_ranges(trace, calibration), pixels)
 
 
+def quantise_by_default(model: bytes, calibration: NDArray[np.uint8], signature: str) -> bytes:
+    """Quantise with the toolkit's static recipe and its own calibration: a moving average of minimum and maximum.
+
+    Args:
+        model: A float32 flatbuffer.
+        calibration: Frames, uint8 (n, height, width, 3) RGB.
+        signature: Name of the flatbuffer's signature.
+
+    Returns:
+        A flatbuffer that returns float probabilities: it converts the 256 levels of its softmax itself.
+    """
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+
+    work = quantizer.Quantizer(bytearray(model), recipe.static_wi8_ai8())
+    output = qtyping.TFLOperationName.OUTPUT
+    work.update_quantization_recipe(regex=".*", operation_name=output, algorithm_key="no_quantize")
+    ranges = work.calibrate({signature: [{INPUT: frame[None]} for frame in calibration]})
+    return bytes(work.quantize(ranges).quantized_model)
+
+
 def open_trace(model: bytes) -> Trace:
-    """Run a flatbuffer and show every tensor that its operators write; integers as the floats they stand for."""
+    """Open a flatbuffer so that it yields every tensor that its operators write; integers are converted to floats."""
     interpreter = _interpret(model, keep_all=True)
     details = {tensor["name"]: tensor for tensor in interpreter.get_tensor_details()}
     shown = [details[name] for _, written in _operators(model) for name in written if _is_shown(details[name])]
@@ -125,7 +145,7 @@ def open_trace(model: bytes) -> Trace:
 
 
 def _operators(model: bytes) -> Iterator[tuple[str, list[str]]]:
-    """Kind of every operator and the tensors it writes, in execution order."""
+    """Yield the kind of every operator and the names of the tensors it writes, in execution order."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph = schema.ModelT.InitFromPackedBuf(model, 0)
@@ -147,7 +167,7 @@ def _interpret(model: bytes, *, keep_all: bool) -> Any:  # noqa: ANN401 - the ru
     from ai_edge_litert.interpreter import Interpreter
 
     with warnings.catch_warnings():
-        # To see all tensors is what is wanted here; that it takes memory is known.
+        # The warning is about memory, which is no concern here.
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
         interpreter = Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=keep_all)
     interpreter.allocate_tensors()
@@ -155,5 +175,5 @@ def _interpret(model: bytes, *, keep_all: bool) -> Any:  # noqa: ANN401 - the ru
 
 
 def _exactly(name: str) -> str:
-    """Match the scope of the one operator that writes a tensor: the quantiser joins its outputs with semicolons."""
+    """Regex for the scope of the operator that writes a tensor; the quantiser joins output names with semicolons."""
     return f"^{re.escape(name)}(;|$)"

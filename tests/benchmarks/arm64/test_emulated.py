@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from benchmarks.arm64 import emulated
 from benchmarks.arm64.emulated import EmulatedLab, read_counts
+from benchmarks.arm64.guests import arm64_guests
 from pipeline.errors import ModelError
 from tests.benchmarks.arm64.conftest import by_hand
 
+RUNTIMES = {name: guest.script for name, guest in arm64_guests().items()}
 EMULATOR = """#!{python}
 import pathlib, subprocess, sys
 options, guest = sys.argv[1:sys.argv.index("-S")], sys.argv[sys.argv.index("-S") + 1:]
@@ -38,7 +40,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EmulatedLab:
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     folder = tmp_path / "lab"
     folder.mkdir()
-    return EmulatedLab(folder, "lab", fix_addresses=False)
+    return EmulatedLab(folder, "lab", False, RUNTIMES)
 
 
 def test_the_instruction_count_is_the_median_of_five(
@@ -92,7 +94,7 @@ def test_a_missing_count_is_an_error(
 
 
 def test_addresses_are_fixed_only_where_the_kernel_allows_it(lab: EmulatedLab) -> None:
-    fixed = EmulatedLab(lab.folder, "lab", fix_addresses=True).command(Path("work"), "cortex-a53", counted=True)
+    fixed = EmulatedLab(lab.folder, "lab", True, RUNTIMES).command(Path("work"), "cortex-a53", counted=True)
     assert Path(fixed[0]).name == "setarch"
     assert "-R" in fixed[: fixed.index("-cpu")]
     assert fixed[fixed.index("-plugin") + 1] == "./count.so,out=work/counts"

@@ -76,7 +76,7 @@ def test_every_supported_artifact_is_counted_on_every_processor() -> None:
     assert (row.arm64_instructions, row.arm64_instructions_a53) == (1000, 1600)
     assert None not in row.model_dump().values()
     assert result.figures["coreml-float16"] == Arm64Figures()
-    assert result.unmeasured == {"artifacts.coreml-float16.arm64": "the ARM lab runs tflite and onnx only"}
+    assert result.unmeasured == {"artifacts.coreml-float16.arm64": "the ARM lab runs onnx and tflite only"}
     assert result.lab == ArmLab(id="fake", emulated=True, cpus=("cortex-a76", "cortex-a53"), selfies=4)
     assert not [line for line in lab.calls if "coreml" in line]
 

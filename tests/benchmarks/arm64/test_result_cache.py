@@ -76,6 +76,7 @@ def test_results_of_another_lab_or_another_guest_script_are_not_used(
     script.write_text("# another", encoding="utf-8")
     monkeypatch.setattr(result_cache.guest_script, "__file__", str(script))
     assert open_results(tmp_path / "cache", "another lab").count("name", lambda: 4) == 4
+    assert open_results(tmp_path / "cache", "another lab", [script]).count("name", lambda: 5) == 5
 
 
 def test_a_missing_artifact_is_an_error_of_its_own(tmp_path: Path) -> None:

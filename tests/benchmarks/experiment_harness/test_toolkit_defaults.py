@@ -5,46 +5,72 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiment_harness.toolkit_defaults import SOURCES, quantise_by_default
-from export.convert import ConvertRows, run
-from export.formats import open_format
+from benchmarks.experiment_harness.toolkit_defaults import export_toolkit_defaults
+from export.convert import ARTIFACT_JSON
+from export.formats import extras_of, format_names, open_format
 from export.parity import run_artifact
-from pipeline.errors import DataError
+from pipeline.data.records import Artifact, Artifacts, Tensor
+from pipeline.data.storage import write_json
 from pipeline.train.model import Checkpoint, predict
-from tests.export.conftest import checkpoint, rows  # noqa: F401 - fixtures
-from tests.export.tiny import convert_params, draw_frames
+from tests.export.conftest import checkpoint  # noqa: F401 - a fixture
+from tests.export.tiny import LABELS, SPEC, convert_params, draw_frames
 
-FLOATS = {"onnx": "float32", "tflite": "float32", "coreml": "float16"}
+RECORD = Artifact(
+    id="",
+    format="",
+    recipe="float32",
+    file="float32",
+    sha256="",
+    size_bytes=1,
+    input=Tensor(name="image", shape=(1, 64, 48, 3), dtype="uint8", layout="NHWC", range=(0, 255), meaning=""),
+    output=Tensor(name="probs", shape=(1, 2), dtype="float32", layout="NC", range=(0, 1), meaning=""),
+    labels=LABELS,
+    threshold=0.5,
+    retake_band=None,
+    preprocess=SPEC.model_dump(mode="json"),
+    tools={},
+    checkpoint_id="",
+    dataset_id="",
+)
+
+
+def converted(folder: Path, name: str) -> Path:
+    """A folder artifacts/FORMAT with a record and no models: the defaults start from the checkpoint."""
+    write_json(folder / name / ARTIFACT_JSON, Artifacts(format=name, artifacts=(RECORD,)))
+    return folder / name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SOURCES))
-def test_artifacts_of_the_defaults_are_small_and_near_the_checkpoint(
+@pytest.mark.parametrize("name", [name for name in format_names() if extras_of(open_format(name)).toolkit_defaults])
+def test_defaults_give_small_artifacts_that_predict_nearly_as_the_checkpoint_does(
     checkpoint: Checkpoint,  # noqa: F811
-    rows: ConvertRows,  # noqa: F811
     tmp_path: Path,
     name: str,
 ) -> None:
-    folder = tmp_path / "artifacts" / name
-    run(convert_params(**{name: {"recipes": [FLOATS[name]]}}), name, checkpoint, rows, folder)
-    quantised = quantise_by_default(folder, draw_frames(16, 8), tmp_path / "plain")
-    assert {record.recipe for _, record in quantised} == {f"{recipe}_plain" for recipe in SOURCES[name]}
+    folder = converted(tmp_path / "artifacts", name)
+    exported = export_toolkit_defaults(checkpoint, convert_params(), draw_frames(16, 8), folder, tmp_path / "plain")
+    defaults = extras_of(open_format(name)).toolkit_defaults
+    assert defaults is not None
+    assert [record.recipe for _, record in exported] == [f"{recipe}_plain" for recipe in defaults.recipes]
     frames = draw_frames(12, 31)
     reference = predict(checkpoint, frames)
-    for path, record in quantised:
-        answers = run_artifact(open_format(name).load(path), frames)
-        assert np.abs(answers - reference).max() > 1e-3
-        assert np.abs(answers - reference).mean() < 0.3
+    for path, record in exported:
+        probabilities = run_artifact(open_format(name).load(path), frames)
+        assert np.abs(probabilities - reference).max() > 1e-3
+        assert np.abs(probabilities - reference).mean() < 0.3
         assert record.size_bytes < 0.5 * checkpoint_bytes(checkpoint)
 
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> int:  # noqa: F811
-    return 4 * sum(each.numel() for each in checkpoint.network.parameters())
+    return 4 * sum(weights.numel() for weights in checkpoint.network.parameters())
 
 
-def test_a_missing_float_artifact_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "artifact.json").write_text('{"format": "onnx", "artifacts": []}', encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"no float32\.onnx; expected it among params\.yaml convert\.formats\.onnx\.recipes"
-    ):
-        quantise_by_default(tmp_path, draw_frames(1, 1), tmp_path / "plain")
+def test_a_format_without_defaults_of_its_toolkit_gives_no_artifacts(
+    checkpoint: Checkpoint,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("export.formats.onnx.EXTRAS")
+    folder = converted(tmp_path / "artifacts", "onnx")
+    out = tmp_path / "plain"
+    assert export_toolkit_defaults(checkpoint, convert_params(), draw_frames(2, 8), folder, out) == []

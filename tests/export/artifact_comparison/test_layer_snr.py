@@ -14,7 +14,7 @@ FRAMES = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1) + 1
 
 
 def trace_of(**scales: float) -> Trace:
-    """Tensors that are multiples of the frame."""
+    """Trace of a model whose tensors are multiples of the frame."""
 
     def trace(frame: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.float32]]]:
         return [(name, np.full((2,), frame.item() * scale, np.float32)) for name, scale in scales.items()]
@@ -22,25 +22,25 @@ def trace_of(**scales: float) -> Trace:
     return trace
 
 
-def test_a_tensor_that_strays_by_a_tenth_stands_twenty_decibels_above_the_noise() -> None:
+def test_an_error_of_a_tenth_is_twenty_decibels() -> None:
     layers = compare_layers(trace_of(conv=2.0, head=1.0), trace_of(conv=2.0, extra=5.0, head=1.1), FRAMES)
     assert [layer.name for layer in layers] == ["conv", "head"]
     assert layers[0].snr_db == math.inf
     assert layers[1].snr_db == pytest.approx(20.0, abs=1e-3)
 
 
-def test_what_is_no_number_any_more_has_no_signal() -> None:
+def test_nan_gives_minus_infinity() -> None:
     (layer,) = compare_layers(trace_of(conv=1.0), trace_of(conv=math.nan), FRAMES)
     assert layer.snr_db == -math.inf
     assert decibels(0.0, 1.0) == -math.inf
 
 
-def test_artifacts_that_share_no_tensor_are_refused() -> None:
+def test_artifacts_without_a_common_tensor_are_refused() -> None:
     with pytest.raises(DataError, match="no tensor of the same name"):
         compare_layers(trace_of(conv=1.0), trace_of(other=1.0), FRAMES)
 
 
-def test_the_steepest_fall_is_below_all_that_came_before() -> None:
+def test_the_steepest_fall_is_measured_from_the_lowest_ratio_before() -> None:
     layers = [Layer("a", math.inf), Layer("b", 40.0), Layer("branch", 55.0), Layer("c", 38.0), Layer("d", 12.0)]
     assert steepest_fall(layers) == (Layer("d", 12.0), 26.0)
     assert steepest_fall([Layer("a", math.inf), Layer("b", math.inf)]) is None

@@ -1,4 +1,4 @@
-"""What the mobile team pulls: complete, checkable, and honest about damage."""
+"""The release bundle is complete and verifiable, and damage is found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIGURES = CardFigures(measurement_of_two_slices(), {"onnx-float32": TIMING}, "pa
 
 
 @dataclass(frozen=True)
-class Asked:
+class HelmetPolicy:
     name: str = "helmet"
     question: str = "Does the rider wear a helmet?"
 
@@ -37,7 +37,7 @@ def built(convert: Convert, tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = BundleContent(
         name="helmet",
         version="1.2.0",
-        question=Asked().question,
+        question=HelmetPolicy().question,
         folders=tuple(convert(name)[1] for name in format_names()),
         frames=draw_frames(12, 8),
         figures=FIGURES,
@@ -47,7 +47,7 @@ def built(convert: Convert, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(built: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """A copy to damage."""
     return Path(shutil.copytree(built, tmp_path / built.name))
 
 
@@ -55,7 +55,7 @@ def problems(bundle: Path) -> dict[str, str]:
     return {finding.file: finding.problem for finding in verify(bundle)}
 
 
-def test_a_bundle_holds_every_artifact_and_all_that_goes_with_it(built: Path) -> None:
+def test_a_bundle_holds_every_artifact_and_the_files_that_go_with_them(built: Path) -> None:
     assert built.name == "helmet-1.2.0"
     assert {path.name for path in built.iterdir()} == {
         *format_names(),
@@ -73,7 +73,7 @@ def test_a_bundle_holds_every_artifact_and_all_that_goes_with_it(built: Path) ->
     assert contract["question"] == "Does the rider wear a helmet?"
 
 
-def test_an_untouched_bundle_has_no_findings(built: Path) -> None:
+def test_an_intact_bundle_has_no_defects(built: Path) -> None:
     assert verify(built) == []
 
 
@@ -86,7 +86,7 @@ def test_golden_inputs_are_eight_frames_at_the_input_size(built: Path) -> None:
     assert np.array(golden["probabilities"]).shape == (8, 2)
 
 
-def test_sums_are_those_that_sha256sum_reads(built: Path) -> None:
+def test_checksums_are_in_the_form_of_sha256sum(built: Path) -> None:
     lines = (built / "SHA256SUMS").read_text().splitlines()
     for line in lines:
         digest, name = line.split("  ")
@@ -98,7 +98,7 @@ def test_the_same_content_gives_the_same_bundle(built: Path, convert: Convert, t
     content = BundleContent(
         name="helmet",
         version="1.2.0",
-        question=Asked().question,
+        question=HelmetPolicy().question,
         folders=tuple(convert(name)[1] for name in format_names()),
         frames=draw_frames(12, 8),
         figures=FIGURES,
@@ -106,40 +106,40 @@ def test_the_same_content_gives_the_same_bundle(built: Path, convert: Convert, t
     assert (build(content, tmp_path) / "SHA256SUMS").read_bytes() == (built / "SHA256SUMS").read_bytes()
 
 
-def test_one_flipped_bit_is_named(bundle: Path) -> None:
+def test_one_flipped_bit_is_found(bundle: Path) -> None:
     model = bundle / "onnx" / "float32.onnx"
     content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 0x40
     model.write_bytes(content)
-    told = [finding.problem for finding in verify(bundle) if finding.file == "onnx/float32.onnx"]
-    assert "is not the file that SHA256SUMS names; pull the bundle again" in told
+    reasons = [finding.problem for finding in verify(bundle) if finding.file == "onnx/float32.onnx"]
+    assert "differs from the file listed in SHA256SUMS; pull the bundle again" in reasons
 
 
-def test_a_missing_file_and_a_strange_one_are_named(bundle: Path) -> None:
+def test_a_missing_file_and_an_unknown_one_are_found(bundle: Path) -> None:
     (bundle / "golden" / "03.png").unlink()
     (bundle / "tflite" / "extra.bin").write_bytes(b"?")
-    found = problems(bundle)
-    assert found["golden/03.png"] == "missing; listed in SHA256SUMS"
-    assert found["tflite/extra.bin"] == "not listed in SHA256SUMS"
+    defects = problems(bundle)
+    assert defects["golden/03.png"] == "missing; listed in SHA256SUMS"
+    assert defects["tflite/extra.bin"] == "not listed in SHA256SUMS"
 
 
-def test_a_swapped_artifact_is_caught_by_its_answers_even_with_new_sums(bundle: Path) -> None:
+def test_an_artifact_with_other_predictions_is_found_even_if_the_checksums_are_updated(bundle: Path) -> None:
     golden = bundle / "golden" / "coreml-wi8.json"
-    answers = json.loads(golden.read_text())
-    answers["probabilities"][2] = answers["probabilities"][2][::-1]
-    golden.write_text(json.dumps(answers))
+    vectors = json.loads(golden.read_text())
+    vectors["probabilities"][2] = vectors["probabilities"][2][::-1]
+    golden.write_text(json.dumps(vectors))
     sums = [
         f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(bundle).as_posix()}\n"
         for f in files_of(bundle)
         if f.name != "SHA256SUMS"
     ]
     (bundle / "SHA256SUMS").write_text("".join(sums))
-    found = problems(bundle)
-    assert list(found) == ["coreml/wi8.mlpackage"]
-    assert "from its golden answers; expected 0.05" in found["coreml/wi8.mlpackage"]
+    defects = problems(bundle)
+    assert list(defects) == ["coreml/wi8.mlpackage"]
+    assert "from its golden predictions; expected at most 0.05" in defects["coreml/wi8.mlpackage"]
 
 
-def test_a_cut_artifact_and_a_damaged_contract_are_findings_and_no_traceback(bundle: Path) -> None:
+def test_a_truncated_artifact_and_a_damaged_contract_are_defects(bundle: Path) -> None:
     model = bundle / "tflite" / "float32.tflite"
     model.write_bytes(model.read_bytes()[:1000])
     assert any("cut short" in finding.problem for finding in verify(bundle))
@@ -147,7 +147,7 @@ def test_a_cut_artifact_and_a_damaged_contract_are_findings_and_no_traceback(bun
     assert "not a Contract" in str(verify(bundle))
 
 
-def test_a_folder_that_is_no_bundle_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no bundle: SHA256SUMS or contract\.json is missing"):
         verify(tmp_path)
     with pytest.raises(ModelError, match="no bundle"):
@@ -158,25 +158,25 @@ def test_an_artifact_that_is_not_the_measured_one_is_not_bundled(convert: Conver
     folder = Path(shutil.copytree(convert("onnx")[1], tmp_path / "onnx"))
     (folder / "float32.onnx").write_bytes(b"other")
     content = BundleContent("helmet", "1", "", (folder,), draw_frames(2, 1), CardFigures())
-    with pytest.raises(ModelError, match=r"float32\.onnx: missing or not the one that artifact\.json names"):
+    with pytest.raises(ModelError, match=r"float32\.onnx: missing, or differs from the one that artifact\.json"):
         build(content, tmp_path / "release")
     assert list((tmp_path / "release").iterdir()) == []
 
 
-def test_what_a_bundle_needs_is_found_where_the_stages_left_it(
+def test_the_content_of_a_bundle_is_read_from_the_outputs_of_the_stages(
     convert: Convert, rows: ConvertRows, tmp_path: Path
 ) -> None:
     artifacts = tmp_path / "artifacts"
     shutil.copytree(convert("onnx")[1], artifacts / "onnx")
-    content = gather(Asked(), "2.0.0", artifacts, rows.images, FIGURES)
+    content = gather(HelmetPolicy(), "2.0.0", artifacts, rows.images, FIGURES)
     assert content.folders == (artifacts / "onnx",)
     assert content.frames.shape == (8, 64, 48, 3)
     assert content.figures is FIGURES
     with pytest.raises(DataError, match=r"no FORMAT/artifact\.json; run dvc repro convert"):
-        gather(Asked(), "2.0.0", tmp_path / "nowhere", rows.images, FIGURES)
+        gather(HelmetPolicy(), "2.0.0", tmp_path / "nowhere", rows.images, FIGURES)
 
 
-def test_the_card_prints_what_was_measured_and_admits_what_was_not(built: Path) -> None:
+def test_the_card_prints_figures_or_that_they_were_not_measured(built: Path) -> None:
     card = (built / "MODEL_CARD.md").read_text()
     lines = {line.split(" | ")[0].strip("| "): line for line in card.splitlines() if line.startswith("| ")}
     row = "| 0.9375 | 0.91 | 0.96 | 0.02 | not measured | 0.99 | not measured | not measured | 1.25 | 1.5 |"
@@ -189,7 +189,7 @@ def test_the_card_prints_what_was_measured_and_admits_what_was_not(built: Path) 
     assert "48 x 64 pixels (portrait)" in card
 
 
-def test_snippets_are_for_the_smallest_artifact_known_to_decide_as_the_checkpoint_does(
+def test_snippets_are_for_the_smallest_artifact_that_decides_as_the_checkpoint_does(
     convert: Convert,
 ) -> None:
     artifacts = convert("tflite")[0].artifacts.artifacts
@@ -199,7 +199,7 @@ def test_snippets_are_for_the_smallest_artifact_known_to_decide_as_the_checkpoin
     assert f"Put {by_size[0].file} into" in write_snippets(artifacts, {})["Classifier.kt"]
 
 
-def test_snippets_tell_when_to_claim_and_when_to_ask_again(convert: Convert) -> None:
+def test_snippets_state_threshold_and_retake_band(convert: Convert) -> None:
     changes = {"threshold": 0.8625, "retake_band": (0.25, 0.96875)}
     artifacts = [convert(name)[0].artifacts.artifacts[0].model_copy(update=changes) for name in ("coreml", "tflite")]
     texts = write_snippets(artifacts, {})
@@ -213,7 +213,7 @@ def test_snippets_tell_when_to_claim_and_when_to_ask_again(convert: Convert) -> 
     assert "RETAKE_BAND: Pair<Float, Float>? = null  //" in texts["Classifier.kt"]
 
 
-def test_snippets_name_this_model_s_input_labels_and_output(built: Path) -> None:
+def test_snippets_name_input_output_and_labels_of_the_model(built: Path) -> None:
     swift = (built / "snippets" / "Classifier.swift").read_text()
     assert 'static let labels = ["no_helmet", "helmet"]' in swift
     assert "pixelsWide: 48, pixelsHigh: 64" in swift

@@ -1,5 +1,5 @@
 """Executes the MIL program of an .mlpackage op by op, on any machine.
 
-It proves that the saved program says what the checkpoint says: weights, layout, padding, normalisation and labels,
-down to the rounding of half precision. It proves nothing about Apple's hardware or its speed.
+It verifies that the saved program computes what the checkpoint computes: weights, layout, padding, normalisation and
+labels, down to the rounding of half precision. It says nothing about Apple's hardware or its speed.
 """

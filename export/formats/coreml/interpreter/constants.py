@@ -1,7 +1,7 @@
-"""Constants of a MIL program: immediate values in the protobuf, and blobs in weights/weight.bin.
+"""Reads the constants of a MIL program: immediate values in the protobuf, and blobs in weights/weight.bin.
 
-The blob file is read here and not by coremltools' native reader, which not every platform has. Its layout (version 2):
-at the offset that the program names lies little-endian metadata: a sentinel, the type, the length in bytes and
+The blob file is parsed here because coremltools' native reader is not available on every platform. Its layout (version
+2): at the offset that the program gives there is little-endian metadata: a sentinel, the type, the length in bytes and
 the offset of the data (coremltools, mlmodel/src/MILBlob/Blob/StorageFormat.hpp).
 """
 
@@ -24,16 +24,16 @@ _BOOL = 1
 _DTYPES = {_BOOL: np.bool_, FLOAT16: np.float16, FLOAT32: np.float32, 21: np.int8, 22: np.int16, 23: np.int32}
 _DTYPES |= {24: np.int64, 31: np.uint8, 32: np.uint16, 33: np.uint32}
 _PACKED = {35: 4, 36: 2, 37: 1, 38: 6, 39: 3}
-"""Unsigned integers of so many bits, packed from the lowest bit of each byte on."""
+"""MIL type -> number of bits of unsigned integers that are packed from the lowest bit of each byte on."""
 _SENTINEL = 0xDEADBEEF
 _METADATA = struct.Struct("<IIQQ")
 
 
 def read_value(value: Any, weights: Path) -> Any:  # noqa: ANN401 - protobuf in; array, text or list out
-    """Turn a protobuf ``Value`` into a numpy array, a text, or a list of texts.
+    """Convert a protobuf ``Value`` to an array, a string or a list of strings.
 
     Raises:
-        ModelError: The blob file is cut short, or the type is one that no classifier needs.
+        ModelError: The blob file is cut short, or the type is not supported.
     """
     if value.type.WhichOneof("type") == "listType":
         return [read_value(item, weights) for item in value.immediateValue.list.values]
@@ -59,7 +59,7 @@ def read_value(value: Any, weights: Path) -> Any:  # noqa: ANN401 - protobuf in;
 
 
 def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
-    """Take ``count`` integers of ``bits`` bits each out of bytes."""
+    """Unpack ``count`` integers of ``bits`` bits each from bytes: uint8 (count,)."""
     single = np.unpackbits(packed, bitorder="little")[: count * bits].reshape(count, bits)
     return np.packbits(single, axis=1, bitorder="little")[:, 0]
 

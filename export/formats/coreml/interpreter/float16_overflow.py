@@ -1,6 +1,7 @@
-"""Names the first op of a program whose halves overflow: what turns a phone's answers into NaN, and shows nowhere else.
+"""Finds the first op of a program whose output overflows float16.
 
-A half holds no more than 65,504. Hardware that computes in halves gives infinity above it, and NaN soon after.
+A half holds at most 65,504. Hardware that computes in halves gives infinity above that and NaN soon after, which no
+check of weights or types reveals.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from pipeline.data.preprocess import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """Where it happens first.
+    """The first overflow.
 
     Attributes:
-        frame: Number of the frame.
-        kind: Of the op, e.g. "conv".
-        output: Name of the value that it gives.
-        magnitude: The greatest that the value would be in float32; NaN where even that is no number.
+        frame: Index of the frame.
+        kind: Kind of the op, e.g. "conv".
+        output: Name of the op's output.
+        magnitude: Largest absolute value of that output in float32; NaN if that is not a number either.
     """
 
     frame: int
@@ -32,7 +33,7 @@ class Overflow:
 
 
 def find_overflow(program: Program, frames: Iterable[Pixels]) -> Overflow | None:
-    """Run frames, uint8 (height, width, 3) RGB, until a value is no finite half; None where all are."""
+    """Run frames, uint8 (height, width, 3) RGB, until a value is not a finite half; None if all are."""
     for number, frame in enumerate(frames):
         exact = program.trace(frame, "float32")
         for (step, value), (_, plain) in zip(program.trace(frame, "declared"), exact, strict=True):

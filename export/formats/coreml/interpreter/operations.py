@@ -1,7 +1,7 @@
-"""What each MIL op computes, on float32 torch tensors, as coremltools' op reference defines it.
+"""The MIL ops, on float32 torch tensors, as coremltools' reference defines them.
 
-(https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html)
-Arguments arrive by their MIL names: activations as tensors, constants as numpy arrays, texts or lists.
+Arguments are passed by their MIL names: activations as tensors, constants as arrays, strings or lists
+(https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Operation = Callable[[Arguments], torch.Tensor]
 
 
 def tensor_of(value: Any) -> torch.Tensor:  # noqa: ANN401 - an array or a tensor
-    """Pass a tensor through; turn a constant into a float32 tensor."""
+    """Convert a constant to a float32 tensor; a tensor is returned unchanged."""
     return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.asarray(value, np.float32))
 
 
@@ -92,7 +92,7 @@ def _pad(arguments: Arguments) -> torch.Tensor:
     if arguments.get("mode", "constant") != "constant":
         raise ModelError(f"op pad with mode {arguments['mode']}; expected constant")
     pairs = np.asarray(arguments["pad"]).reshape(-1, 2)
-    # MIL lists axes first to last, torch last to first.
+    # MIL lists the axes from the first to the last, torch from the last to the first.
     flat = [int(side) for pair in pairs[::-1] for side in pair]
     return functional.pad(arguments["x"], flat, value=float(arguments.get("constant_val", 0.0)))
 
@@ -112,7 +112,7 @@ def _conv(arguments: Arguments) -> torch.Tensor:
     bias = tensor_of(arguments["bias"]) if "bias" in arguments else None
     if top == bottom and left == right:
         padding = top, left
-    else:  # torch pads both sides of an axis alike
+    else:  # torch can pad both sides of an axis only by the same number
         x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
     groups = int(arguments.get("groups", 1))
     return functional.conv2d(x, weight, bias, stride=strides, padding=padding, dilation=dilations, groups=groups)
@@ -121,7 +121,7 @@ def _conv(arguments: Arguments) -> torch.Tensor:
 def _same_padding(
     x: torch.Tensor, weight: torch.Tensor, strides: list[int], dilations: list[int]
 ) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right padding for an output of size / stride, rounded up; the odd pixel goes last."""
+    """Padding (top, bottom, left, right) for outputs of size / stride, rounded up; an odd pixel goes to the end."""
     sides: list[int] = []
     for axis in range(2):
         size, reach = x.shape[2 + axis], (weight.shape[2 + axis] - 1) * dilations[axis] + 1
@@ -131,7 +131,7 @@ def _same_padding(
 
 
 def _affine_dequantize(arguments: Arguments) -> torch.Tensor:
-    """Weights stored as integers: scale * (stored - zero point), a scale for each slice along ``axis``."""
+    """Decode integer weights: scale * (stored - zero point), with one scale per slice along ``axis``."""
     stored = np.asarray(arguments["quantized_data"], np.float32)
     shape = [1] * stored.ndim
     shape[int(arguments["axis"])] = -1
@@ -140,7 +140,7 @@ def _affine_dequantize(arguments: Arguments) -> torch.Tensor:
 
 
 def _quantize(arguments: Arguments) -> torch.Tensor:
-    """Activations to integers, held as floats: round(input / scale) + zero point, within the range of their type."""
+    """Round activations to integers, held as floats: round(input / scale) + zero point, clipped to their type."""
     kind = arguments["output_dtype"]
     if kind not in ("int8", "uint8"):
         raise ModelError(f"op quantize to {kind}; expected int8 or uint8")
@@ -150,12 +150,12 @@ def _quantize(arguments: Arguments) -> torch.Tensor:
 
 
 def _dequantize(arguments: Arguments) -> torch.Tensor:
-    """Integers to activations: scale * (input - zero point)."""
+    """Convert integers to activations: scale * (input - zero point)."""
     return (tensor_of(arguments["input"]) - _of_axis(arguments, "zero_point")) * _of_axis(arguments, "scale")
 
 
 def _of_axis(arguments: Arguments, name: str) -> torch.Tensor:
-    """Scale or zero point: one number, or one for each slice along ``axis``; no zero point is zero."""
+    """Shape a scale or zero point for broadcasting: a number, or one per slice along ``axis``; missing means zero."""
     values = tensor_of(arguments.get(name, 0.0))
     if values.dim() == 0:
         return values
@@ -165,7 +165,7 @@ def _of_axis(arguments: Arguments, name: str) -> torch.Tensor:
 
 
 def _blockwise_shift_scale(arguments: Arguments) -> torch.Tensor:
-    """Weights stored as integers: scale * (stored - offset), a scale for each block."""
+    """Decode integer weights: scale * (stored - offset), with one scale per block."""
     stored = np.asarray(arguments["data"], np.float32)
     scale = _spread(arguments["scale"], stored.shape)
     offset = _spread(arguments["offset"], stored.shape) if "offset" in arguments else np.float32(0)
@@ -173,7 +173,7 @@ def _blockwise_shift_scale(arguments: Arguments) -> torch.Tensor:
 
 
 def _lut_to_dense(arguments: Arguments) -> torch.Tensor:
-    """Weights stored as indices into a palette; up to iOS 17 packed, with their shape, later with palettes by block."""
+    """Decode indices into a palette: up to iOS 17 packed, with their shape; later with one palette per block."""
     palette = np.asarray(arguments["lut"], np.float32)
     if "shape" in arguments:
         shape = _integers(arguments["shape"])

@@ -1,8 +1,8 @@
-"""Reads an .mlpackage and runs its classifier: one RGB frame in, a probability a label out.
+"""Reads an .mlpackage and runs its classifier: one RGB frame in, probabilities out.
 
-Reads Data/com.apple.CoreML/model.mlmodel (protobuf) and weights/weight.bin; writes nothing.
-Two modes: "declared" rounds every result to the type that the program declares for it, so a float16 program behaves as
-on hardware that computes each op exactly and stores halves; "float32" never rounds and shows what the weights lost.
+Reads Data/com.apple.CoreML/model.mlmodel (protobuf) and weights/weight.bin; writes nothing. Two modes: "declared"
+rounds every result to the type that the program declares, as hardware does that computes each op exactly and stores
+halves; "float32" never rounds, which isolates the error of the weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ DATA = Path("Data/com.apple.CoreML")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One op: what it computes, the names or constants it takes, and what it is declared to give."""
+    """One op of a program.
+
+    Attributes:
+        kind: Name of the MIL op, e.g. "conv".
+        arguments: Constant arguments by parameter name.
+        names: Other arguments: parameter name -> the output of an earlier step.
+        output: Name of the output.
+        half: Whether the output is declared as float16.
+    """
 
     kind: str
     arguments: Mapping[str, Any]
@@ -42,13 +50,13 @@ class Program:
     """A classifier's main function, its constants loaded and its compressed weights unpacked.
 
     Attributes:
-        input_name: Of the image.
-        height: Of the image, pixels.
-        width: Of the image, pixels.
-        output_name: Of the dictionary of probabilities.
-        labels: In the order of the probabilities.
-        steps: In execution order.
-        probabilities: Name of the value that ``classify`` ranks.
+        input_name: Name of the image input.
+        height: Height of the image, pixels.
+        width: Width of the image, pixels.
+        output_name: Name of the dictionary of probabilities.
+        labels: Labels in the order of the probabilities.
+        steps: Ops in execution order.
+        probabilities: Name of the value that the ``classify`` op ranks.
     """
 
     input_name: str
@@ -65,7 +73,7 @@ class Program:
         return np.asarray(values[self.probabilities].reshape(-1).numpy(), np.float32)
 
     def trace(self, frame: Pixels, mode: Mode = "declared") -> Iterator[tuple[Step, torch.Tensor]]:
-        """Yield what every op gives, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255."""
+        """Yield each op with its output, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255."""
         pixels = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None], np.float32))
         values: dict[str, torch.Tensor] = {self.input_name: pixels}
         for step in self.steps:
@@ -80,7 +88,7 @@ def open_package(path: Path) -> Program:
     """Read a package.
 
     Raises:
-        ModelError: It is missing or damaged, no image classifier, or uses an op that this executor does not know.
+        ModelError: It is missing or damaged, is no image classifier, or uses an op that is not implemented here.
     """
     spec = read_spec(path)
     description = spec.description
@@ -148,7 +156,9 @@ def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step
     output = operation.outputs[0]
     if operation.type not in OPERATIONS:
         known = ", ".join(OPERATIONS)
-        raise ModelError(f"{path}: op {operation.type!r} that gives {output.name!r} is unknown here; known: {known}")
+        raise ModelError(
+            f"{path}: op {operation.type!r} with the output {output.name!r} is not implemented; expected one of {known}"
+        )
     arguments: dict[str, Any] = {
         name: read_value(value, _weights(path)) for name, value in operation.attributes.items() if name != "name"
     }
@@ -161,7 +171,7 @@ def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step
             arguments[key] = constants[binding.name]
         else:
             names[key] = binding.name
-    # Halves are widened here once, and not again for every frame.
+    # Halves are widened once here, instead of for every frame.
     arguments = {key: _widen(value) for key, value in arguments.items()}
     return Step(operation.type, arguments, names, output.name, output.type.tensorType.dataType == FLOAT16)
 

@@ -1,4 +1,4 @@
-"""The order of kernels in an .ort file: the same whatever ONNX Runtime wrote, and the model means what it meant."""
+"""Kernels of an .ort file are sorted, and the model stays the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from export.formats.onnx import ort_format
-from export.formats.onnx.ort_format import read_kernels, settle_kernels
+from export.formats.onnx.ort_format import read_kernels, sort_kernels
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     weights = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
     nodes = [
         helper.make_node("Transpose", ["frame"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["planes", "weights"], ["found"], pads=[1, 1, 1, 1]),
-        helper.make_node("HardSwish", ["found"], ["kept"]),
-        helper.make_node("GlobalAveragePool", ["kept"], ["mean"]),
+        helper.make_node("Conv", ["planes", "weights"], ["convolved"], pads=[1, 1, 1, 1]),
+        helper.make_node("HardSwish", ["convolved"], ["activated"]),
+        helper.make_node("GlobalAveragePool", ["activated"], ["mean"]),
         helper.make_node("Softmax", ["mean"], ["probs"], axis=1),
     ]
     frame = helper.make_tensor_value_info("frame", TensorProto.FLOAT, (1, 8, 6, 3))
@@ -43,37 +43,37 @@ def run(model: bytes) -> np.ndarray:
     return np.asarray(session.run(None, {"frame": frame})[0])
 
 
-def test_it_names_the_same_kernels_and_answers_the_same(written: bytes) -> None:
-    settled = settle_kernels(written)
-    kernels = read_kernels(settled)
+def test_sorting_keeps_the_kernels_and_the_predictions(written: bytes) -> None:
+    sorted_model = sort_kernels(written)
+    kernels = read_kernels(sorted_model)
     assert kernels == read_kernels(written)
     assert {operator.split(b":")[1] for operator, _ in kernels} >= {b"Conv", b"Transpose"}
-    np.testing.assert_array_equal(run(settled), run(written))
+    np.testing.assert_array_equal(run(sorted_model), run(written))
 
 
-def test_the_order_it_was_written_in_is_gone(written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled, sort = settle_kernels(written), read_kernels
+def test_the_original_order_of_kernels_does_not_matter(written: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_model, sort = sort_kernels(written), read_kernels
     with monkeypatch.context() as patch:
         patch.setattr(ort_format, "read_kernels", lambda model: sort(model)[::-1])
-        other = settle_kernels(written)
-    assert other != settled
-    assert settle_kernels(other) == settled
-    np.testing.assert_array_equal(run(other), run(settled))
+        other = sort_kernels(written)
+    assert other != sorted_model
+    assert sort_kernels(other) == sorted_model
+    np.testing.assert_array_equal(run(other), run(sorted_model))
 
 
-def test_the_weights_lie_where_they_lay(written: bytes) -> None:
-    settled = settle_kernels(written)
-    assert len(settled) % 16 == 0
-    assert settled[-512:] == written[-512:]
+def test_weights_are_copied_unchanged_and_aligned(written: bytes) -> None:
+    sorted_model = sort_kernels(written)
+    assert len(sorted_model) % 16 == 0
+    assert sorted_model[-512:] == written[-512:]
 
 
-def test_no_longer_than_a_table_written_twice(written: bytes) -> None:
-    once = settle_kernels(written)
-    assert abs(len(settle_kernels(once)) - len(once)) <= 32
+def test_sorting_again_does_not_grow_the_file(written: bytes) -> None:
+    once = sort_kernels(written)
+    assert abs(len(sort_kernels(once)) - len(once)) <= 32
     assert len(once) < len(written) + 256
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0\0\0\0TFL3", Path(__file__).read_bytes()[:64]])
-def test_what_is_no_ort_file_is_refused(damage: bytes) -> None:
+def test_bytes_that_are_no_ort_file_are_refused(damage: bytes) -> None:
     with pytest.raises(ValueError, match=r"expected the file identifier b'ORTM' of an \.ort file"):
-        settle_kernels(damage)
+        sort_kernels(damage)

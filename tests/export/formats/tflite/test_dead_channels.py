@@ -21,7 +21,7 @@ def test_a_dead_channel_gets_just_enough_weight_for_its_bias_to_fit() -> None:
 
 
 @pytest.mark.slow
-def test_a_network_with_a_switched_off_channel_keeps_its_answer(convert: Convert) -> None:
+def test_a_network_with_a_dead_channel_keeps_its_predictions(convert: Convert) -> None:
     model = bytearray((convert("tflite")[1] / "float32.tflite").read_bytes())
     root = schema.Model.GetRootAs(model, 0)
     graph = root.Subgraphs(0)
@@ -35,10 +35,10 @@ def test_a_network_with_a_switched_off_channel_keeps_its_answer(convert: Convert
     changed = np.flatnonzero(np.frombuffer(revived, np.uint8) != np.frombuffer(bytes(model), np.uint8))
     assert 0 < len(changed) <= 4
     frame = np.full((1, 64, 48, 3), 90, np.uint8)
-    np.testing.assert_allclose(answer(revived, frame), answer(bytes(model), frame), atol=1e-4)
+    np.testing.assert_allclose(predict(revived, frame), predict(bytes(model), frame), atol=1e-4)
 
 
-def answer(model: bytes, frame: np.ndarray) -> np.ndarray:
+def predict(model: bytes, frame: np.ndarray) -> np.ndarray:
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], frame)

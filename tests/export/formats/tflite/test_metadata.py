@@ -1,4 +1,4 @@
-"""What Android's tools read in a TFLite file, read back table by table."""
+"""The metadata for Android's tools, read back table by table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def root(data: bytes) -> Table:
 
 
 def follow(table: Table, *slots: int) -> Table:
-    """Go down tables and vectors of tables; of a vector, to its first entry."""
+    """Follow the slots of tables; a negative slot is a vector, of which the first entry is taken."""
     for slot in slots:
         place = table.Pos + offset_of(table, abs(slot))
         start = table.Indirect(place)
@@ -44,10 +44,10 @@ def number(table: Table, slot: int, kind: object) -> int:
 
 
 def floats(table: Table, slot: int) -> list[float]:
-    return [float(each) for each in table.GetVectorAsNumpy(number_types.Float32Flags, offset_of(table, slot))]
+    return [float(value) for value in table.GetVectorAsNumpy(number_types.Float32Flags, offset_of(table, slot))]
 
 
-def test_the_frame_is_an_rgb_picture_of_the_models_size_that_nobody_need_normalise() -> None:
+def test_the_input_is_an_rgb_image_of_the_models_size_without_normalisation() -> None:
     graph = follow(root(encode((64, 48), FACTS, ("image", "probs"))), -3)
     frame = follow(graph, -2)
     assert text(frame, 0) == "image"
@@ -63,12 +63,12 @@ def test_the_frame_is_an_rgb_picture_of_the_models_size_that_nobody_need_normali
     assert (floats(follow(frame, 5), 1), floats(follow(frame, 5), 0)) == ([0.0], [255.0])
 
 
-def test_the_answer_names_the_file_of_its_labels() -> None:
+def test_the_output_refers_to_the_file_of_labels() -> None:
     data = encode((64, 48), FACTS, ("image", "probs"))
     assert data[4:8] == b"M001"
-    answer = follow(root(data), -3, -3)
-    assert text(answer, 0) == "probs"
-    listed = follow(answer, -6)
+    output = follow(root(data), -3, -3)
+    assert text(output, 0) == "probs"
+    listed = follow(output, -6)
     assert (text(listed, 0), number(listed, 2, number_types.Int8Flags)) == ("labels.txt", 2)  # labels of an axis
     assert [text(root(data), slot) for slot in (1, 2, 4, 5, 7)] == [
         "Does it?",
@@ -80,11 +80,11 @@ def test_the_answer_names_the_file_of_its_labels() -> None:
 
 
 @pytest.mark.parametrize("recipe", ["float32", "dynamic_wi8_afp32", "static_wi8_ai8"])
-def test_every_file_holds_it_and_constants_lie_where_the_schema_wants_them(convert: Convert, recipe: str) -> None:
+def test_every_file_has_metadata_and_aligned_constants_inside_the_flatbuffer(convert: Convert, recipe: str) -> None:
     result, folder = convert("tflite")
     data = (folder / f"{recipe}.tflite").read_bytes()
     model = schema.Model.GetRootAs(data, 0)
-    (entry,) = [each for i in range(model.MetadataLength()) if (each := model.Metadata(i)).Name() == NAME.encode()]
+    (entry,) = [found for i in range(model.MetadataLength()) if (found := model.Metadata(i)).Name() == NAME.encode()]
     metadata = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
     assert text(root(metadata), 2) == result.artifacts.artifacts[0].checkpoint_id[:12]
     for index in range(model.BuffersLength()):
@@ -94,7 +94,7 @@ def test_every_file_holds_it_and_constants_lie_where_the_schema_wants_them(conve
             assert buffer._tab.Vector(buffer._tab.Offset(4)) % 16 == 0
 
 
-def test_constants_behind_a_flatbuffer_are_taken_in(convert: Convert) -> None:
+def test_constants_behind_a_flatbuffer_are_moved_into_it(convert: Convert) -> None:
     _, folder = convert("tflite")
     data = (folder / "float32.tflite").read_bytes()
     packed = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
@@ -117,7 +117,7 @@ def test_constants_behind_a_flatbuffer_are_taken_in(convert: Convert) -> None:
     np.testing.assert_array_equal(model.Buffers(largest).DataAsNumpy(), np.frombuffer(constants, np.uint8))
 
 
-def test_the_official_reader_takes_it(convert: Convert) -> None:
+def test_the_official_reader_reads_it(convert: Convert) -> None:
     metadata = pytest.importorskip(SCHEMA_READER, exc_type=ImportError)
     displayer = metadata.MetadataDisplayer.with_model_file(str(convert("tflite")[1] / "float32.tflite"))
     assert '"default_size"' in displayer.get_metadata_json()

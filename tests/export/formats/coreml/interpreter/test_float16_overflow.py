@@ -1,4 +1,4 @@
-"""The overflow finder: a network built to overflow is told, by its op; a sound one is not."""
+"""A network built to overflow is refused with the name of the op; a sound one is not."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.export.conftest import Convert
 from tests.export.tiny import SPEC, draw_frames, job_of
 
 
-class Loud(torch.nn.Module):
-    """Three convolutions, the second of which multiplies by a great number that the third divides by."""
+class Overflowing(torch.nn.Module):
+    """Three convolutions, the second of which multiplies by a large number that the third divides by."""
 
     def __init__(self, gain: float) -> None:
         super().__init__()
@@ -36,32 +36,32 @@ class Loud(torch.nn.Module):
 
 def job(gain: float) -> ExportJob:
     torch.manual_seed(3)
-    return job_of(PortableClassifier(Loud(gain).eval(), SPEC).eval(), draw_frames(4, 2))
+    return job_of(PortableClassifier(Overflowing(gain).eval(), SPEC).eval(), draw_frames(4, 2))
 
 
-def test_a_sound_program_has_none(convert: Convert) -> None:
+def test_a_sound_program_does_not_overflow(convert: Convert) -> None:
     program = open_package(convert("coreml")[1] / "float16.mlpackage")
     assert find_overflow(program, draw_frames(2, 8)) is None
 
 
-def test_what_overflows_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_program_that_overflows_is_refused_with_the_op_and_not_written(tmp_path: Path) -> None:
     path = tmp_path / "float16.mlpackage"
-    with pytest.raises(ModelError, match=r"float16\.mlpackage: op conv that gives .* overflows float16 .* 65504"):
+    with pytest.raises(ModelError, match=r"float16\.mlpackage: op conv with the output .* overflows float16 .* 65504"):
         open_format("coreml").export(job(3e5), "float16", Params(recipes=("float16",)), path)
     assert not path.exists()
 
 
-def test_the_first_op_that_overflows_is_told_with_its_magnitude(
+def test_the_first_op_that_overflows_is_found_with_its_magnitude(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.formats.coreml._check_halves", lambda *_: None)
+    monkeypatch.setattr("export.formats.coreml._check_overflow", lambda *_: None)
     path = tmp_path / "float16.mlpackage"
     open_format("coreml").export(job(3e5), "float16", Params(recipes=("float16",)), path)
     program = open_package(path)
-    found = find_overflow(program, draw_frames(2, 2))
-    assert found is not None
-    assert (found.kind, found.frame) == ("conv", 0)
-    assert found.magnitude > 65504
+    overflow = find_overflow(program, draw_frames(2, 2))
+    assert overflow is not None
+    assert (overflow.kind, overflow.frame) == ("conv", 0)
+    assert overflow.magnitude > 65504
     kinds = [step.kind for step, _ in program.trace(draw_frames(1, 2)[0])]
-    earlier = kinds[: [step.output for step in program.steps].index(found.output)]
+    earlier = kinds[: [step.output for step in program.steps].index(overflow.output)]
     assert earlier.count("conv") == 1

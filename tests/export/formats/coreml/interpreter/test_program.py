@@ -1,4 +1,4 @@
-"""The executor on real packages: the tiny classifier's, and ones that were tampered with."""
+"""The executor on real packages, intact and damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def package(convert: Convert, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_without_rounding_a_float16_program_differs_by_its_weights_alone(
+def test_without_rounding_a_float16_program_differs_only_by_its_weights(
     package: Path, classifier: PortableClassifier
 ) -> None:
     program = open_package(package)
@@ -37,14 +37,14 @@ def test_without_rounding_a_float16_program_differs_by_its_weights_alone(
     assert np.abs(rounded - expected).max() < 2e-2
 
 
-def test_every_value_of_a_float16_program_is_a_half(package: Path) -> None:
+def test_every_value_of_a_float16_program_is_rounded_to_a_half(package: Path) -> None:
     program = open_package(package)
-    answer = program.run(draw_frames(1, 1)[0])
-    assert np.array_equal(answer, answer.astype(np.float16).astype(np.float32))
+    probabilities = program.run(draw_frames(1, 1)[0])
+    assert np.array_equal(probabilities, probabilities.astype(np.float16).astype(np.float32))
     assert sum(step.half for step in program.steps) > 100
 
 
-def test_the_program_knows_its_image_and_its_labels(package: Path) -> None:
+def test_a_program_states_its_image_and_labels(package: Path) -> None:
     program = open_package(package)
     assert (program.input_name, program.height, program.width) == ("image", 64, 48)
     assert program.labels == LABELS
@@ -67,13 +67,15 @@ def test_compressed_weights_are_unpacked_as_coremltools_does(convert: Convert, t
     np.testing.assert_array_equal(open_package(path).run(frame), unpacked.run(frame))
 
 
-def test_an_op_that_it_does_not_know_is_named(package: Path) -> None:
+def test_an_op_that_is_not_implemented_is_named(package: Path) -> None:
     spec = read_spec(package)
     function = spec.mlProgram.functions["main"]
     operations = function.block_specializations[function.opset].operations
     next(operation for operation in operations if operation.type == "relu").type = "unsupported_relu"
     (package / DATA / "model.mlmodel").write_bytes(spec.SerializeToString())
-    with pytest.raises(ModelError, match=r"op 'unsupported_relu' that gives '.*' is unknown here; known: add, "):
+    with pytest.raises(
+        ModelError, match=r"op 'unsupported_relu' with the output '.*' is not implemented; expected one of add, "
+    ):
         open_package(package)
 
 
