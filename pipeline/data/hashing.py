@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+DOCUMENTATION = frozenset({".csv", ".md", ".svg"})
+"""Endings of the files of a model folder that no model is loaded from."""
+
 
 def files_of(path: Path) -> list[Path]:
     """List the files of an artifact, sorted by path; a plain file is its own only one (an .mlpackage is a folder)."""
@@ -32,9 +35,15 @@ def hash_share(seed: int, name: str) -> float:
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash names and contents of all files below a model folder, hidden ones excepted: "sha256:" and 16 digits."""
+    """Hash names and contents of the files of a model folder: "sha256:" and 16 digits.
+
+    Hidden files and documentation (``DOCUMENTATION``: the model card, training curves) are left out: a corrected card
+    is not another model.
+    """
     digest = hashlib.sha256()
     for path in _visible_files(folder):
+        if path.suffix in DOCUMENTATION:
+            continue
         with path.open("rb") as file:
             digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -63,12 +63,13 @@ def test_other_licences_need_no_acknowledgement(name: str) -> None:
     require_acknowledged("m", Licence(name, name), tiny_preset("m"), "here")
 
 
-def test_the_revision_of_a_folder_depends_on_its_visible_files_only(tmp_path: Path) -> None:
+def test_the_revision_of_a_folder_depends_on_its_visible_model_files_only(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name / "unet").mkdir(parents=True)
         (tmp_path / name / "unet" / "weights").write_bytes(b"1")
     (tmp_path / "two" / ".cache").mkdir()
     (tmp_path / "two" / ".cache" / "lock").write_bytes(b"x")
+    (tmp_path / "two" / "README.md").write_text("# A card\n", encoding="utf-8")
     assert hash_folder(tmp_path / "one") == hash_folder(tmp_path / "two")
     (tmp_path / "two" / "unet" / "weights").write_bytes(b"2")
     assert hash_folder(tmp_path / "one") != hash_folder(tmp_path / "two")
