@@ -13,9 +13,11 @@ import typer
 
 from pipeline import cli_commands
 from pipeline.cli_arguments import (
+    POLICIES,
     ArtifactFolder,
     BaselineFolder,
     CheckpointFolder,
+    FormatName,
     ImageFolder,
     KeptRows,
     MeasurementFile,
@@ -33,15 +35,33 @@ from pipeline.cli_errors import ErrorHandlingGroup
 app = typer.Typer(
     cls=ErrorHandlingGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Turn a written policy into a phone-ready model, and measure how well it does. Start with: dvc repro",
 )
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"gossamer {version('gossamer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and exit", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn a written policy into a phone-ready model, and measure how well it does.
+
+    Start with: dvc repro
+    """
 
 
 @app.command()
 def prompts(
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     out: Annotated[Path, writes("prompts, JSON lines")] = Path("data/prompts.jsonl"),
     metrics: MetricsFile = Path("metrics/prompts.json"),
 ) -> None:
@@ -61,7 +81,7 @@ def prompts(
 @app.command()
 def generate(
     prompts: Annotated[Path, reads("prompts, JSON lines")] = Path("data/prompts.jsonl"),
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     out: Annotated[Path, writes("folder of images in tar shards")] = Path("data/images"),
     metrics: MetricsFile = Path("metrics/generate.json"),
 ) -> None:
@@ -86,7 +106,7 @@ def generate(
 @app.command()
 def curate(
     images: ImageFolder = Path("data/images"),
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     kept: Annotated[Path, writes("kept images, JSON lines")] = Path("data/kept.jsonl"),
     rejected: Annotated[Path, writes("rejected images, JSON lines")] = Path("data/rejected.jsonl"),
     metrics: MetricsFile = Path("metrics/curate.json"),
@@ -135,7 +155,7 @@ def train(
     train: TrainingRows = Path("data/train.jsonl"),
     val: ValidationRows = Path("data/val.jsonl"),
     images: ImageFolder = Path("data/images"),
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     out: Annotated[Path, writes("folder of the checkpoint")] = Path("models/checkpoint"),
     metrics: MetricsFile = Path("metrics/train.json"),
     plot: Annotated[Path, writes("loss and accuracy by epoch, CSV")] = Path("plots/train.csv"),
@@ -159,7 +179,7 @@ def train(
 
 @app.command()
 def selfies(
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     out: Annotated[Path, writes("folder of test selfies in tar shards")] = Path("data/selfies"),
 ) -> None:
     """Make the test set: portrait selfies that training never sees."""
@@ -179,14 +199,12 @@ def selfies(
 
 @app.command()
 def convert(
-    format_name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="format to convert to: a folder of export/formats/")
-    ],
+    format_name: FormatName,
     checkpoint: CheckpointFolder = Path("models/checkpoint"),
     train: TrainingRows = Path("data/train.jsonl"),
     val: ValidationRows = Path("data/val.jsonl"),
     images: ImageFolder = Path("data/images"),
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     out: Annotated[Path, writes("parent of the folder of artifacts, OUT/FORMAT/")] = Path("artifacts"),
     metrics: Annotated[Path, writes("parent of the figures, METRICS/convert-FORMAT.json")] = Path("metrics"),
 ) -> None:
@@ -213,7 +231,7 @@ def measure(
     artifacts: ArtifactFolder = Path("artifacts"),
     checkpoint: CheckpointFolder = Path("models/checkpoint"),
     selfies: SelfieFolder = Path("data/selfies"),
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     metrics: MetricsFile = Path("metrics/measure.json"),
     predictions: Annotated[Path, writes("predictions, Parquet")] = Path("data/predictions.parquet"),
     plots: Annotated[Path, writes("folder of plot data, PLOTS/*.csv")] = Path("plots"),
@@ -256,7 +274,7 @@ def gate(
 
 @app.command()
 def report(
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     page: Annotated[Path, writes("report, HTML")] = Path("report/index.html"),
     comment: Annotated[Path, writes("comment for a pull request, Markdown")] = Path("report/summary.md"),
     run: Annotated[Path, writes("the run that both show, JSON")] = Path("report/run.json"),

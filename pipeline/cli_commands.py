@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_arguments import (
+    POLICIES,
     ArtifactFolder,
     BaselineFolder,
+    BenchmarkName,
     ImageFolder,
     KeptRows,
     MeasurementFile,
@@ -35,7 +37,7 @@ app.add_typer(baseline_app, name="baseline")
 
 @policy_app.command("check")
 def check_policy(
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     samples: Annotated[int, typer.Option(help="number of captions to print")] = 4,
 ) -> None:
     """Check a policy, count the captions it allows and print some of them."""
@@ -90,7 +92,7 @@ def fetch_baseline(
 @app.command()
 def release(
     version: Annotated[str, typer.Argument(help="version of the release, e.g. 1.4.0")] = "0.1.0",
-    policy: PolicyFile = Path("policies/helmet.yaml"),
+    policy: PolicyFile = POLICIES,
     verdict: VerdictFile = Path("metrics/gate.json"),
     measured: MeasurementFile = Path("metrics/measure.json"),
     artifacts: ArtifactFolder = Path("artifacts"),
@@ -176,7 +178,7 @@ def doctor() -> None:
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="benchmark to run; without a name, the benchmarks are listed")] = "",
+    name: BenchmarkName = "",
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a parameter of the benchmark")
     ] = None,

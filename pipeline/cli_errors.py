@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -11,12 +12,32 @@ from typer.core import TyperGroup
 
 from pipeline.errors import GossamerError
 
+_PERMISSION = "expected a path that you may read and write; check its permissions: ls -ld"
+_SPACE = "free some space, then run the same command again"
+ADVICE: Mapping[int, str] = {
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "expected a file system that can be written; choose another folder",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "expected a file system that takes files of this size; choose another folder",
+    errno.EISDIR: "expected a file; move the folder away",
+    errno.ENOTDIR: "expected a folder; move the file away",
+    errno.EEXIST: "expected no file of this name, or a folder; move it away",
+    errno.ENOENT: "expected it there; run the stage that writes it: dvc repro",
+    errno.ENAMETOOLONG: "expected a shorter path",
+    errno.ELOOP: "expected a path without a circle of links",
+    errno.EIO: "the device failed; check it, then run the same command again",
+    errno.EMFILE: "allow more open files, then run the same command again: ulimit -n",
+}
+"""What to do where the system refuses a file or folder; any other error of the system is a defect of Gossamer."""
+
 
 class ErrorHandlingGroup(TyperGroup):
-    """Runs a command and turns a user's error, Ctrl-C and a full disk into a message and an exit status.
+    """Runs a command and turns a user's error, Ctrl-C and a refusal of the system into a message and an exit status.
 
-    A ``GossamerError`` exits with its own ``exit_code``; Ctrl-C and a full disk exit with 2. Any other exception is a
-    defect of Gossamer and keeps its traceback.
+    A ``GossamerError`` exits with its own ``exit_code``; Ctrl-C, and a file or folder that cannot be read or written,
+    with 2. Any other exception is a defect of Gossamer and keeps its traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's classes private
@@ -30,12 +51,10 @@ class ErrorHandlingGroup(TyperGroup):
             _print_error("interrupted: finished work is kept; run the same command again to resume")
             raise typer.Exit(2) from error
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in ADVICE or (error.filename is None and error.errno == errno.ENOENT):
                 raise
-            path = error.filename or "disk"
-            _print_error(
-                f"error: {path}: no space left on the device; free some space, then run the same command again"
-            )
+            path = error.filename2 or error.filename or "a file"
+            _print_error(f"error: {path}: {(error.strerror or '').lower()}; {ADVICE[error.errno]}")
             raise typer.Exit(2) from error
 
 

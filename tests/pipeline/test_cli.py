@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,14 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from export.formats import open_format
+from benchmarks.experiments import benchmark_names
+from export.formats import format_names, open_format
 from pipeline.cli import app
+from pipeline.cli_arguments import name_format
 from pipeline.config.fields import load_section
 from pipeline.config.params import load_params
 from pipeline.errors import ParamsError
-from tests.house import STAGES
+from tests.house import STAGES, dvc_stages
 
 
 @pytest.fixture
@@ -157,10 +162,87 @@ def test_help_describes_every_argument_and_option_of_every_command() -> None:
         assert [parameter.name for parameter in command.params if not parameter.help] == [], name
 
 
-def test_a_full_disk_ends_with_a_message_and_writes_no_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device", "data/prompts.jsonl")
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "no space left on device; free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EACCES, "permission denied; expected a path that you may read and write"),
+        (errno.EROFS, "read-only file system; expected a file system that can be written"),
+        (errno.ENAMETOOLONG, "expected a shorter path"),
+    ],
+)
+def test_a_refusal_of_the_system_ends_with_a_message_and_writes_no_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch, number: int, expected: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "data/prompts.jsonl")
 
-    monkeypatch.setattr("pipeline.data.storage.write_rows", full)
-    refused(gossamer("prompts"), "data/prompts.jsonl: no space left")
+    monkeypatch.setattr("pipeline.data.storage.write_rows", refuse)
+    refused(gossamer("prompts"), "error: data/prompts.jsonl: ", expected)
     assert not (home / "data/prompts.jsonl").exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_error_of_the_system_that_no_path_explains_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ECHILD, os.strerror(errno.ECHILD))
+
+    monkeypatch.setattr("pipeline.data.storage.write_rows", fail)
+    assert isinstance(gossamer("prompts").exception, OSError)
+
+
+def test_an_output_folder_that_is_a_file_is_refused(home: Path) -> None:
+    (home / "data").write_text("", encoding="utf-8")
+    refused(gossamer("prompts"), "error: data: file exists", "or a folder; move it away")
+
+
+def test_the_defaults_of_a_command_are_the_paths_of_dvc_yaml() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    for name in STAGES:
+        words = shlex.split(dvc_stages()[name]["cmd"])
+        arguments = [each for each in commands[name].params if each.param_type_name == "argument"]
+        defaults = [str(each.default) for each in arguments if not each.required]
+        assert words[len(words) - len(defaults) :] == defaults, name
+        assert words[: len(words) - len(defaults)] == ["gossamer", name, *(["$DVC_STAGE"] if name == "convert" else [])]
+
+
+def test_a_command_without_a_policy_takes_the_one_that_params_yaml_names(home: Path) -> None:
+    change(home / "params.yaml", "policy", "mask")
+    assert gossamer("policy", "check").output.startswith("policies/mask.yaml: Does the person wear a face mask?")
+    change(home / "params.yaml", "prompts.count", 4)
+    assert gossamer("prompts").exit_code == 0
+    assert '"label":"mask"' in (home / "data/prompts.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_policy_that_params_yaml_names_and_that_is_missing_is_refused_with_those_that_exist(home: Path) -> None:
+    change(home / "params.yaml", "policy", "hivis")
+    refused(gossamer("prompts"), "policies/hivis.yaml is missing; policies in that folder: helmet, mask")
+
+
+def test_a_format_may_be_given_as_the_name_of_its_dvc_stage() -> None:
+    assert [name_format(name) for name in ("convert@onnx", "../dvc.yaml:convert@onnx", "onnx")] == ["onnx"] * 3
+
+
+def test_no_value_of_params_yaml_reaches_a_shell() -> None:
+    for name, stage in dvc_stages().items():
+        assert "${" not in stage["cmd"], name
+
+
+def test_help_names_every_benchmark_and_format() -> None:
+    assert all(name in gossamer("benchmark", "--help").output for name in benchmark_names())
+    assert all(name in gossamer("convert", "--help").output for name in format_names())
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert gossamer("--version").output == f"gossamer {version('gossamer')}\n"
+
+
+def test_shells_complete_commands_benchmarks_and_formats() -> None:
+    def complete(line: str) -> str:
+        words = {"_GOSSAMER_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line}
+        return CliRunner().invoke(app, prog_name="gossamer", env=words).output
+
+    assert "policy" in complete("gossamer pol")
+    assert "gate_power" in complete("gossamer benchmark ga")
+    assert "tflite" in complete("gossamer convert tf")
