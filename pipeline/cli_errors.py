@@ -51,10 +51,11 @@ class ErrorHandlingGroup(TyperGroup):
             _print_error("interrupted: finished work is kept; run the same command again to resume")
             raise typer.Exit(2) from error
         except OSError as error:
-            if error.errno not in ADVICE or (error.filename is None and error.errno == errno.ENOENT):
+            advice = ADVICE.get(error.errno or 0)
+            if advice is None or (error.filename is None and error.errno == errno.ENOENT):
                 raise
             path = error.filename2 or error.filename or "a file"
-            _print_error(f"error: {path}: {(error.strerror or '').lower()}; {ADVICE[error.errno]}")
+            _print_error(f"error: {path}: {(error.strerror or '').lower()}; {advice}")
             raise typer.Exit(2) from error
 
 
