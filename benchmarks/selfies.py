@@ -1,8 +1,8 @@
 """Stage: the test set, portrait selfies that training never uses.
 
 Reads a policy, whose scenes are drawn from the seed ``selfies.seed`` and rendered, so that label and factors are exact;
-or a folder of photographs with labels. Writes data/selfies/: tar shards, index.jsonl, and rejected.jsonl with the
-photographs that could not be read and the reasons.
+or a folder of photographs with labels. Writes data/selfies/: tar shards, index.jsonl, and rejected.jsonl with the files
+of the folder of photographs that were not taken and the reasons.
 
 Ids and groups start with ``selfie-``, so that no selfie can be mistaken for a training image.
 """
@@ -22,17 +22,16 @@ from rich.progress import track
 
 from pipeline.config.params import SelfiesParams
 from pipeline.config.policy import Policy
+from pipeline.data.photo_folder import REJECTED, write_rejections
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Image, Prompt, Rejection
 from pipeline.data.shards import Encoded, write_images
-from pipeline.data.storage import write_rows
 from pipeline.errors import DataError, ParamsError, PolicyError
 from pipeline.machine.process_pool import open_pool
 from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
 
 PREFIX = "selfie-"
-REJECTED = "rejected.jsonl"
 Render = Callable[[Mapping[str, str], int, tuple[int, int]], Pixels]
 """(factors, seed, (width, height)) -> uint8 (height, width, 3) RGB."""
 _CHUNK = 16
@@ -48,7 +47,7 @@ class Photographs(Protocol):
 
     @property
     def rejections(self) -> Sequence[Rejection]:
-        """Photographs that could not be read."""
+        """Files that were not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def run(params: SelfiesParams, source: Source, out: Path) -> SelfiesResult:
         raise DataError(
             f"params.yaml selfies.folder: {params.folder} gave no photograph{reason}; expected FOLDER/LABEL/*.jpg"
         )
-    write_rows(out / REJECTED, rejections)
+    write_rejections(out / REJECTED, rejections, len(images))
     return SelfiesResult(tuple(images), tuple(rejections))
 
 

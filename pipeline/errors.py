@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
+from typing import Literal
 
 MAX_SHOWN = 100
 """Longest text of one value in a message, in characters."""
@@ -32,6 +33,21 @@ class PolicyError(GossamerError):
 
 class DataError(GossamerError):
     """Rows, images or measurements on disk are missing, corrupt, or do not belong together."""
+
+
+class ImageError(DataError):
+    """An image file cannot be used.
+
+    Attributes:
+        reason: "unreadable" (damaged, truncated or empty), "unsupported_format", "needs_pillow_heif" (a HEIC, and
+            pillow-heif is not installed) or "too_large" (too many bytes or pixels to decode).
+    """
+
+    def __init__(
+        self, message: str, reason: Literal["unreadable", "unsupported_format", "needs_pillow_heif", "too_large"]
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ModelError(GossamerError):

@@ -16,7 +16,8 @@ from statistics import median
 import PIL.Image
 
 from benchmarks.latency.single_artifact import percentile
-from pipeline.data.preprocess import PreprocessSpec, decode, fit
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import PreprocessSpec, fit
 from pipeline.data.records import Record
 
 Clock = Callable[[], int]

@@ -26,8 +26,9 @@ from export.bundle.code_snippets import write_snippets
 from export.bundle.model_card import Contract, write_card
 from export.formats import open_format
 from export.parity import run_artifact
+from pipeline.data.decoding.decode import decode
 from pipeline.data.hashing import files_of, sha256_of
-from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
+from pipeline.data.preprocess import PreprocessSpec, encode_png
 from pipeline.data.records import Artifact, Artifacts, Record
 from pipeline.data.shards import load_batch, read_index
 from pipeline.data.storage import atomic_folder, read_json, write_json

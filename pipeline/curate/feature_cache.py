@@ -27,8 +27,9 @@ from pipeline.config.params import CurateParams
 from pipeline.config.policy import Policy
 from pipeline.curate.image_quality import MEASURES, measure_quality
 from pipeline.curate.verifiers import Verifier, find_verifier
+from pipeline.data.decoding.decode import decode
 from pipeline.data.perceptual_hash import fingerprint
-from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Image
 from pipeline.data.shards import read_bytes
 from pipeline.data.work_cache import WorkCache, open_work, work_key

@@ -1,15 +1,17 @@
-"""A folder of photographs, FOLDER/LABEL/*.jpg|jpeg|png|webp -> encoded images for shards, with ids and groups.
+"""A folder of photographs, FOLDER/LABEL/*.jpg|png|webp|heic -> encoded images for shards, with ids and groups.
 
-Reads every file once to group it, and again when its image is used; writes nothing. Photographs of the same scene form
-a group, so that a split never separates them: exact copies (equal SHA-256) and near copies (re-encoded, resized,
-brightened, mirrored, or cropped by a percent: perceptual hashes that differ in few bits). A group is named after its
-contents, and a hash of that name and a seed assigns it to a part of the folder: two stages that read disjoint parts
-share no group. A file that cannot be decoded becomes a ``Rejection``.
+``photo_listing`` decides which files are read, by name and kind. Reads each of them once to group it, and again when
+its image is used. Photographs of the same scene form a group, so that a split never separates them: exact copies (equal
+SHA-256) and near copies (re-encoded, resized, brightened, mirrored, or cropped by a percent: perceptual hashes that
+differ in few bits). A group is named after its contents, and a hash of that name and a seed assigns it to a part of the
+folder: two stages that read disjoint parts share no group. Every other file becomes a ``Rejection``; the stages write
+these to ``REJECTED`` beside the images (``write_rejections``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,21 +21,29 @@ from typing import overload
 
 import numpy as np
 
+from pipeline.data.decoding.decode import decode
+from pipeline.data.decoding.file_formats import JPEG, MAX_BYTES, MEGABYTE, PNG, name_format
 from pipeline.data.hashing import hash_share
 from pipeline.data.perceptual_hash import Fingerprint, fingerprint, near_pairs
-from pipeline.data.preprocess import decode, encode_png
+from pipeline.data.photo_listing import ADVICE, count_reasons, list_photographs, printable, reject_file
+from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Rejection
 from pipeline.data.shards import Encoded
-from pipeline.errors import DataError
+from pipeline.data.storage import write_rows
+from pipeline.errors import DataError, ImageError
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-UNREADABLE = "unreadable"
+REJECTED = "rejected.jsonl"
+"""Name of the file of rejections, beside the shards."""
+MIN_SIDE = 16
+"""Pixels; the least width and height of a photograph."""
+MAX_ASPECT = 16
+"""The longer side of a photograph is at most this many times the shorter one."""
 SAME_SCENE = 0.20
 """Share of differing hash bits below which two photographs are taken to show the same scene. Of 969 photographs of
 heads the most similar pair of different scenes differs in 0.22. Of copies cropped by 1 % or brightened by 30 %, 95 %
 differ in less than 0.12; of copies with JPEG quality 20, half the size or added noise, in less than 0.05."""
 LONGEST_ID = 90
-PNG, JPEG = b"\x89PNG", b"\xff\xd8"
+"""Characters of label and file name in an id; a longer name is cut, and gets digits of a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +99,13 @@ class Photographs:
 
     Attributes:
         images: Photographs of the requested part, with the bytes of their files (formats other than PNG and JPEG are
-            re-encoded as PNG).
-        rejections: Unreadable files of all parts: without pixels they have no group, and so no part.
-        ignored: Number of entries in the label folders whose suffix is not a photograph's.
+            re-encoded as PNG without loss).
+        rejections: All other files of the folder, by name: without pixels they have no group, and so no part.
         readable: Number of readable photographs in all parts.
     """
 
     images: PhotographFiles
     rejections: list[Rejection]
-    ignored: int
     readable: int
 
 
@@ -125,16 +133,17 @@ def read_photographs(folder: Path, labels: Sequence[str], part: tuple[float, flo
         DataError: The folder or a label's folder is missing, or a label has no readable photograph, in the folder or
             in this part.
     """
-    paths, ignored = _list_files(folder, labels)
+    listing = list_photographs(folder, labels)
     scans: list[_Scan] = []
-    rejections: list[Rejection] = []
-    for label, path in _progress(paths, folder):
-        scan = _scan(label, path)
+    rejections = list(listing.rejections)
+    for label, path in _progress(listing.photographs, folder):
+        scan = _scan(folder, label, path)
         if isinstance(scan, _Scan):
             scans.append(scan)
         else:
             rejections.append(scan)
-    _require_labels(scans, labels, folder, f"{len(rejections)} of {len(paths)} files cannot be decoded")
+    rejections.sort(key=lambda row: row.image_id)
+    _require_labels(scans, labels, folder, _describe_failures(listing.photographs, rejections))
     groups = _group(scans)
     ids = _identify(scans)
     chosen = [row for row, group in enumerate(groups) if part[0] <= hash_share(seed, group) < part[1]]
@@ -143,28 +152,28 @@ def read_photographs(folder: Path, labels: Sequence[str], part: tuple[float, flo
         Photograph(scan.path, ids[row], groups[row], scan.label, scan.sha256, *scan.size)
         for row, scan in ((row, scans[row]) for row in chosen)
     ]
-    return Photographs(PhotographFiles(files), rejections, ignored, len(scans))
+    return Photographs(PhotographFiles(files), rejections, len(scans))
 
 
-def _list_files(folder: Path, labels: Sequence[str]) -> tuple[list[tuple[str, Path]], int]:
-    layout = f"expected a folder for each label ({', '.join(labels)}) with .jpg, .jpeg, .png or .webp files"
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; {layout}")
-    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    missing = [label for label in labels if label not in folders]
-    if missing:
-        found = f"found the folders {', '.join(folders)}" if folders else "found no folders"
-        raise DataError(f"{folder}: no folder {', '.join(missing)}; {found}; {layout}")
-    paths: list[tuple[str, Path]] = []
-    ignored = 0
-    for label in labels:
-        entries = sorted((folder / label).iterdir(), key=lambda entry: entry.name)
-        photographs = [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
-        if not photographs:
-            raise DataError(f"{folder / label}: no photographs among {len(entries)} entries; {layout}")
-        paths += [(label, entry) for entry in photographs]
-        ignored += len(entries) - len(photographs)
-    return paths, ignored
+def write_rejections(path: Path, rejections: Sequence[Rejection], taken: int) -> None:
+    """Write the files that were not taken as JSON lines, and print their number by reason on stderr.
+
+    Args:
+        path: Where to write them; usually ``REJECTED`` in the folder of the images.
+        rejections: May be empty: the file is then, too, and nothing is printed.
+        taken: Number of photographs that were taken.
+    """
+    write_rows(path, rejections)
+    if not rejections:
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    files = f"{len(rejections)} file was" if len(rejections) == 1 else f"{len(rejections)} files were"
+    console.print(escape(f"photographs: {taken} taken; {files} not, each named with its reason in {path}:"))
+    for reason, count in Counter(row.reason for row in rejections).most_common():
+        console.print(escape(f"  {count} {reason}: {ADVICE.get(reason, '')}".rstrip(": ")))
 
 
 def _progress(paths: list[tuple[str, Path]], folder: Path) -> Iterator[tuple[str, Path]]:
@@ -174,16 +183,33 @@ def _progress(paths: list[tuple[str, Path]], folder: Path) -> Iterator[tuple[str
     yield from track(paths, f"reading {folder}", console=Console(stderr=True), transient=True)
 
 
-def _scan(label: str, path: Path) -> _Scan | Rejection:
+def _scan(folder: Path, label: str, path: Path) -> _Scan | Rejection:
+    name = printable(path.relative_to(folder).as_posix())
     try:
+        size_bytes = path.stat().st_size
+        if size_bytes > MAX_BYTES:
+            found = f"{name}: not read ({size_bytes / MEGABYTE:.0f} MB); expected at most {MAX_BYTES // MEGABYTE} MB"
+            return reject_file(folder, label, path, "too_large", found)
         data = path.read_bytes()
-        pixels = decode(data, str(path))
-    except (OSError, DataError) as error:
-        name = f"{label}/{path.name}"
-        return Rejection(image_id=name, label=label, reason=UNREADABLE, score=0.0, threshold=1.0, detail=str(error))
+        pixels = decode(data, name)
+    except ImageError as error:
+        return reject_file(folder, label, path, error.reason, str(error))
+    except OSError as error:
+        return reject_file(folder, label, path, "unreadable", f"{name}: cannot be read ({error.strerror})")
     height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE or max(height, width) > MAX_ASPECT * min(height, width):
+        expected = f"expected sides of at least {MIN_SIDE} pixels, none over {MAX_ASPECT} times the other"
+        return reject_file(folder, label, path, "too_small", f"{name}: {width} x {height} pixels; {expected}")
     hashes = fingerprint(pixels), fingerprint(pixels[:, ::-1])
     return _Scan(path, label, hashlib.sha256(data).hexdigest(), (width, height), hashes)
+
+
+def _describe_failures(paths: Sequence[tuple[str, Path]], rejections: Sequence[Rejection]) -> str:
+    """Describe which of the files that were read cannot be used, for an error."""
+    read = {printable(f"{label}/{path.name}") for label, path in paths}
+    failed = [row for row in rejections if row.image_id in read]
+    reasons = f" ({count_reasons(failed)}; the first: {failed[0].detail})" if failed else ""
+    return f"{len(failed)} of {len(paths)} files cannot be decoded{reasons}"
 
 
 def _require_labels(scans: Sequence[_Scan], labels: Sequence[str], folder: Path, found: str) -> None:
@@ -220,16 +246,25 @@ def _group(scans: Sequence[_Scan]) -> list[str]:
 
 
 def _identify(scans: Sequence[_Scan]) -> list[str]:
-    """Name each photograph after its label and file; a name that is not safe or not unique gets 8 digits of a hash."""
+    """Name each photograph after its label and file; a name that is not safe or not unique gets 8 digits of a hash.
+
+    Where two of these are equal as well, which 8 digits allow among very many names of only foreign letters, they get
+    all 64 digits.
+    """
     full_names = [f"{scan.label}-{scan.path.stem}" for scan in scans]
     plain = [re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:LONGEST_ID] for name in full_names]
+    digests = [hashlib.sha256(os.fsencode(f"{scan.label}/{scan.path.name}")).hexdigest() for scan in scans]
     shared = Counter(plain)
-    return [
-        name
-        if name == full and shared[name] == 1
-        else f"{name}-{hashlib.sha256(f'{scan.label}/{scan.path.name}'.encode()).hexdigest()[:8]}"
-        for name, full, scan in zip(plain, full_names, scans, strict=True)
+    ids = [
+        name if name == full and shared[name] == 1 else f"{name}-{digest[:8]}"
+        for name, full, digest in zip(plain, full_names, digests, strict=True)
     ]
+    while repeated := {name for name, count in Counter(ids).items() if count > 1}:
+        ids = [
+            f"{short}-{digest}" if name in repeated else name
+            for name, short, digest in zip(ids, plain, digests, strict=True)
+        ]
+    return ids
 
 
 def _read(file: Photograph) -> Encoded:
@@ -242,6 +277,6 @@ def _read(file: Photograph) -> Encoded:
         ) from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise DataError(f"{file.path}: changed since the folder was read; run the stage again")
-    if not data.startswith((PNG, JPEG)):
-        data = encode_png(decode(data, str(file.path)))
+    if name_format(data) not in {PNG, JPEG}:
+        data = encode_png(decode(data, printable(str(file.path))))
     return Encoded(file.id, file.group, file.label, {}, data, file.width, file.height)

@@ -1,6 +1,6 @@
-"""From encoded image to input tensor; training, export and benchmarks all use this code.
+"""From pixels to input tensor; training, export and benchmarks all use this code.
 
-    bytes -> decode -> uint8 (height, width, 3) RGB, upright
+    bytes -> pipeline.data.decoding.decode -> uint8 (height, width, 3) RGB, upright
           -> fit -> uint8 (input height, input width, 3)
           -> normalise -> float32 (n, 3, input height, input width)
 
@@ -17,8 +17,6 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-
-from pipeline.errors import DataError
 
 Pixels = NDArray[np.uint8]
 
@@ -42,28 +40,6 @@ class PreprocessSpec(BaseModel):
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = Field(default=(0.5, 0.5, 0.5))
     colour_order: Literal["RGB"] = "RGB"
-
-
-def decode(data: bytes, where: str = "image") -> Pixels:
-    """Decode an image and turn it upright, as its EXIF orientation says.
-
-    Args:
-        data: PNG or JPEG (or another format that Pillow reads).
-        where: Where the bytes come from, for the error.
-
-    Returns:
-        uint8 (height, width, 3) RGB in 0..255; grey, palette, CMYK and transparent images are converted.
-
-    Raises:
-        DataError: The bytes are no image, or a truncated one.
-    """
-    try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            return np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        known = not isinstance(error, PIL.UnidentifiedImageError)
-        why = error if known else "of no known format"  # Pillow's message has an address in memory
-        raise DataError(f"{where}: cannot be decoded ({why}); expected a whole PNG or JPEG image") from error
 
 
 def fit(pixels: Pixels, spec: PreprocessSpec) -> Pixels:

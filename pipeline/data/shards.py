@@ -20,13 +20,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.preprocess import Pixels, PreprocessSpec, decode, fit
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.data.records import Fault, Image
 from pipeline.data.storage import atomic_write, read_rows, write_rows
 from pipeline.errors import DataError
 
 INDEX = "index.jsonl"
 CARD = "README.md"
+LONGEST_MEMBER = 100
+"""Bytes of a file name in a tar header (USTAR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,13 @@ def shard_name(number: int) -> str:
 def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Image]:
     """Write one tar shard and return its records; if writing fails, there is no file."""
     records: list[Image] = []
-    with atomic_write(folder / name) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        atomic_write(folder / name) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT, encoding="utf-8") as tar,
+    ):
         for image in images:
             suffix = "png" if image.data.startswith(b"\x89PNG") else "jpg"
-            member = tarfile.TarInfo(f"{image.id}.{suffix}")
+            member = tarfile.TarInfo(_member_name(image.id, suffix))
             member.size = len(image.data)
             header = tar.offset
             tar.addfile(member, io.BytesIO(image.data))
@@ -78,6 +84,15 @@ def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Imag
                 )
             )
     return records
+
+
+def _member_name(image_id: str, suffix: str) -> str:
+    """Name a file of the tar after its image; an id that is too long for the header is cut, and gets a hash."""
+    plain = f"{image_id}.{suffix}"
+    if len(plain.encode()) <= LONGEST_MEMBER:
+        return plain
+    ending = f"-{hashlib.sha256(image_id.encode()).hexdigest()[:16]}.{suffix}"
+    return image_id.encode()[: LONGEST_MEMBER - len(ending)].decode(errors="ignore") + ending
 
 
 def write_images(folder: Path, images: Iterable[Encoded], images_per_shard: int) -> list[Image]:

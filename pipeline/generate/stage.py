@@ -1,7 +1,8 @@
 """Stage: prompts (or photographs) -> images in tar shards.
 
-Reads data/prompts.jsonl; writes data/images/ (shards, index.jsonl and a dataset card), metrics/generate.json and the
-section ``generate`` of metrics/machine.json.
+Reads data/prompts.jsonl; writes data/images/ (shards, index.jsonl, a dataset card and, of photographs, rejected.jsonl:
+the files of the folder that were not taken, with the reason), metrics/generate.json and the section ``generate`` of
+metrics/machine.json.
 
 DVC deletes a stage's outputs before it runs it. So shards are drawn in a work area beside them (data/images.work/,
 ``pipeline.data.work_cache``) and put in place together at the end: a run that was killed resumes with the first shard
@@ -25,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.data.machine_figures import Figures
-from pipeline.data.photo_folder import read_photographs
+from pipeline.data.photo_folder import REJECTED, read_photographs, write_rejections
 from pipeline.data.records import Image, Prompt, Rejection
 from pipeline.data.shards import write_card, write_images, write_index
 from pipeline.data.work_cache import WorkCache, open_work, work_key
@@ -49,7 +50,7 @@ class GenerateResult:
 
     Attributes:
         images: One per image, in the order of the prompts.
-        rejected: Photographs that could not be read; empty for generated images.
+        rejected: Files of the folder that were not taken, with the reason; empty for generated images.
         metrics: Contents of metrics/generate.json.
         machine: Section ``generate`` of metrics/machine.json.
     """
@@ -98,7 +99,7 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
 
 
 def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: int, out: Path) -> GenerateResult:
-    """Pack photographs, FOLDER/LABEL/*.jpg, instead of drawing.
+    """Pack photographs, FOLDER/LABEL/*.jpg, instead of drawing; OUT/rejected.jsonl names the files that are not taken.
 
     Raises:
         DataError: No folder is named, it lacks a label, or it holds no readable photograph of one.
@@ -110,10 +111,13 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     images = write_images(out, photographs.images, images_per_shard)
     seconds = time.perf_counter() - start
     write_card(out, dataset_card("photographs", PHOTOGRAPHS, images))
+    write_rejections(out / REJECTED, photographs.rejections, len(images))
     metrics = {
         "generator": "photos",
+        "files": photographs.readable + len(photographs.rejections),
         "images": len(images),
-        "unreadable_images": len(photographs.rejections),
+        "rejected": len(photographs.rejections),
+        "reasons": dict(Counter(row.reason for row in photographs.rejections).most_common()),
         "size_bytes": sum(image.size_bytes for image in images),
         "labels": dict(sorted(Counter(image.label for image in images).items())),
     }

@@ -16,7 +16,8 @@ import PIL.Image
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.inputs import ReportInput
-from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Image
 from pipeline.data.shards import read_pixels
 

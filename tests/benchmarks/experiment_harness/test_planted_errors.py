@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.experiment_harness.planted_errors import KINDS, Defects, choose, plant_defects, relabel, score
+from pipeline.data.decoding.decode import decode
 from pipeline.data.perceptual_hash import differing_share, fingerprint
-from pipeline.data.preprocess import decode, encode_png
+from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import Encoded, write_images
 from pipeline.renderer import render

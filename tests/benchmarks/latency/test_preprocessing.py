@@ -9,7 +9,8 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.latency.preprocessing import CAMERA_SIZE, encode_camera_frame, time_preprocessing
-from pipeline.data.preprocess import PreprocessSpec, decode, encode_png
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import PreprocessSpec, encode_png
 
 SPEC = PreprocessSpec(input_size=(16, 12))
 

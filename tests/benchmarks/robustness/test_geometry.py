@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 
 from benchmarks.robustness import geometry
-from pipeline.data.preprocess import PreprocessSpec, decode
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import PreprocessSpec
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (40, 30, 3), np.uint8)
 

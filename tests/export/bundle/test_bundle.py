@@ -16,8 +16,8 @@ from export.bundle.card_figures import CardFigures
 from export.bundle.code_snippets import write_snippets
 from export.convert import ConvertRows
 from export.formats import format_names
+from pipeline.data.decoding.decode import decode
 from pipeline.data.hashing import files_of
-from pipeline.data.preprocess import decode
 from pipeline.errors import DataError, ModelError
 from tests.export.bundle.figures import TIMING, measurement_of_two_slices
 from tests.export.conftest import Convert

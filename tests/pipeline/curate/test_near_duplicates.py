@@ -9,8 +9,9 @@ import PIL.Image
 
 from pipeline.config.params import load_params
 from pipeline.curate.near_duplicates import find_near_duplicates
+from pipeline.data.decoding.decode import decode
 from pipeline.data.perceptual_hash import fingerprint
-from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Image
 from pipeline.renderer import render
 

@@ -8,8 +8,9 @@ import numpy as np
 import PIL.Image
 
 from pipeline.config.params import load_params
+from pipeline.data.decoding.decode import decode
 from pipeline.data.perceptual_hash import differing_share, fingerprint, near_pairs
-from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.preprocess import Pixels
 from pipeline.renderer import render
 
 CURATE = load_params().curate

@@ -9,8 +9,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipeline.data.decoding.decode import decode
 from pipeline.data.photo_folder import LONGEST_ID, read_photographs
-from pipeline.data.preprocess import Pixels, decode
+from pipeline.data.preprocess import Pixels
 from pipeline.data.shards import read_pixels, write_images
 from pipeline.errors import DataError
 

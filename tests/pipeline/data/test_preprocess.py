@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 from pydantic import ValidationError
 
-from pipeline.data.preprocess import PreprocessSpec, decode, encode_png, fit, normalise
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import PreprocessSpec, encode_png, fit, normalise
 from pipeline.errors import DataError
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (40, 30, 3), np.uint8)

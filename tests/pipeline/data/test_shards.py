@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.preprocess import PreprocessSpec, decode
+from pipeline.data.decoding.decode import decode
+from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
 from pipeline.data.shards import (
     INDEX,

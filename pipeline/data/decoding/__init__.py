@@ -1,0 +1,1 @@
+"""Image files of any origin -> uint8 RGB pixels in sRGB, upright: the only decoder of Gossamer."""
