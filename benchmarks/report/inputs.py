@@ -20,6 +20,8 @@ from benchmarks.gate.machine_figures import join_machine_figures, read_gate_mach
 from benchmarks.report.experiments.results import ExperimentResults, read_experiment_results
 from benchmarks.report.stage_metrics import StageMetrics, read_stage_metrics
 from pipeline.data.machine_figures import MACHINE_JSON
+from pipeline.data.photo_folder import REJECTED
+from pipeline.data.photo_listing import SYSTEM_FILE, count_reasons
 from pipeline.data.records import Image, Rejection, Verdict
 from pipeline.data.shards import INDEX
 from pipeline.data.storage import read_json, read_rows
@@ -52,7 +54,7 @@ class ReportInput:
         predictions: Probabilities on the test set.
         rejections: Images that curation rejected.
         contact_sheets: Image files of report/curation/.
-        unreadable: Photographs of the test set that could not be decoded.
+        not_taken: Path of a rejected.jsonl beside photographs -> its rows: files of the folder that were not taken.
         baseline: The accepted baseline.
         experiments: Results of benchmarks/results/.
     """
@@ -69,7 +71,7 @@ class ReportInput:
     predictions: Predictions | None = None
     rejections: Sequence[Rejection] = ()
     contact_sheets: Sequence[Path] = ()
-    unreadable: Sequence[Rejection] = ()
+    not_taken: Mapping[str, Sequence[Rejection]] = field(default_factory=dict)
     baseline: Baseline | None = None
     experiments: ExperimentResults = field(default_factory=ExperimentResults)
 
@@ -84,11 +86,11 @@ class ReportInput:
             reasons["metrics/gate.json"] = "the gate has not run"
         if self.predictions is None:
             reasons["data/predictions.parquet"] = "no predictions, so no misclassified selfies and no curves"
-        if self.unreadable:
-            first = self.unreadable[0]
-            reasons["data/selfies/rejected.jsonl"] = (
-                f"{len(self.unreadable)} photographs could not be read; the first, {first.image_id}: {first.detail}"
-            )
+        for place, rows in self.not_taken.items():
+            files = [row for row in rows if row.reason != SYSTEM_FILE]
+            if files:
+                first = f"the first, {files[0].image_id}: {files[0].reason} {files[0].detail}".rstrip()
+                reasons[place] = f"files of the folder that were not taken: {count_reasons(files)}; {first}"
         return reasons | self.experiments.unmeasured()
 
 
@@ -115,7 +117,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         DataError: A file is there and damaged.
     """
     measure, gate, machine = (paths.metrics / name for name in ("measure.json", "gate.json", MACHINE_JSON))
-    unreadable = paths.selfies / "rejected.jsonl"
+    not_taken = [path / REJECTED for path in (paths.images, paths.selfies)]
     measurement = read_measurement(measure) if measure.exists() else None
     return ReportInput(
         policy=policy,
@@ -130,7 +132,7 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         predictions=read_predictions(paths.predictions) if paths.predictions.exists() else None,
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
         contact_sheets=sorted(path for path in paths.contact_sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
-        unreadable=read_rows(unreadable, Rejection) if unreadable.exists() else (),
+        not_taken={path.as_posix(): read_rows(path, Rejection) for path in not_taken if path.exists()},
         baseline=read_baseline(paths.baseline),
         experiments=read_experiment_results(paths.results),
     )

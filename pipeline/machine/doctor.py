@@ -6,6 +6,7 @@ Reads package metadata and system figures; measures nothing and changes nothing.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -66,6 +67,9 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield Finding("disk", f"{disk:.0f} GiB free", disk >= ENOUGH_DISK_GB, f"expected {ENOUGH_DISK_GB} GiB")
     for name in PACKAGES:
         yield _package(name)
+    heic = importlib.util.find_spec("pillow_heif") is not None
+    words = "read by pillow-heif" if heic else "named, not read: pip install pillow-heif reads them"
+    yield Finding("HEIC photographs", words, good=True)
     yield _accelerator()
     mac = sys.platform == "darwin"
     yield Finding(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.curate.manual_decisions import append_decision, read_decisions, resolve_decisions
+from pipeline.data.decoding.decode import decode, displays_alike
+from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Decision, Image, Rejection
 from pipeline.data.shards import INDEX, read_bytes, read_index
 from pipeline.data.storage import read_rows
@@ -78,8 +80,18 @@ class ReviewSession:
                 self.decisions[image_id] = choice
 
     def encoded(self, image_id: str) -> bytes:
-        """Read the encoded bytes (PNG or JPEG) of an image from its shard."""
-        return read_bytes(self.paths.images, self.items[image_id].image)
+        """Read an image as a browser should show it, PNG or JPEG.
+
+        These are the bytes of its shard or, where a browser would show other pixels than training sees (of transparent,
+        16-bit and CMYK images), those pixels as PNG.
+
+        Raises:
+            KeyError: There is no such image.
+            DataError: Its shard is missing or has other bytes, or it cannot be decoded.
+        """
+        image = self.items[image_id].image
+        data = read_bytes(self.paths.images, image)
+        return data if displays_alike(data) else encode_png(decode(data, image_id))
 
     def listing(self) -> dict[str, Any]:
         """Return the items as columns, ready for JSON: each distinct label, reason and factor value occurs once."""

@@ -99,7 +99,7 @@ def _require_format(data: bytes, where: str) -> str:
         raise ImageError(f"{where}: cannot be decoded (the file is empty); {EXPECTED}", "unreadable")
     name = name_format(data)
     if not name:
-        raise ImageError(f"{where}: cannot be decoded (of no known format); {EXPECTED}", "unsupported_format")
+        raise ImageError(f"{where}: cannot be decoded (of no known format); {EXPECTED}", "unreadable")
     if name not in READABLE:
         advice = "convert it" if name == "AVIF" else "convert it if it is a photograph"
         raise ImageError(

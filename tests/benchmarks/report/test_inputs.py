@@ -62,8 +62,9 @@ def test_selfies_are_read_with_the_photographs_that_could_not_be_decoded(
     selfies[0].rename(paths.selfies)
     inputs = read_report_input(paths, "helmet", QUESTION)
     assert inputs.selfies == Gallery(paths.selfies, selfies[1])
-    assert inputs.unmeasured()["data/selfies/rejected.jsonl"] == (
-        "1 photographs could not be read; the first, torn.jpg: truncated"
+    place = (paths.selfies / "rejected.jsonl").as_posix()
+    assert inputs.unmeasured()[place] == (
+        "files of the folder that were not taken: 1 unreadable; the first, torn.jpg: unreadable truncated"
     )
 
 

@@ -1,8 +1,14 @@
-"""Folders of photographs: groups that no split separates, stable ids, and rejections of unreadable files."""
+"""Folders of photographs: groups that no split separates, stable ids, and a reason for every file that is not taken."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
+import os
+import sys
+import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +16,13 @@ import PIL.Image
 import pytest
 
 from pipeline.data.decoding.decode import decode
-from pipeline.data.photo_folder import LONGEST_ID, read_photographs
+from pipeline.data.decoding.file_formats import MAX_BYTES
+from pipeline.data.photo_folder import LONGEST_ID, REJECTED, read_photographs, write_rejections
+from pipeline.data.photo_listing import ADVICE
 from pipeline.data.preprocess import Pixels
-from pipeline.data.shards import read_pixels, write_images
+from pipeline.data.records import Rejection
+from pipeline.data.shards import read_index, read_pixels, write_images
+from pipeline.data.storage import read_rows
 from pipeline.errors import DataError
 
 LABELS = ("no_helmet", "helmet")
@@ -64,13 +74,96 @@ def test_a_corrupt_photograph_becomes_a_rejection(folder: Path) -> None:
     assert len(photographs.images) == 12
 
 
-def test_other_files_are_ignored_but_counted(folder: Path) -> None:
-    (folder / "helmet" / "notes.txt").write_text("not a photograph")
-    (folder / "no_helmet" / "inner").mkdir()
+def reasons_of(folder: Path) -> dict[str, str]:
+    """Name -> reason of every file that is not taken."""
+    return {row.image_id: row.reason for row in read_photographs(folder, LABELS, ALL, seed=1).rejections}
+
+
+def test_every_file_of_a_folder_is_taken_or_named_with_its_reason(folder: Path) -> None:
+    (folder / "helmet" / "h0.jpg").rename(folder / "helmet" / "h0.jfif")
+    (folder / "helmet" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+    (folder / "helmet" / "._h1.jpg").write_bytes(b"\0\x05\x16\x07")
+    (folder / "helmet" / "Thumbs.db").touch()
+    (folder / "helmet" / "inner").mkdir()
+    save(folder / "helmet" / "inner" / "deep.jpg", scene(5))
+    (folder / "helmet" / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     (folder / "index.csv").write_text("file,label")
     photographs = read_photographs(folder, LABELS, ALL, seed=1)
-    assert photographs.ignored == 2
-    assert photographs.rejections == []
+    files = [path for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
+    assert len(photographs.images) + len(photographs.rejections) == len(files) == 18
+    assert "helmet-h0" in {image.id for image in photographs.images}
+    assert reasons_of(folder) == {
+        "helmet/._h1.jpg": "system_file",
+        "helmet/IMG_1.HEIC": "unreadable" if find_spec("pillow_heif") else "needs_pillow_heif",
+        "helmet/Thumbs.db": "system_file",
+        "helmet/gone.jpg": "broken_link",
+        "helmet/inner/deep.jpg": "nested_folder",
+        "index.csv": "outside_labels",
+    }
+
+
+def test_the_terminal_shows_numbers_by_reason_and_a_file_has_the_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.avif", "b.avif", "[bold]c.avif"):
+        (folder / "helmet" / name).write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1")
+    (folder / "helmet" / ".DS_Store").touch()
+    photographs = read_photographs(folder, LABELS, ALL, seed=1)
+    write_rejections(tmp_path / "out" / REJECTED, photographs.rejections, len(photographs.images))
+    printed = capsys.readouterr().err
+    assert (
+        f"photographs: 12 taken; 4 files were not, each named with its reason in {tmp_path}/out/{REJECTED}" in printed
+    )
+    assert "3 unsupported_format: of another format than JPEG, PNG, WebP or HEIC" in printed
+    assert "1 system_file: left by macOS" in printed
+    rows = read_rows(tmp_path / "out" / REJECTED, Rejection)
+    assert rows == photographs.rejections
+    assert [row.image_id for row in rows] == [
+        "helmet/.DS_Store",
+        "helmet/[bold]c.avif",
+        "helmet/a.avif",
+        "helmet/b.avif",
+    ]
+
+
+def test_nothing_is_printed_if_all_files_were_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rejections(tmp_path / REJECTED, [], 12)
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / REJECTED).read_bytes() == b""
+
+
+def test_every_reason_says_what_to_do() -> None:
+    reasons = {"unreadable", "unsupported_format", "needs_pillow_heif", "too_large", "too_small"}
+    assert reasons < set(ADVICE)
+    assert all(ADVICE.values())
+
+
+def test_heic_photographs_of_a_label_give_the_advice_if_none_can_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for number in range(6):
+        (folder / "helmet" / f"h{number}.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DataError, match=r"helmet in 6 of 12 files .*6 needs_pillow_heif; .*pip install pillow-heif"):
+        read_photographs(folder, LABELS, ALL, seed=1)
+
+
+@pytest.mark.parametrize("size", [(15, 40), (1, 1), (400, 20)])
+def test_a_photograph_too_small_or_too_narrow_to_scale_is_named(folder: Path, size: tuple[int, int]) -> None:
+    save(folder / "helmet" / "odd.png", scene(7, size))
+    assert reasons_of(folder) == {"helmet/odd.png": "too_small"}
+
+
+def test_a_file_larger_than_any_image_is_named_without_being_read(folder: Path) -> None:
+    with (folder / "helmet" / "huge.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    assert reasons_of(folder) == {"helmet/huge.png": "too_large"}
+
+
+def test_rejections_name_files_within_the_folder_only(folder: Path) -> None:
+    (folder / "helmet" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    [row] = read_photographs(folder, LABELS, ALL, seed=1).rejections
+    assert row.detail.startswith("helmet/torn.jpg: cannot be decoded (")
 
 
 def test_exif_orientation_gives_the_upright_size(folder: Path) -> None:
@@ -138,12 +231,69 @@ def test_another_seed_assigns_other_groups_to_a_part(folder: Path) -> None:
     assert len(parts) > 1
 
 
-def test_awkward_file_names_give_safe_unique_ids(folder: Path) -> None:
+def test_odd_file_names_give_safe_unique_ids(folder: Path) -> None:
     for number, name in enumerate(("my photo.png", "my_photo.png", "h0.png", "x" * 120 + ".png", "größe.png")):
         save(folder / "helmet" / name, scene(200 + number))
     ids = [image.id for image in read_photographs(folder, LABELS, ALL, seed=1).images]
     assert len(set(ids)) == len(ids) == 17
     assert all(len(name) <= LONGEST_ID + 9 and set(name) <= set(map(chr, range(33, 127))) for name in ids)
+
+
+NAMES = (
+    *(b"x" * length for length in (80, 88, 89, 90, 91, 120, 251)),
+    *("头盔" * length for length in (1, 15, 40)),
+    "🪖🏍️",
+    "e\u0301te\u0301",
+    "été",
+    "line\nbreak",
+    "tab\tand [bold]markup",
+    "a..b",
+    "-",
+    "a'b\"c`d$(e)",
+    b"latin-1 \xe9\xff",
+)
+
+
+def test_photographs_of_every_name_are_packed_and_read_back(folder: Path, tmp_path: Path) -> None:
+    picture = (folder / "no_helmet" / "n0.png").read_bytes()
+    for name in NAMES:
+        encoded = name if isinstance(name, bytes) else name.encode()
+        Path(os.fsdecode(os.fsencode(folder / "helmet") + b"/" + encoded + b".png")).write_bytes(picture)
+    images = read_photographs(folder, LABELS, ALL, seed=1).images
+    assert len({image.id for image in images}) == len(images) == 12 + len(NAMES)
+    selfies = [dataclasses.replace(image, id=f"selfie-{image.id}") for image in images]
+    records = write_images(tmp_path / "shards", selfies, 10)
+    assert read_index(tmp_path / "shards") == records
+    members: list[str] = []
+    for shard in (tmp_path / "shards").glob("*.tar"):
+        with tarfile.open(shard) as tar:
+            members += tar.getnames()
+    assert len(set(members)) == len(records)
+    assert all(read_pixels(tmp_path / "shards", record).shape == (64, 48, 3) for record in records)
+
+
+def test_a_damaged_photograph_of_every_name_is_named_in_the_file(folder: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        encoded = name if isinstance(name, bytes) else name.encode()
+        Path(os.fsdecode(os.fsencode(folder / "helmet") + b"/" + encoded + b".png")).write_bytes(b"torn")
+    rejections = read_photographs(folder, LABELS, ALL, seed=1).rejections
+    write_rejections(tmp_path / REJECTED, rejections, 12)
+    assert read_rows(tmp_path / REJECTED, Rejection) == rejections
+    assert len({row.image_id for row in rejections}) == len(NAMES)
+
+
+def test_ids_stay_unique_where_a_name_imitates_the_hash_of_another(folder: Path) -> None:
+    digest = hashlib.sha256(b"helmet/a b.png").hexdigest()
+    for number, name in enumerate(("a b.png", f"a_b-{digest[:8]}.png", f"a_b-{digest}.png")):
+        save(folder / "helmet" / name, scene(300 + number))
+    ids = [image.id for image in read_photographs(folder, LABELS, ALL, seed=1).images]
+    assert len(set(ids)) == len(ids) == 15
+
+
+def test_ids_of_plain_names_do_not_depend_on_other_files(folder: Path) -> None:
+    before = {image.id for image in read_photographs(folder, LABELS, ALL, seed=1).images}
+    save(folder / "helmet" / f"{'y' * 88}.png", scene(400))
+    assert before < {image.id for image in read_photographs(folder, LABELS, ALL, seed=1).images}
 
 
 def test_a_missing_folder_is_an_error_that_describes_the_layout(tmp_path: Path) -> None:

@@ -1,52 +1,20 @@
-"""From encoded image to input tensor: decoding, fitting and normalisation."""
+"""From pixels to input tensor: fitting, normalisation, and PNG."""
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-import PIL.Image
 import pytest
 from pydantic import ValidationError
 
 from pipeline.data.decoding.decode import decode
 from pipeline.data.preprocess import PreprocessSpec, encode_png, fit, normalise
-from pipeline.errors import DataError
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (40, 30, 3), np.uint8)
-
-
-def encoded(image: PIL.Image.Image, form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def test_png_keeps_every_pixel_and_the_same_pixels_give_the_same_bytes() -> None:
     np.testing.assert_array_equal(decode(encode_png(PIXELS)), PIXELS)
     assert encode_png(PIXELS) == encode_png(PIXELS.copy())
-
-
-def test_exif_orientation_is_applied() -> None:
-    wide = PIL.Image.fromarray(PIXELS)
-    exif = PIL.Image.Exif()
-    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
-    turned = decode(encoded(wide, "PNG", exif=exif))
-    np.testing.assert_array_equal(turned, np.rot90(PIXELS, -1))
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_every_colour_mode_becomes_rgb(mode: str) -> None:
-    form = "JPEG" if mode == "CMYK" else "PNG"
-    pixels = decode(encoded(PIL.Image.fromarray(PIXELS).convert(mode), form))
-    assert pixels.shape == PIXELS.shape
-    assert pixels.dtype == np.uint8
-
-
-@pytest.mark.parametrize("data", [b"", b"not an image", encode_png(PIXELS)[:200]])
-def test_a_damaged_image_is_an_error_with_its_place(data: bytes) -> None:
-    with pytest.raises(DataError, match=r"photos/7.png: cannot be decoded .*expected a whole PNG or JPEG"):
-        decode(data, "photos/7.png")
 
 
 def test_an_image_of_the_input_size_is_returned_unchanged() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.decoding.decode import decode
-from pipeline.data.preprocess import PreprocessSpec
+from pipeline.data.preprocess import PreprocessSpec, encode_png
 from pipeline.data.records import Image
 from pipeline.data.shards import (
     INDEX,
@@ -95,3 +95,15 @@ def test_a_batch_has_the_given_rows_in_order_at_the_input_size(rows: list[Image]
     np.testing.assert_array_equal(batch[1], decode(read_bytes(tmp_path, rows[1])))
     assert load_batch(tmp_path, rows[:2], PreprocessSpec(input_size=(24, 16))).shape == (2, 24, 16, 3)
     assert load_batch(tmp_path, [], SPEC).shape == (0, *SIZE, 3)
+
+
+@pytest.mark.parametrize("length", [95, 96, 97, 200, 5000])
+def test_ids_of_any_length_and_alphabet_fit_into_a_tar(length: int, tmp_path: Path) -> None:
+    ids = ["x" * length, "x" * (length - 1) + "y", "头" * length, "é" * length + "1", "é" * length + "2"]
+    data = encode_png(draw_square(LABELS[0], 1))
+    records = write_shard(tmp_path, "shard.tar", [Encoded(name, name, LABELS[0], {}, data, 1, 1) for name in ids])
+    assert [record.id for record in records] == ids
+    with tarfile.open(tmp_path / "shard.tar", encoding="utf-8") as tar:
+        assert len(set(tar.getnames())) == len(ids)
+        assert all(len(name.encode()) <= 100 for name in tar.getnames())
+    assert [read_bytes(tmp_path, record) for record in records] == [data] * len(ids)

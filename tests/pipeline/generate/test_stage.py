@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.config.policy import load_policy
-from pipeline.data.records import Prompt
+from pipeline.data.records import Prompt, Rejection
 from pipeline.data.shards import read_index, read_pixels
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.errors import DataError, ParamsError
@@ -266,7 +266,10 @@ def test_photographs_are_packed_unchanged_and_unreadable_ones_rejected(tmp_path:
     dataset = DatasetParams(source="photos", folder=tmp_path / "photos", part=(0.0, 1.0), seed=1)
     result = generate.run_photos(dataset, ["no_helmet", "helmet"], 4, tmp_path / "images")
     assert result.metrics["labels"] == {"helmet": 3, "no_helmet": 3}
-    assert result.metrics["unreadable_images"] == len(result.rejected) == 1
+    assert (result.metrics["files"], result.metrics["images"], result.metrics["rejected"]) == (7, 6, 1)
+    assert result.metrics["reasons"] == {"unreadable": 1}
+    assert read_rows(tmp_path / "images" / "rejected.jsonl", Rejection) == result.rejected
+    assert [row.image_id for row in result.rejected] == ["helmet/bad.jpg"]
     assert len(read_rows(tmp_path / "images" / "index.jsonl", type(result.images[0]))) == 6
 
 

@@ -22,3 +22,11 @@ def test_a_missing_package_and_a_small_disk_come_with_advice(tmp_path: Path, mon
     findings = {finding.name: finding for finding in doctor.examine(tmp_path)}
     assert (findings["no-such-package"].good, findings["no-such-package"].value) == (False, "missing")
     assert (findings["disk"].good, findings["disk"].advice) == (False, "expected 1000000000 GiB")
+
+
+def test_heic_photographs_need_an_optional_package_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    [finding] = [finding for finding in doctor.examine(tmp_path) if finding.name == "HEIC photographs"]
+    assert (finding.good, finding.value) == (True, "named, not read: pip install pillow-heif reads them")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from pipeline.curate.manual_decisions import read_decisions
 from pipeline.curate.review_app.session import open_session
+from pipeline.data.shards import read_bytes, read_index, repack, write_images
 from pipeline.data.storage import write_rows
 from pipeline.errors import DataError
 from tests.pipeline.curate.review_app.small_session import full_disk, paths_in, rejection, small_session, write_curated
@@ -78,3 +81,17 @@ def test_rows_of_images_that_are_not_in_the_index_are_an_error(tmp_path: Path) -
     write_rows(session.paths.rejected, [rejection(unknown)])
     with pytest.raises(DataError, match=r"rejected\.jsonl: image 77777 is not in .*run: dvc repro curate"):
         open_session(session.paths)
+
+
+def test_a_browser_is_sent_the_pixels_that_training_sees(tmp_path: Path) -> None:
+    paths = write_curated(tmp_path, 2)
+    hidden = PIL.Image.new("RGBA", (96, 128), (200, 30, 10, 0))
+    buffer = io.BytesIO()
+    hidden.save(buffer, "PNG")
+    images = read_index(paths.images)
+    encoded = [repack(images[0], buffer.getvalue()), repack(images[1], read_bytes(paths.images, images[1]))]
+    write_images(paths.images, encoded, 4)
+    session = open_session(paths)
+    with PIL.Image.open(io.BytesIO(session.encoded("00000"))) as sent:
+        assert (sent.mode, sent.getpixel((0, 0))) == ("RGB", (255, 255, 255))
+    assert session.encoded("00001") == encoded[1].data
