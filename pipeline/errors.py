@@ -44,7 +44,9 @@ class ImageError(DataError):
     """
 
     def __init__(
-        self, message: str, reason: Literal["unreadable", "unsupported_format", "needs_pillow_heif", "too_large"]
+        self,
+        message: str,
+        reason: Literal["unreadable", "unsupported_format", "needs_pillow_heif", "too_large"] = "unreadable",
     ) -> None:
         super().__init__(message)
         self.reason = reason

@@ -24,7 +24,7 @@ from pipeline.data.decoding.file_formats import EXPECTED, HEIC, JPEG, MEGABYTE, 
 from pipeline.data.decoding.orientation import UPRIGHT, read_orientation, turn_upright
 from pipeline.data.decoding.srgb import TRANSPARENCY, to_srgb
 from pipeline.data.preprocess import Pixels
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, cut
 
 MAX_SCANNED_PIXELS = 1 << 30
 """Pixels times scans of a JPEG. A progressive JPEG can repeat thousands of scans in a small file, each as slow as a
@@ -225,5 +225,5 @@ _OPENERS: Mapping[str, Callable[[bytes], PIL.Image.Image]] = MappingProxyType(
 
 
 def _unreadable(error: Exception, where: str) -> ImageError:
-    why = str(error).splitlines()[0] if str(error).strip() else type(error).__name__
+    why = cut(str(error)) or type(error).__name__
     return ImageError(f"{where}: cannot be decoded ({why}); {EXPECTED}", "unreadable")

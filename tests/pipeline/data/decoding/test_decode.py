@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -199,6 +200,11 @@ def test_heic_without_its_optional_package_is_named_with_the_advice(monkeypatch:
     with pytest.raises(ImageError, match=r"b\.heic: not decoded .*pip install pillow-heif, or convert it") as caught:
         decode(HEIC_HEADER, "b.heic")
     assert caught.value.reason == "needs_pillow_heif"
+
+
+def test_the_error_of_a_worker_process_keeps_its_reason() -> None:
+    error = pickle.loads(pickle.dumps(ImageError("a.jpg: too large", "too_large")))  # noqa: S301 - our own bytes
+    assert (str(error), error.reason) == ("a.jpg: too large", "too_large")
 
 
 class StandIn:
