@@ -24,6 +24,7 @@ from benchmarks.evaluation.accuracy import (
     accuracy_figures,
     confusion_counts,
     expected_cost,
+    measure_params_hash,
     parity_figures,
 )
 from benchmarks.evaluation.inference import (
@@ -51,10 +52,11 @@ from benchmarks.evaluation.slices import RowsByValue, equalised_odds, rows_by_pa
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from benchmarks.robustness import evaluate as robustness
 from pipeline.config.params import MeasureParams
-from pipeline.config.policy import SCENARIO, Policy
+from pipeline.config.policy import SCENARIO
+from pipeline.data.hashing import content_hash
 from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact
+from pipeline.data.records import Artifact, MeasureInputs
 from pipeline.data.shards import load_batch, read_bytes
 from pipeline.data.storage import write_csv, write_json
 from pipeline.errors import GossamerError
@@ -107,6 +109,7 @@ def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
             count=len(table.ids),
             dataset_id=table.dataset_id(),
             labels={name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
+            source="rendered" if any(factors) else "photos",
         ),
         checkpoint=_checkpoint_figures(evaluation_set, table, params.confidence, camera.checkpoint),
         artifacts={row.name: row for row in artifacts},
@@ -120,6 +123,7 @@ def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
         integration_errors=dict(camera.integration_errors),
         arm64=arm.lab,
         unmeasured={**_gaps(failed, slices, costs), **arm.unmeasured, **camera.unmeasured},
+        inputs=_inputs(params, evaluation_set, table),
     )
     return MeasureResult(measurement, machine, table, plot_rows(table, measurement))
 
@@ -134,13 +138,13 @@ def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) 
         write_csv(plots / f"{name}.csv", rows)
 
 
-def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:
-    """Take factor names and scenario costs from a policy; pairs that name factors of other policies are left out."""
-    names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
-    scenarios = (SCENARIO,) if policy.scenarios else ()
-    own = tuple(pair for pair in pairs if set(pair) <= set(names))
-    costs = {scenario.name: scenario.costs for scenario in policy.scenarios}
-    return PolicyFacts((*scenarios, *dict.fromkeys(names)), costs, own)
+def _inputs(params: MeasureParams, evaluation_set: EvaluationSet, table: Predictions) -> MeasureInputs:
+    return MeasureInputs(
+        policy=evaluation_set.policy.policy,
+        params=measure_params_hash(params, evaluation_set.policy),
+        artifacts={artifact_name(artifact): content_hash(artifact) for _, artifact in evaluation_set.artifacts},
+        predictions=table.content_hash(),
+    )
 
 
 def _artifact_figures(

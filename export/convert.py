@@ -23,9 +23,9 @@ from export.formats import ExportJob, Format, Interface, open_format, tool_versi
 from export.parity import Parity, ReferencePredictions, compare, run_artifact
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
-from pipeline.data.hashing import sha256_of, size_of
+from pipeline.data.hashing import content_hash, sha256_of, size_of
 from pipeline.data.machine_figures import Figures
-from pipeline.data.records import Artifact, Artifacts, Image, Tensor
+from pipeline.data.records import Artifact, Artifacts, ConvertInputs, Image, Tensor
 from pipeline.data.shards import load_batch
 from pipeline.data.storage import atomic_folder, write_json
 from pipeline.data.stratified_subset import choose_rows
@@ -48,6 +48,7 @@ class ConvertRows:
         parity: Validation rows to choose images to compare on from.
         question: The policy's question, for the metadata of the artifacts.
         costs: Costs of errors and of abstention, from which each artifact's threshold and retake band follow.
+        policy: ``content_hash`` of the whole policy.
     """
 
     images: Path
@@ -55,6 +56,7 @@ class ConvertRows:
     parity: Sequence[Image]
     question: str = ""
     costs: Costs = field(default_factory=Costs)
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
             artifacts.append(artifact.model_copy(update={**decision, "quantisation": quantisation}))
             in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
             metrics[recipe] = {**asdict(parity), **in_float, "size_bytes": size_of(path)}
-        result = ConvertResult(Artifacts(format=format_name, artifacts=tuple(artifacts)), metrics, machine)
+        inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
+        listed = Artifacts(format=format_name, artifacts=tuple(artifacts), inputs=inputs)
+        result = ConvertResult(listed, metrics, machine)
         write_json(folder / ARTIFACT_JSON, result.artifacts)
     return result
 

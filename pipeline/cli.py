@@ -212,6 +212,7 @@ def convert(
     from export import convert as stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.data.hashing import content_hash
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Image
     from pipeline.data.storage import read_rows, write_json
@@ -220,7 +221,9 @@ def convert(
 
     params, checked, validation = load_params().convert, load_policy(policy), read_rows(val, Image)
     costs = average_costs(checked, validation, params.retake_cost)
-    rows = stage.ConvertRows(images, read_rows(train, Image), validation, checked.question, costs)
+    rows = stage.ConvertRows(
+        images, read_rows(train, Image), validation, checked.question, costs, content_hash(checked)
+    )
     result = stage.run(params, format_name, load_checkpoint(checkpoint), rows, out / format_name)
     write_json(metrics / f"convert-{format_name}.json", result.metrics)
     record_machine_figures(metrics / MACHINE_JSON, f"convert-{format_name}", result.machine)
@@ -238,13 +241,14 @@ def measure(
 ) -> None:
     """Measure every artifact on the test selfies: accuracy, slices, latency, memory and size."""
     from benchmarks import measure as stage
+    from benchmarks.evaluation.accuracy import policy_facts
     from benchmarks.evaluation.inference import EvaluationSet, read_artifacts, read_reference
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.shards import read_index
 
     params, rows = load_params(), read_index(selfies)
-    facts = stage.policy_facts(load_policy(policy), params.gate.slice_pairs)
+    facts = policy_facts(load_policy(policy), params.gate.slice_pairs)
     evaluation_set = EvaluationSet(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
     stage.write(stage.run(params.measure, evaluation_set), metrics, predictions, plots)
 
@@ -264,9 +268,12 @@ def gate(
     from benchmarks.evaluation.predictions import read_predictions
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
+    from benchmarks.gate.provenance import RunPaths, check_run, read_run
     from benchmarks.gate.resource_bench import Places, open_bench
     from pipeline.config.params import load_params
 
+    paths = RunPaths(artifacts, selfies, measured, predictions, baseline)
+    check_run(read_run(paths).without_verdict())
     params, measurement, accepted = load_params().gate, read_measurement(measured), read_baseline(baseline)
     bench = open_bench(params.latency, measurement, accepted, Places(artifacts, selfies, fetched))
     stage.write(stage.run(params, measurement, read_predictions(predictions), accepted, bench), out)
@@ -281,14 +288,16 @@ def report(
     summary: Annotated[Path, writes("figures to compare between runs, JSON")] = Path("metrics/summary.json"),
 ) -> None:
     """Write the report: one HTML page, a short comment for a pull request, and the figures to compare between runs."""
+    from benchmarks.gate.provenance import RunPaths, check_run, read_run
     from benchmarks.report import stage
     from benchmarks.report.inputs import ReportPaths, read_report_input
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
 
-    checked = load_policy(policy)
+    checked, params = load_policy(policy), load_params()
+    check_run(read_run(RunPaths()), checked, params)
     inputs = read_report_input(ReportPaths(), checked.name, checked.question)
-    stage.write(stage.run(load_params().report, inputs), stage.ReportFiles(page, comment, summary, run))
+    stage.write(stage.run(params.report, inputs), stage.ReportFiles(page, comment, summary, run))
 
 
 app.add_typer(cli_commands.app)  # last, so that --help lists the stages first

@@ -56,6 +56,7 @@ def accept_baseline(
     measured: MeasurementFile = Path("metrics/measure.json"),
     predictions: PredictionTable = Path("data/predictions.parquet"),
     baseline: Annotated[Path, writes("folder of the accepted baseline")] = Path("benchmarks/baseline"),
+    policy: PolicyFile = POLICIES,
     release: Annotated[str, typer.Option(help="tag or commit whose dvc.lock has these artifacts")] = "HEAD",
 ) -> None:
     """Accept the current measurements as the baseline of later candidates; commit the folder afterwards."""
@@ -63,12 +64,17 @@ def accept_baseline(
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
     from benchmarks.gate.baseline_artifacts import find_release
+    from benchmarks.gate.provenance import RunPaths, read_run, refuse_mismatches, require_measured
     from benchmarks.gate.resource_bench import Places, open_bench
     from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
 
-    params, source = load_params().gate, find_release(Path.cwd(), release)
-    bench = open_bench(params.latency, read_measurement(measured), read_baseline(baseline), Places())
-    verdict = stage.accept(params, stage.Candidate(measured, predictions, bench, source), baseline)
+    params, source = load_params(), find_release(Path.cwd(), release)
+    run = read_run(RunPaths(measurement=measured, predictions=predictions, baseline=baseline)).without_verdict()
+    require_measured(run)
+    refuse_mismatches(run, load_policy(policy), params)
+    bench = open_bench(params.gate.latency, read_measurement(measured), read_baseline(baseline), Places())
+    verdict = stage.accept(params.gate, stage.Candidate(measured, predictions, bench, source), baseline)
     print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then run: dvc repro")
 
 
@@ -98,23 +104,29 @@ def release(
     artifacts: ArtifactFolder = Path("artifacts"),
     selfies: SelfieFolder = Path("data/selfies"),
     out: Annotated[Path, writes("parent of the bundle, OUT/NAME-VERSION/")] = Path("release"),
+    predictions: PredictionTable = Path("data/predictions.parquet"),
+    baseline: BaselineFolder = Path("benchmarks/baseline"),
 ) -> None:
-    """Build the bundle for the mobile team if the verdict is a pass; else print the reasons and exit with 1."""
+    """Build the bundle for the mobile team if the verdict is a pass; else print the reasons and exit with 1.
+
+    Policy, params, artifacts, selfies, predictions, measurement, baseline
+    and verdict must be of one run; files of different runs are refused.
+    """
     from benchmarks.evaluation.machine_figures import read_measured_machine
-    from benchmarks.evaluation.measurement import read_measurement
-    from benchmarks.gate.machine_figures import read_verdict
+    from benchmarks.gate.provenance import RunPaths, complete_run, read_run
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
     from export.bundle.card_figures import CardFigures
+    from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON
 
-    decided = read_verdict(verdict)
-    refuse_unless_pass(decided)
-    measurement = read_measurement(measured)
-    timings = read_measured_machine(measured.with_name(MACHINE_JSON), measurement).artifacts
-    figures = CardFigures(measurement, timings, decided.verdict)
-    bundle = build(gather(load_policy(policy), version, artifacts, selfies, figures), out)
+    checked, paths = load_policy(policy), RunPaths(artifacts, selfies, measured, predictions, baseline, verdict)
+    run = complete_run(read_run(paths), checked, load_params())
+    refuse_unless_pass(run.verdict)
+    timings = read_measured_machine(measured.with_name(MACHINE_JSON), run.measurement).artifacts
+    figures = CardFigures(run.measurement, timings, run.verdict.verdict)
+    bundle = build(gather(checked, version, artifacts, selfies, figures), out)
     print(f"{bundle}: built; every check passed; to check it, run: gossamer verify {bundle}")
 
 
@@ -124,13 +136,19 @@ def show_verdict(
     allow_unmeasured: Annotated[
         bool, typer.Option("--allow-unmeasured", help="exit with 0 if no check failed but some are unmeasured")
     ] = False,
+    policy: PolicyFile = POLICIES,
+    measured: MeasurementFile = Path("metrics/measure.json"),
 ) -> None:
-    """Print the verdict of the gate, and exit with 1 unless it is a pass."""
+    """Print the verdict of the gate, and exit with 1 unless it is a pass on the files that lie here."""
     from benchmarks.gate.machine_figures import read_verdict
+    from benchmarks.gate.provenance import RunPaths, read_run, refuse_mismatches
     from benchmarks.gate.stage import refuse_unless_pass
     from benchmarks.report.pr_comment import only_unmeasured, verdict_text
+    from pipeline.config.params import load_params
+    from pipeline.config.policy import load_policy
 
     record = read_verdict(verdict)
+    refuse_mismatches(read_run(RunPaths(measurement=measured, verdict=verdict)), load_policy(policy), load_params())
     if not (allow_unmeasured and only_unmeasured(record)):
         refuse_unless_pass(record)
     print(verdict_text(record))

@@ -10,15 +10,23 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from dvc.cli.parser import get_main_parser
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from benchmarks.evaluation.accuracy import measure_params_hash, policy_facts
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.gate.provenance import gate_inputs
 from pipeline.cli import app
-from pipeline.data.records import Check, Outcome, Verdict
+from pipeline.config.params import load_params
+from pipeline.config.policy import load_policy
+from pipeline.data.hashing import content_hash
+from pipeline.data.records import Check, MeasureInputs, Outcome, Verdict
 from pipeline.data.storage import write_json
+from tests.benchmarks.evaluation.measurements import measurement_of
 from tests.house import ROOT, dvc_stages
 
 Step = dict[str, Any]
@@ -71,14 +79,35 @@ def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def write_verdict(*verdicts: Outcome) -> None:
-    """Write metrics/gate.json with one check per given verdict."""
+def write_run(*verdicts: Outcome) -> None:
+    """Write a run of the default policy: metrics/gate.json has one check per given verdict."""
+    shutil.copy2(ROOT / "params.yaml", "params.yaml")
+    shutil.copytree(ROOT / "policies", "policies")
+    policy, params, table = load_policy(Path("policies/helmet.yaml")), load_params(), made_up_predictions()
+    facts = policy_facts(policy, params.gate.slice_pairs)
+    inputs = MeasureInputs(
+        policy=content_hash(policy),
+        params=measure_params_hash(params.measure, facts),
+        artifacts={},
+        predictions=table.content_hash(),
+    )
+    measurement = measurement_of(table).model_copy(update={"inputs": inputs})
+    write_json(Path("metrics/measure.json"), measurement)
     checks = tuple(
         Check(name=f"check_{i}", artifact="onnx-float32", value=1, limit=1, verdict=each, reason=f"reason {i}")
         for i, each in enumerate(verdicts)
     )
     overall: Outcome = "fail" if "fail" in verdicts else "unmeasured" if "unmeasured" in verdicts else "pass"
-    write_json(Path("metrics/gate.json"), Verdict(verdict=overall, baseline="v1", checks=checks))
+    decided_on = gate_inputs(params.gate, measurement, table, None)
+    verdict = Verdict(verdict=overall, baseline="v1", checks=checks, inputs=decided_on)
+    write_json(Path("metrics/gate.json"), verdict)
+
+
+def made_up_predictions() -> Predictions:
+    """Predictions of the checkpoint on two selfies."""
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    ids, labels = ("selfie-0", "selfie-1"), ("no_helmet", "helmet")
+    return Predictions(ids, ids, np.array([0, 1]), labels, {CHECKPOINT: 0.5}, {CHECKPOINT: probabilities})
 
 
 @pytest.fixture
@@ -225,7 +254,7 @@ def test_the_verdict_command_prints_reasons_and_exits_with_1_unless_the_verdict_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[Outcome, ...], options: list[str], code: int
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_verdict(*verdicts)
+    write_run(*verdicts)
     done = CliRunner().invoke(app, ["verdict", *options])
     assert done.exit_code == code, done.output
     for i, each in enumerate(verdicts):

@@ -5,6 +5,8 @@ Pure. A figure that cannot be computed (no such rows, predictions that are not f
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,9 @@ from benchmarks.evaluation.measurement import (
     ParityFigures,
 )
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from pipeline.config.params import MeasureParams
+from pipeline.config.policy import SCENARIO, Policy
+from pipeline.data.hashing import content_hash
 from pipeline.metrics import classification, statistics
 from pipeline.metrics.decision_threshold import abstains
 
@@ -32,11 +37,31 @@ class PolicyFacts:
         factors: Factor names in the order they are reported; factors that only the rows have follow.
         costs: Scenario -> label -> cost of deciding for that label wrongly, in the policy's unit.
         pairs: Pairs of factors that are also sliced together, e.g. skin tone and light.
+        policy: ``content_hash`` of the whole policy; empty where there is none.
     """
 
     factors: tuple[str, ...] = ()
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pairs: tuple[tuple[str, str], ...] = ()
+    policy: str = ""
+
+
+def policy_facts(policy: Policy, pairs: tuple[tuple[str, str], ...] = ()) -> PolicyFacts:
+    """Take factor names and scenario costs from a policy; pairs that name factors of other policies are left out."""
+    names = [factor.name for label in policy.labels for factor in policy.factors_of(label)]
+    scenarios = (SCENARIO,) if policy.scenarios else ()
+    own = tuple(pair for pair in pairs if set(pair) <= set(names))
+    costs = {scenario.name: scenario.costs for scenario in policy.scenarios}
+    return PolicyFacts((*scenarios, *dict.fromkeys(names)), costs, own, content_hash(policy))
+
+
+def measure_params_hash(params: MeasureParams, facts: PolicyFacts) -> str:
+    """Hash what a measurement depends on of params.yaml: its section, and the pairs under ``gate.slice_pairs``.
+
+    The number of worker processes is left out: it changes no figure.
+    """
+    section = content_hash(params.model_copy(update={"workers": 0}))
+    return hashlib.sha256(json.dumps([section, facts.pairs]).encode()).hexdigest()
 
 
 def accuracy_figures(table: Predictions, column: str, confidence: float) -> AccuracyFigures:

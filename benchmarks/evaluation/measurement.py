@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from benchmarks.evaluation.predictions import CHECKPOINT
-from pipeline.data.records import Record
+from pipeline.data.records import MeasureInputs, Record
 from pipeline.errors import DataError
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -289,11 +289,19 @@ class ArmLab(Record):
 
 
 class SelfieSet(Record):
-    """The test set: number of selfies, id of the set, and selfies by label."""
+    """The test set.
+
+    Attributes:
+        count: Number of selfies.
+        dataset_id: Id of the set.
+        labels: Label -> number of selfies.
+        source: Whether they were rendered, which gives each its factors, or are photographs; None if unknown.
+    """
 
     count: Count
     dataset_id: str
     labels: dict[str, Count]
+    source: Literal["rendered", "photos"] | None = None
 
 
 class Measurement(Record):
@@ -317,6 +325,7 @@ class Measurement(Record):
         integration_errors: Error an app may make when it feeds a frame -> figures.
         arm64: The ARM lab; None where none was used.
         unmeasured: Place -> why the figures there are missing.
+        inputs: What it was made of; None in a file of an earlier version, which no release accepts.
     """
 
     labels: tuple[str, ...]
@@ -336,6 +345,7 @@ class Measurement(Record):
     integration_errors: dict[str, DistortionFigures] = Field(default_factory=dict)
     arm64: ArmLab | None = None
     unmeasured: dict[str, str] = Field(default_factory=dict)
+    inputs: MeasureInputs | None = None
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.hashing import dataset_id
 from pipeline.data.storage import atomic_write
 from pipeline.errors import DataError
 from pipeline.metrics.classification import decide
@@ -59,8 +60,17 @@ class Predictions:
 
     def dataset_id(self) -> str:
         """SHA-256 over ids, bytes and labels of the selfies, independent of their order."""
-        rows = sorted(zip(self.ids, self.sha256, (self.labels[t] for t in self.targets), strict=True))
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        return dataset_id(zip(self.ids, self.sha256, (self.labels[t] for t in self.targets), strict=True))
+
+    def content_hash(self) -> str:
+        """SHA-256 over all values of the table, independent of the layout of the file it was read from."""
+        columns = list(self.probabilities)
+        factors = [dict(row) for row in self.factors] if any(self.factors) else []
+        facts = [self.ids, self.sha256, self.targets.tolist(), self.labels, dict(self.thresholds), columns, factors]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for values in self.probabilities.values():
+            digest.update(np.ascontiguousarray(values, "<f4").tobytes())
+        return digest.hexdigest()
 
 
 def write_predictions(path: Path, table: Predictions) -> None:

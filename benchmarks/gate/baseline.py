@@ -2,8 +2,9 @@
 
     benchmarks/baseline/measure.json         metrics/measure.json as it was accepted
     benchmarks/baseline/predictions.parquet  its predictions on each selfie, for paired tests
-    benchmarks/baseline/accepted.json        SHA-256 of both and of every artifact, the git revision they come from, and
-                                             which of them could be timed; a changed or half-copied baseline is refused
+    benchmarks/baseline/accepted.json        SHA-256 of both, of every artifact and of its own contents, the git
+                                             revision they come from, and which of them could be timed; a changed or
+                                             half-copied baseline is refused
 
 The artifacts themselves stay in DVC; ``benchmarks.gate.baseline_artifacts`` fetches them for timing.
 
@@ -12,7 +13,6 @@ Each file is written atomically and accepted.json last, so that a crash in betwe
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from pydantic import Field
 
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
+from pipeline.data.hashing import content_hash, sha256_of
 from pipeline.data.records import Record
-from pipeline.data.storage import atomic_write, read_json, write_json
+from pipeline.data.storage import atomic_write, encode_json, read_json, write_json
 from pipeline.errors import DataError
 
 MEASURED = "measure.json"
@@ -45,6 +46,7 @@ class Accepted(Record):
     """accepted.json.
 
     Attributes:
+        id: ``content_hash`` of all other fields.
         measure_sha256: SHA-256 of measure.json.
         predictions_sha256: SHA-256 of predictions.parquet.
         selfies_dataset_id: Id of the test set.
@@ -55,6 +57,7 @@ class Accepted(Record):
         timeable: Artifacts that could be timed where the baseline was accepted; a later gate must time them, too.
     """
 
+    id: str = ""
     measure_sha256: str
     predictions_sha256: str
     selfies_dataset_id: str
@@ -63,6 +66,10 @@ class Accepted(Record):
     revision: str = ""
     artifacts: dict[str, str] = Field(default_factory=dict)
     timeable: tuple[str, ...] = ()
+
+    def with_id(self) -> Accepted:
+        """The same record with the id that its other fields give."""
+        return self.model_copy(update={"id": content_hash(self.model_copy(update={"id": ""}))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +98,34 @@ def read_baseline(folder: Path) -> Baseline | None:
     for path in paths:
         if not path.is_file():
             raise DataError(f"{path}: missing beside the rest of the baseline; restore {folder} from git")
-    accepted = read_json(paths[0], Accepted)
+    accepted = read_accepted(folder)
     for path, digest in zip(paths[1:], (accepted.measure_sha256, accepted.predictions_sha256), strict=True):
-        if _sha256(path) != digest:
+        if sha256_of(path) != digest:
             raise DataError(
                 f"{path}: not the file that {paths[0]} names; restore {folder} from git, or remove it in a commit of "
                 "its own and run gossamer baseline accept"
             )
     remove = f"git rm {' '.join(map(str, paths))}, commit, then gossamer baseline accept"
     return Baseline(read_measurement(paths[1], remove), read_predictions(paths[2]), accepted)
+
+
+def read_accepted(folder: Path) -> Accepted:
+    """Read accepted.json; any byte of it that changed since it was written is found.
+
+    Raises:
+        DataError: The file is missing, changed, or of an earlier version.
+    """
+    path = folder / ACCEPTED
+    accepted = read_json(path, Accepted)
+    remedy = "remove it in a commit of its own and run gossamer baseline accept"
+    if not accepted.id:
+        raise DataError(f"{path}: no id, as earlier versions wrote it; {remedy}")
+    if accepted != accepted.with_id() or path.read_bytes() != encode_json(accepted):
+        raise DataError(
+            f"{path}: changed since it was written: its contents do not give its id; restore {folder} from git, or "
+            + remedy
+        )
+    return accepted
 
 
 def write_baseline(
@@ -123,22 +149,18 @@ def write_baseline(
     """
     table, measurement = read_predictions(predictions), read_measurement(measured)
     accepted = Accepted(
-        measure_sha256=_sha256(measured),
-        predictions_sha256=_sha256(predictions),
+        measure_sha256=sha256_of(measured),
+        predictions_sha256=sha256_of(predictions),
         selfies_dataset_id=table.dataset_id(),
         checkpoint_id=measurement.checkpoint.id,
         release=release.name,
         revision=release.revision,
         artifacts={name: row.sha256 for name, row in measurement.artifacts.items()},
         timeable=tuple(timeable),
-    )
+    ).with_id()
     (folder / ACCEPTED).unlink(missing_ok=True)
     for source, name in ((measured, MEASURED), (predictions, PREDICTIONS)):
         with atomic_write(folder / name) as file:
             file.write(source.read_bytes())
     write_json(folder / ACCEPTED, accepted)
     return Baseline(measurement, table, accepted)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

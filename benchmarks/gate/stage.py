@@ -21,6 +21,7 @@ from benchmarks.gate.baseline import NOWHERE, Baseline, Release, read_baseline, 
 from benchmarks.gate.checks.check_results import BASELINE_COMPARABLE
 from benchmarks.gate.checks.resource_growth import Bench, closed_bench
 from benchmarks.gate.machine_figures import STAGE, GateMachineFigures, split_machine_figures
+from benchmarks.gate.provenance import gate_inputs
 from benchmarks.gate.verdict import decide_verdict, failed_or_missing
 from pipeline.config.params import GateParams
 from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
@@ -46,13 +47,14 @@ def run(
     baseline: Baseline | None,
     bench: Bench = _CLOSED,
 ) -> GateResult:
-    """Run all checks on one measurement (``decide_verdict``) and set the figures of this machine apart.
+    """Run all checks on one measurement (``decide_verdict``), and set the figures of this machine apart.
 
     Raises:
         DataError: Measurement and predictions do not belong together.
     """
     verdict = decide_verdict(params, measurement, predictions, baseline, bench)
-    return GateResult(*split_machine_figures(verdict))
+    inputs = gate_inputs(params, measurement, predictions, baseline)
+    return GateResult(*split_machine_figures(verdict.model_copy(update={"inputs": inputs})))
 
 
 def write(result: GateResult, out: Path) -> None:

@@ -84,6 +84,10 @@ def _describe(measurement: Measurement, baseline: Baseline | None) -> str:
 
 
 def _check_consistent(measurement: Measurement, predictions: Predictions) -> None:
+    if measurement.inputs is not None and measurement.inputs.predictions != predictions.content_hash():
+        raise DataError(
+            "measure.json: made of other predictions than those given; expected files of one run; run dvc repro measure"
+        )
     for name, row in measurement.artifacts.items():
         if row.accuracy is None or not predictions.is_whole(name):
             continue

@@ -167,6 +167,10 @@ class ConvertParams(Section):
     int8: Int8Params
     formats: dict[PlugInName, dict[str, Any]]
 
+    def of_format(self, name: str) -> ConvertParams:
+        """The same section with one format alone: all that artifacts of this format depend on."""
+        return self.model_copy(update={"formats": {name: self.formats.get(name, {})}})
+
 
 class CameraParams(Section):
     """Numbers of selfies with a phone camera's distortions: all severities for the checkpoint, one for artifacts."""

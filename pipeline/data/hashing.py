@@ -1,17 +1,40 @@
-"""SHA-256 of files and folders, their sizes, and a reproducible share in [0, 1) for a name."""
+"""SHA-256 of files, folders and records, the sizes of files, and a reproducible share in [0, 1) for a name."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_SYSTEM_NAMES = frozenset({".ds_store", ".localized", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+_SYSTEM_PREFIX = "._"
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a file is one that Finder or Explorer leaves in a folder that somebody looks at, e.g. ``.DS_Store``."""
+    return name.lower() in _SYSTEM_NAMES or name.startswith(_SYSTEM_PREFIX)
+
 
 DOCUMENTATION = frozenset({".csv", ".md", ".svg"})
 """Endings of the files of a model folder that no model is loaded from."""
 
 
 def files_of(path: Path) -> list[Path]:
-    """List the files of an artifact, sorted by path; a plain file is its own only one (an .mlpackage is a folder)."""
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """List the files of an artifact, sorted by path; a plain file is its own only one (an .mlpackage is a folder).
+
+    Files of Finder and Explorer are left out, so that looking at a package does not change its hash.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and not is_system_file(file.name))
 
 
 def size_of(path: Path) -> int:
@@ -22,11 +45,21 @@ def size_of(path: Path) -> int:
 def sha256_of(path: Path) -> str:
     """Hash a file, or a folder as the list of its files' relative names and hashes; 64 hexadecimal digits."""
     if not path.is_dir():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    lines = [
-        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.relative_to(path).as_posix()}\n" for f in files_of(path)
-    ]
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    lines = [f"{sha256_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def content_hash(value: BaseModel | DataclassInstance) -> str:
+    """Hash the values of a record, whatever the layout of the file it was read from; 64 hexadecimal digits."""
+    text = value.model_dump_json() if isinstance(value, BaseModel) else json.dumps(asdict(value))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dataset_id(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Hash (id, SHA-256 of the encoded image, label) of every image of a data set, whatever their order."""
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 
 def hash_share(seed: int, name: str) -> float:

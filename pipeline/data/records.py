@@ -204,11 +204,30 @@ class Artifact(Record):
     quantisation: Quantisation | None = None
 
 
+class ConvertInputs(Record):
+    """What the artifacts of one format were made with, beside the checkpoint and the data set that each names.
+
+    Attributes:
+        policy: ``content_hash`` of the policy.
+        params: ``content_hash`` of the section ``convert`` of params.yaml, with this format alone.
+    """
+
+    policy: str
+    params: str
+
+
 class Artifacts(Record):
-    """Contents of artifact.json: the artifacts of one format, one per recipe."""
+    """Contents of artifact.json: the artifacts of one format, one per recipe.
+
+    Attributes:
+        format: Name of the format.
+        artifacts: In the order of ``recipes`` in params.yaml.
+        inputs: What they were made with; None in a file of an earlier version, which no release accepts.
+    """
 
     format: str
     artifacts: tuple[Artifact, ...]
+    inputs: ConvertInputs | None = None
 
 
 class Check(Record):
@@ -231,6 +250,38 @@ class Check(Record):
     reason: str
 
 
+class MeasureInputs(Record):
+    """What a measurement was made of, beside the checkpoint and the selfies, whose ids it has.
+
+    Attributes:
+        policy: ``content_hash`` of the policy.
+        params: ``measure_params_hash`` of params.yaml.
+        artifacts: Artifact name -> ``content_hash`` of its record in artifact.json, which has the SHA-256 of its file.
+        predictions: ``Predictions.content_hash`` of the predictions that were written with it.
+    """
+
+    policy: str
+    params: str
+    artifacts: dict[str, str]
+    predictions: str
+
+
+class GateInputs(Record):
+    """What a verdict was decided on.
+
+    Attributes:
+        measurement: ``content_hash`` of metrics/measure.json.
+        predictions: ``Predictions.content_hash`` of data/predictions.parquet.
+        baseline: Id of the accepted baseline; None if there was none.
+        params: ``content_hash`` of the section ``gate`` of params.yaml.
+    """
+
+    measurement: str
+    predictions: str
+    baseline: str | None
+    params: str
+
+
 class Verdict(Record):
     """Contents of metrics/gate.json.
 
@@ -238,8 +289,10 @@ class Verdict(Record):
         verdict: "fail" if a check that counts failed, else "unmeasured" if one could not be made, else "pass".
         baseline: Name of the baseline it was compared with, in words if there is none.
         checks: All checks.
+        inputs: What it was decided on; None for a verdict that is on no disk, which no release accepts.
     """
 
     verdict: Outcome
     baseline: str
     checks: tuple[Check, ...]
+    inputs: GateInputs | None = None

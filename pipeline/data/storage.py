@@ -97,9 +97,14 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
 
 def write_json(path: Path, value: Record | dict[str, Any]) -> None:
     """Write one record or dictionary as indented JSON; infinities and NaN are errors."""
-    plain = value.model_dump(mode="json") if isinstance(value, Record) else value
     with atomic_write(path) as file:
-        file.write(json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n")
+        file.write(encode_json(value))
+
+
+def encode_json(value: Record | dict[str, Any]) -> bytes:
+    """Encode one record or dictionary as ``write_json`` writes it."""
+    plain = value.model_dump(mode="json") if isinstance(value, Record) else value
+    return json.dumps(plain, indent=2, allow_nan=False).encode() + b"\n"
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

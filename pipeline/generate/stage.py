@@ -25,10 +25,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import REJECTED, read_photographs, write_rejections
 from pipeline.data.records import Image, Prompt, Rejection
-from pipeline.data.shards import write_card, write_images, write_index
+from pipeline.data.shards import INDEX, write_card, write_images, write_index
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError
 from pipeline.generate import shard_job
@@ -95,7 +96,7 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
         "seconds": round(seconds, 2),
         "images_per_second": round(drawn / seconds, 2) if drawn else None,
     }
-    return GenerateResult(images, [], {"generator": params.generator, **_facts(source, images)}, machine)
+    return GenerateResult(images, [], {"generator": params.generator, **_facts(source, images, out)}, machine)
 
 
 def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: int, out: Path) -> GenerateResult:
@@ -120,6 +121,7 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
         "reasons": dict(Counter(row.reason for row in photographs.rejections).most_common()),
         "size_bytes": sum(image.size_bytes for image in images),
         "labels": dict(sorted(Counter(image.label for image in images).items())),
+        "index_sha256": sha256_of(out / INDEX),
     }
     return GenerateResult(images, list(photographs.rejections), metrics, {"seconds": round(seconds, 2)})
 
@@ -169,7 +171,7 @@ def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Descrip
     return work_key(inputs, (shard_job.__name__, generator), PACKAGES)
 
 
-def _facts(source: Description, images: Sequence[Image]) -> dict[str, Any]:
+def _facts(source: Description, images: Sequence[Image], out: Path) -> dict[str, Any]:
     faults = Counter(image.fault for image in images)
     return {
         "model": source.model,
@@ -180,4 +182,5 @@ def _facts(source: Description, images: Sequence[Image]) -> dict[str, Any]:
         "black_images": faults["black"],
         "nan_images": faults["nan"],
         "size_bytes": sum(image.size_bytes for image in images),
+        "index_sha256": sha256_of(out / INDEX),
     }

@@ -29,9 +29,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pipeline.config.params import TrainParams
+from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
+from pipeline.data.shards import INDEX
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
@@ -71,13 +73,13 @@ class TrainResult:
 
     Attributes:
         config: Contents of OUT/config.json.
-        metrics: Contents of metrics/train.json: figures of the saved epoch.
+        metrics: Contents of metrics/train.json: figures of the saved epoch, and ids of checkpoint and images.
         machine: Section ``train`` of metrics/machine.json.
         curve: Rows of plots/train.csv, one per epoch.
     """
 
     config: CheckpointConfig
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     machine: Figures
     curve: tuple[dict[str, float], ...]
 
@@ -121,7 +123,7 @@ def run(
     config = save_checkpoint(out, network, config)
     cache.clear()
     curve = tuple(epoch.model_dump(exclude=set(MACHINE_FIELDS)) for epoch in epochs)
-    return TrainResult(config, _metrics(network, rows, epochs), _machine_figures(epochs, training.plan), curve)
+    return TrainResult(config, _metrics(network, config, rows, epochs), _machine_figures(epochs, training.plan), curve)
 
 
 def dataset_id(rows: TrainRows) -> str:
@@ -247,7 +249,9 @@ def _score(epoch: Epoch) -> Score:
     return Score(epoch.val_accuracy, epoch.val_loss)
 
 
-def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch]) -> dict[str, float]:
+def _metrics(
+    network: torch.nn.Module, config: CheckpointConfig, rows: TrainRows, epochs: Sequence[Epoch]
+) -> dict[str, Any]:
     best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
     return {
         "val_accuracy": best.val_accuracy,
@@ -256,6 +260,10 @@ def _metrics(network: torch.nn.Module, rows: TrainRows, epochs: Sequence[Epoch])
         "epochs": len(epochs),
         "images": len(rows.train),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "backbone": config.backbone,
+        "labels": {label: sum(row.label == label for row in rows.train) for label in config.labels},
+        "checkpoint_id": config.checkpoint_id,
+        "index_sha256": sha256_of(rows.images / INDEX) if (rows.images / INDEX).is_file() else "",
     }
 
 

@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.inference import EvaluationSet, Reference, Runtimes
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from benchmarks.latency.preprocessing import PreprocessTiming
-from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import Arm64Params, GateParams, MeasureParams, Params, load_params
-from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image
-from pipeline.data.shards import Encoded, write_images
-from tests.benchmarks.small_task import LABELS, NAMES, SPEC, artifact, brightness
+from tests.benchmarks.small_task import LABELS, NAMES, small_evaluation_set, small_runtimes, write_selfies
+from tests.benchmarks.whole_run import WholeRun, write_whole_run
 
 Table = Callable[..., Predictions]
 
@@ -85,63 +82,28 @@ def table() -> Table:
 
 @pytest.fixture
 def selfies(tmp_path: Path) -> tuple[Path, list[Image]]:
-    """Forty selfies: helmets are light, bare heads dark; in a tenth of each it is the reverse."""
-    random = np.random.default_rng(3)
-    images = []
-    for i in range(40):
-        label = LABELS[i % 2]
-        bright = (label == "helmet") != (i >= 36)
-        pixels = random.integers(140 if bright else 20, 240 if bright else 120, (8, 6, 3), dtype=np.uint8)
-        factors = {"light": "night" if i < 10 else "day", "scenario": "street" if i % 4 < 2 else "indoors"}
-        images.append(Encoded(f"selfie-{i}", f"selfie-{i // 2}", label, factors, encode_png(pixels), 6, 8))
-    return tmp_path / "selfies", write_images(tmp_path / "selfies", images, 25)
+    return tmp_path / "selfies", write_selfies(tmp_path / "selfies")
 
 
 @pytest.fixture
 def evaluation_set(selfies: tuple[Path, list[Image]]) -> EvaluationSet:
-    folder, rows = selfies
-    reference = Reference("c" * 64, LABELS, 0.5, SPEC, lambda batch: np.stack([brightness(frame) for frame in batch]))
-    artifacts = [(Path(name), artifact(*name.split("-"))) for name in NAMES]
-    return EvaluationSet(reference, artifacts, folder, rows)
+    return small_evaluation_set(*selfies)
 
 
 @pytest.fixture
 def runtimes() -> Runtimes:
-    """Run the hand-made classifier; Core ML cannot be timed, and all other times are constants."""
+    return small_runtimes()
 
-    def time(request: LatencyRequest) -> Timing:
-        assert np.load(request.frames).shape[1:] == (8, 6, 3)
-        return Timing(
-            load_ms=2.0,
-            cold_load_ms=90.0,
-            first_inference_ms=5.0,
-            latency_p50_ms=1.0,
-            latency_p90_ms=1.5,
-            latency_p99_ms=1.9,
-            latency_runs=300,
-            latency_profile=request.profile,
-            latency_valid=True,
-            latency_many_p50_ms=0.6,
-            latency_many_p90_ms=0.9,
-            latency_many_valid=True,
-            threads=request.threads,
-            threads_many=request.threads_many,
-            peak_rss_bytes=10**8,
-            baseline_rss_bytes=6 * 10**7,
-        )
 
-    return Runtimes(
-        open=lambda _path, _artifact, _threads: brightness,
-        unmeasured=lambda name: "Core ML needs a Mac" if name == "coreml" else "",
-        time=time,
-        preprocess=lambda pictures, spec: {
-            "camera": PreprocessTiming(
-                preprocess_p50_ms=7.0,
-                preprocess_p90_ms=9.0,
-                preprocess_runs=2 * len(pictures) if spec == SPEC else 0,
-                width=960,
-                height=1280,
-                size_bytes=100_000,
-            )
-        },
-    )
+@pytest.fixture(scope="session")
+def written_run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> WholeRun:
+    """A folder with every file of one run, from the policy to a passing verdict; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("run")
+    rows = write_selfies(folder / "data" / "selfies")
+    return write_whole_run(folder, root, small_evaluation_set(folder / "data" / "selfies", rows), small_runtimes())
+
+
+@pytest.fixture
+def whole_run(written_run: WholeRun, tmp_path: Path) -> WholeRun:
+    """A copy of such a folder."""
+    return written_run.copy(tmp_path / "run")

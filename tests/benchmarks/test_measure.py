@@ -17,6 +17,7 @@ from benchmarks.evaluation.accuracy import (
     accuracy_figures,
     expected_cost,
     parity_figures,
+    policy_facts,
 )
 from benchmarks.evaluation.inference import (
     EvaluationSet,
@@ -290,7 +291,7 @@ def test_artifacts_are_read_with_the_files_they_name(tmp_path: Path) -> None:
 
 
 def test_a_policy_gives_factors_and_costs(root: Path) -> None:
-    facts = measure.policy_facts(load_policy(root / "policies" / "helmet.yaml"))
+    facts = policy_facts(load_policy(root / "policies" / "helmet.yaml"))
     assert facts.factors[0] == "scenario"
     assert {"light", "headwear", "straps"} <= set(facts.factors)
     assert len(facts.factors) == len(set(facts.factors))

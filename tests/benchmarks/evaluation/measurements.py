@@ -25,6 +25,7 @@ from benchmarks.evaluation.measurement import (
 )
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.evaluation.slices import equalised_odds, rows_by_value, slice_figures
+from pipeline.data.records import MeasureInputs
 
 CONFIDENCE = 0.95
 NINETY = Estimate(value=0.9, low=0.85, high=0.94)
@@ -99,6 +100,7 @@ def measurement_of(table: Predictions, size_bytes: int = 1_000_000, min_slice: i
         slices=slices,
         equalised_odds=equalised_odds(slices),
         confusion=confusion_counts(table, CHECKPOINT),
+        inputs=MeasureInputs(policy="", params="", artifacts={}, predictions=table.content_hash()),
     )
 
 

@@ -12,7 +12,15 @@ from typer.testing import CliRunner
 
 from benchmarks.evaluation.predictions import Predictions, write_predictions
 from benchmarks.gate import stage as gate
-from benchmarks.gate.baseline import ACCEPTED, MEASURED, PREDICTIONS, Release, read_baseline, write_baseline
+from benchmarks.gate.baseline import (
+    ACCEPTED,
+    MEASURED,
+    PREDICTIONS,
+    Release,
+    read_accepted,
+    read_baseline,
+    write_baseline,
+)
 from benchmarks.gate.stage import Candidate
 from pipeline.cli import app
 from pipeline.config.params import GateParams
@@ -116,14 +124,26 @@ def test_a_baseline_records_which_artifacts_could_be_timed(
     assert INT8 in baseline.accepted.timeable
 
 
-def test_a_baseline_without_release_artifacts_and_timeable_is_still_read(table: Table, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0xFF])
+def test_every_changed_byte_of_accepted_json_is_found(table: Table, tmp_path: Path, flip: int) -> None:
+    write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)), Release("v1", "c" * 40), (INT8,))
+    path = tmp_path / "baseline" / ACCEPTED
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        with pytest.raises(DataError, match=r"accepted\.json: "):
+            read_accepted(tmp_path / "baseline")
+    path.write_bytes(whole)
+    assert read_accepted(tmp_path / "baseline").release == "v1"
+
+
+def test_a_baseline_of_an_earlier_version_is_to_be_accepted_again(table: Table, tmp_path: Path) -> None:
     write_baseline(tmp_path / "baseline", *saved(tmp_path, table(100)))
     path = tmp_path / "baseline" / ACCEPTED
     old = {key: value for key, value in json.loads(path.read_text()).items() if key.endswith(("sha256", "_id"))}
     path.write_text(json.dumps(old))
-    baseline = read_baseline(tmp_path / "baseline")
-    assert baseline is not None
-    assert (baseline.accepted.revision, baseline.accepted.artifacts) == ("", {})
+    with pytest.raises(DataError, match=r"no id, as earlier versions wrote it; .* run gossamer baseline accept"):
+        read_baseline(tmp_path / "baseline")
 
 
 def test_commands_of_the_baseline_name_what_is_missing(
