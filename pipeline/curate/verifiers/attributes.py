@@ -17,8 +17,8 @@ from pipeline.config.fields import Section, accept_renamed
 from pipeline.config.policy import Policy
 from pipeline.curate.verifiers import Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
-from pipeline.errors import ModelError
-from pipeline.generate.diffusion.model_source import WEIGHTS
+from pipeline.errors import ModelError, cut
+from pipeline.generate.diffusion.model_source import LOADING_ERRORS, WEIGHTS
 from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME
 
 INPUT = PreprocessSpec(input_size=(128, 96), fit="crop")
@@ -50,8 +50,11 @@ def create(params: Params, policy: Policy) -> Verifier:
     path = _find(params)
     try:
         network = load_attribute_net(path).float()
-    except Exception as error:  # safetensors raises its own kinds
-        raise ModelError(f"params.yaml curate.attributes.weights: {path}: no attribute network: {error}") from error
+    except LOADING_ERRORS as error:
+        raise ModelError(
+            f"params.yaml curate.attributes.weights: {path}: no attribute network: {cut(str(error))}; expected "
+            "bundled, or a .safetensors file that make bundled wrote"
+        ) from error
     label_factor = find_label_factor(policy, network.factors)
 
     def verify_batch(images: Sequence[Pixels]) -> VerifierOutput:

@@ -20,7 +20,8 @@ from pipeline.config.policy import Factor, Policy, fields_of
 from pipeline.curate.verifiers import LabelFactor, Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.hashing import hash_folder
 from pipeline.data.preprocess import Pixels
-from pipeline.errors import ModelError, PolicyError, shown
+from pipeline.errors import ModelError, PolicyError, cut, shown
+from pipeline.generate.diffusion.model_source import LOADING_ERRORS, check_vocabulary, refuse_pickles
 from pipeline.machine.devices import choose_device
 
 TEMPLATES = (
@@ -133,15 +134,18 @@ def _fill(phrase: str, factors: dict[str, Factor]) -> Iterator[str]:
 def _open(params: Params, device: str) -> tuple[Any, Any]:
     from transformers import CLIPModel, CLIPProcessor
 
+    refuse_pickles(Path(params.model), f"{_KEY}: {params.model}")
+    revision = params.revision or "main"
     try:
-        model = CLIPModel.from_pretrained(params.model, revision=params.revision).to(device).eval()
-        processor = CLIPProcessor.from_pretrained(params.model, revision=params.revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        model = CLIPModel.from_pretrained(params.model, revision=revision, use_safetensors=True).to(device).eval()
+        processor = CLIPProcessor.from_pretrained(params.model, revision=revision)
+    except LOADING_ERRORS as error:
+        reason = cut(str(error))
         raise ModelError(
             f"{_KEY}: {params.model}: no CLIP: {reason}; expected a folder that CLIPModel and CLIPProcessor saved, or "
             "a hub id and a network"
         ) from error
+    check_vocabulary(len(processor.tokenizer), model.config.text_config.vocab_size, f"{_KEY}: {params.model}")
     return model, processor
 
 

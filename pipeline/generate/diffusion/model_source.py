@@ -13,15 +13,29 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.hashing import hash_folder
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import ModelError, ParamsError, cut, shown
 from pipeline.generate.diffusion.presets import BUNDLED, Preset
 
 WEIGHTS = Path(__file__).parents[2] / "bundled_diffusion" / "weights"
 UNKNOWN = "unknown"
 CHECKER_PARTS = {"safety_checker", "feature_extractor"}
 """Parts of a model that only its safety checker needs."""
+PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+)
+"""What diffusers and transformers raise where a model folder is incomplete, damaged, or made for another version."""
 REPAIR = "save it with DiffusionPipeline.save_pretrained, or download it again"
 REPAIR_BUNDLED = "restore pipeline/bundled_diffusion/weights/ of this version of Gossamer, or choose another preset"
 # Matches the names of licences that forbid commercial use: cc-by-nc-4.0, sai-nc-community, ...
@@ -99,8 +113,10 @@ def check_folder(folder: Path, preset: Preset, place: str) -> None:
         index = json.loads((folder / "model_index.json").read_bytes())
     except FileNotFoundError as error:
         raise ModelError(f"{lead}: model_index.json is missing; expected the diffusers layout; {advice}") from error
-    except ValueError as error:
-        raise ModelError(f"{lead}: model_index.json is not JSON ({error}); {advice}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{lead}: model_index.json is not JSON ({cut(str(error))}); {advice}") from error
+    if not isinstance(index, dict):
+        raise ModelError(f"{lead}: model_index.json: {shown(index)}; expected the parts of a pipeline; {advice}")
     parts = {name: kind for name, kind in index.items() if isinstance(kind, list) and kind and kind[0]}
     optional = set() if preset.safety_checker else CHECKER_PARTS
     missing = [name for name in parts if name not in optional and not (folder / name).is_dir()]
@@ -108,6 +124,44 @@ def check_folder(folder: Path, preset: Preset, place: str) -> None:
         raise ModelError(
             f"{lead}: {missing[0]}/ is missing; expected {parts[missing[0]][1]} there, and in all: "
             f"{', '.join(f'{name}/' for name in parts)}; {advice}"
+        )
+    for name in parts:
+        refuse_pickles(folder / name, f"{place}.model: {preset.model}")
+
+
+def refuse_pickles(folder: Path, lead: str) -> None:
+    """Refuse a folder whose weights are a pickle, which may run code when it is opened, and not safetensors.
+
+    Args:
+        folder: Folder of one model.
+        lead: Beginning of the error.
+
+    Raises:
+        ModelError: The folder has pickled weights and no safetensors.
+    """
+    pickles = [path for path in sorted(folder.glob("*")) if path.suffix in PICKLES]
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{lead}: {folder.name}/{pickles[0].name} is a pickle, which may run code when it is opened; expected "
+            "weights as .safetensors; where you trust it, open the model in Python and save_pretrained() it again"
+        )
+
+
+def check_vocabulary(tokens: int, expected: int, lead: str) -> None:
+    """Check that a tokenizer has the tokens of its text encoder: where its files are missing, it opens with none.
+
+    Args:
+        tokens: Size of the tokenizer.
+        expected: Size of the text encoder's vocabulary.
+        lead: Beginning of the error.
+
+    Raises:
+        ModelError: The tokenizer has fewer than half of them.
+    """
+    if tokens < expected / 2:
+        raise ModelError(
+            f"{lead}: a tokenizer of {tokens:,} tokens; expected {expected:,}, as many as its text encoder has; "
+            "restore the tokenizer's files, or save the model again with save_pretrained()"
         )
 
 
@@ -137,7 +191,7 @@ def read_licence(card: Path) -> Licence:
         return Licence()
     licence = facts["license"]
     tag = str(licence[0] if isinstance(licence, list) else licence).lower()
-    return Licence(str(facts.get("license_name") or tag), tag)
+    return Licence(cut(str(facts.get("license_name") or tag)), tag)
 
 
 def _find_on_hub(preset: Preset, place: str) -> ModelSource:

@@ -11,7 +11,13 @@ import textwrap
 from typing import Any
 
 from pipeline.errors import ModelError, ParamsError
-from pipeline.generate.diffusion.model_source import CHECKER_PARTS, ModelSource, explain_unavailable
+from pipeline.generate.diffusion.model_source import (
+    CHECKER_PARTS,
+    LOADING_ERRORS,
+    ModelSource,
+    check_vocabulary,
+    explain_unavailable,
+)
 from pipeline.generate.diffusion.presets import HALF_ON_CPU, Preset
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -47,6 +53,9 @@ def open_pipeline(preset: Preset, source: ModelSource, device: str, place: str) 
 
     dtype = choose_dtype(preset.dtype, device, place)
     pipe = _load(preset, source, getattr(torch, dtype), place)
+    tokenizer, encoder = getattr(pipe, "tokenizer", None), getattr(pipe, "text_encoder", None)
+    if tokenizer is not None and encoder is not None:
+        check_vocabulary(len(tokenizer), getattr(encoder.config, "vocab_size", 0), f"{place}.model: {preset.model}")
     check_size(pipe, preset, place)
     if preset.negative_prompt and has_guidance_input(pipe):
         raise ParamsError(
@@ -137,9 +146,10 @@ def _load(preset: Preset, source: ModelSource, dtype: Any, place: str) -> Any:  
             dtype=dtype,
             local_files_only=local or os.environ.get("HF_HUB_OFFLINE") == "1",
             low_cpu_mem_usage=False,
+            use_safetensors=True,  # never a pickle, which may run code
             **omitted,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except LOADING_ERRORS as error:
         if not local:
             raise ModelError(explain_unavailable(preset, place, error)) from error
         first = textwrap.shorten(str(error).partition("\n")[0] or type(error).__name__, 160, placeholder="...")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.curate.verifiers import attributes, clip, find_label_factor, find_
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Prompt
 from pipeline.data.shards import Encoded, write_images
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import ModelError, ParamsError, PolicyError
 from pipeline.prompts.prompt_sampler import draw_prompts
 from pipeline.renderer import render
 from tests.pipeline.tiny_diffusion import build_tokenizer, text_config
@@ -171,6 +172,43 @@ def test_a_folder_without_a_clip_model_is_an_error(root: Path, tmp_path: Path) -
     policy = load_policy(root / "policies" / "mask.yaml")
     with pytest.raises(ModelError, match=r"curate\.clip\.model: .*no CLIP.*expected a folder that CLIPModel"):
         clip.create(clip_params(tmp_path), policy)
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.zeros(2)}, "not weights"])
+def test_a_clip_whose_weights_are_a_pickle_is_refused_unopened(
+    root: Path, tmp_path: Path, tiny_clip: Path, content: object
+) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "clip")
+    (folder / "model.safetensors").unlink()
+    torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"clip/pytorch_model\.bin is a pickle, .*expected weights as \.safetensors"):
+        clip.create(clip_params(folder), load_policy(root / "policies" / "mask.yaml"))
+
+
+def test_a_clip_whose_weights_are_damaged_is_refused(root: Path, tmp_path: Path, tiny_clip: Path) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "clip")
+    (folder / "model.safetensors").write_bytes(b"garbage")
+    with pytest.raises(ModelError, match=r"curate\.clip\.model: .*no CLIP: .*header"):
+        clip.create(clip_params(folder), load_policy(root / "policies" / "mask.yaml"))
+
+
+def test_a_clip_without_its_tokenizer_is_refused(root: Path, tmp_path: Path, tiny_clip: Path) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "clip")
+    for name in ("tokenizer.json", "vocab.json", "merges.txt"):
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(ModelError, match="a tokenizer of 2 tokens; expected 190"):
+        clip.create(clip_params(folder), load_policy(root / "policies" / "mask.yaml"))
+
+
+def test_clip_reads_words_that_name_a_factor_of_another_label_as_without_it(root: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    assert next(clip.sentences(policy, "no_helmet", "a cap {straps}")) == "a photo of a person a cap"
+
+
+def test_words_that_stand_for_too_many_sentences_are_refused(root: Path) -> None:
+    policy = load_policy(root / "policies" / "helmet.yaml")
+    with pytest.raises(PolicyError, match="48,000 sentences; expected at most 10,000"):
+        list(clip.sentences(policy, "helmet", "{skin_tone} {headwear_colour} {place} {light} {age} {hair_colour}"))
 
 
 def test_the_identity_of_a_verifier_covers_weights_and_policy(root: Path, tiny_clip: Path, tmp_path: Path) -> None:

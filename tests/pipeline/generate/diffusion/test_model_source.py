@@ -33,6 +33,9 @@ def card(folder: Path, text: str) -> Path:
         ("---\nlicense: [mit, apache-2.0]\n---\n", Licence("mit", "mit")),
         ("---\ntags: [a]\n---\n", Licence("unknown", "unknown")),
         ("---\nlicense: [\n---\n", Licence("unknown", "unknown")),
+        ("---\nlicense: mit\nlicense: apache-2.0\n---\n", Licence("unknown", "unknown")),
+        (f"---\nlicense: {'[' * 5000}\n---\n", Licence("unknown", "unknown")),
+        (f"---\nlicense: other\nlicense_name: {'long ' * 100}\n---\n", Licence("long " * 39 + "lo...", "other")),
         ("# No front matter\n\nlicense: mit", Licence("unknown", "unknown")),
     ],
 )
@@ -42,6 +45,13 @@ def test_the_licence_is_read_from_the_card(tmp_path: Path, text: str, expected: 
 
 def test_without_a_card_the_licence_is_unknown(tmp_path: Path) -> None:
     assert read_licence(tmp_path / "README.md") == Licence("unknown", "unknown")
+
+
+@pytest.mark.parametrize("index", ["[]", "null", "[" * 100_000, '"parts"', "{"])
+def test_a_list_of_parts_that_is_none_is_an_error(tmp_path: Path, index: str) -> None:
+    (tmp_path / "model_index.json").write_text(index, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"is not a complete diffusers model: model_index\.json"):
+        find_source(tiny_preset(tmp_path), "here")
 
 
 @pytest.mark.parametrize(

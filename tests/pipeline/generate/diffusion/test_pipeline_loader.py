@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ParamsError
+from pipeline.errors import ModelError, ParamsError
 from pipeline.generate.diffusion.model_source import find_source
 from pipeline.generate.diffusion.pipeline_loader import (
     SCHEDULERS,
@@ -47,6 +48,32 @@ def test_a_size_too_small_for_the_unets_levels_is_an_error(model_folder: Path) -
     pipe.unet.register_to_config(block_out_channels=(8, 16, 16))
     with pytest.raises(ParamsError, match=r"here.width: 16; expected 32 or more"):
         check_size(pipe, tiny_preset(model_folder, width=16, height=40), "here")
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_a_part_whose_weights_are_a_pickle_is_refused_unopened(model_folder: Path, tmp_path: Path, part: str) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    weights = next((folder / part).glob("*.safetensors"))
+    torch.save("not weights", weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelError, match=rf"{part}/{weights.stem}\.bin is a pickle, .*expected .*\.safetensors"):
+        open_tiny(folder)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_a_part_whose_weights_are_damaged_is_refused(model_folder: Path, tmp_path: Path, part: str) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    next((folder / part).glob("*.safetensors")).write_bytes(b"garbage")
+    with pytest.raises(ModelError, match=r"here\.model: .* is not a complete diffusers model"):
+        open_tiny(folder)
+
+
+def test_a_model_without_its_tokenizer_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    for path in (folder / "tokenizer").glob("*"):
+        path.unlink()
+    with pytest.raises(ModelError, match=r"here\.model: .*(a tokenizer of 2 tokens|not a complete diffusers model)"):
+        open_tiny(folder)
 
 
 @pytest.mark.parametrize("scheduler", [*SCHEDULERS, "own"])
