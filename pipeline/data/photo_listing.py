@@ -20,10 +20,11 @@ from pipeline.errors import DataError
 
 LAYOUT = "a folder for each label ({labels}) with JPEG, PNG, WebP or HEIC files"
 SYSTEM_FILE = "system_file"
+HIDDEN_FILE = "hidden_file"
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "unreadable": "damaged, truncated or not permitted to read",
-        "needs_pillow_heif": "HEIC photographs; to read them: pip install pillow-heif, then run the stage again",
+        "needs_pillow_heif": "HEIC photographs; to read them: pip install pillow-heif, then: dvc repro -sf generate (or selfies)",
         "unsupported_format": "of another format than JPEG, PNG, WebP or HEIC; convert those that are photographs",
         "too_large": "too many bytes or pixels; scale them down",
         "too_small": "too few pixels, or too narrow, to show a face",
@@ -33,7 +34,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "broken_link": "links to files that are missing",
         "special_file": "pipes, sockets or devices",
         "other_file": "without the suffix of a photograph",
-        "hidden_file": "hidden: their names begin with a dot",
+        HIDDEN_FILE: "hidden: their names begin with a dot",
         SYSTEM_FILE: "left by macOS, Windows or a file manager; nothing to do",
     }
 )
@@ -109,7 +110,7 @@ def list_photographs(folder: Path, labels: Sequence[str]) -> PhotoListing:
         listing.rejections.extend(rejected)
     for entry in _entries(folder):
         if entry.name not in labels:
-            reason = SYSTEM_FILE if _is_system_name(entry.name) else "outside_labels"
+            reason = HIDDEN_FILE if entry.name.startswith(".") else "outside_labels"
             listing.rejections.extend(_reject(folder, "", entry, reason, f"expected files in {', '.join(labels)}"))
     return listing
 
@@ -162,7 +163,7 @@ def _find_problem(entry: Path, root: str, base: str) -> tuple[str, str] | None:
     if _is_system_name(entry.name):
         return SYSTEM_FILE, ""
     if entry.name.startswith("."):
-        return "hidden_file", ""
+        return HIDDEN_FILE, ""
     if problem:
         return problem
     if entry.is_dir():

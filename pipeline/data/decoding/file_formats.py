@@ -27,7 +27,7 @@ class FormatLimits:
         suffixes: Usual endings of file names, lower case, with the dot.
         max_bytes: Larger files are refused before they are decoded.
         max_pixels: Width times height; images with more are refused before they are decoded. 52 megapixels are those of
-            a phone's 50-megapixel sensor (8192 x 6144); decoding and hashing this many takes about 4 s and 0.8 GB.
+            a phone's 50-megapixel sensor (8192 x 6144); decoding and hashing that many takes about 2 s and up to 1 GB.
     """
 
     suffixes: tuple[str, ...]

@@ -59,7 +59,9 @@ def test_so_are_folders_of_the_operating_system(folder: Path, name: str) -> None
 
 def test_hidden_files_such_as_deleted_ones_are_not_read(folder: Path) -> None:
     (folder / "helmet" / ".trashed-1700000000-a.jpg").write_bytes(JPEG)
-    assert reasons_of(folder) == {"helmet/.trashed-1700000000-a.jpg": "hidden_file"}
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").touch()
+    assert reasons_of(folder) == {"helmet/.trashed-1700000000-a.jpg": "hidden_file", ".git/config": "hidden_file"}
 
 
 @pytest.mark.parametrize(
