@@ -24,7 +24,7 @@ HIDDEN_FILE = "hidden_file"
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
         "unreadable": "damaged, truncated or not permitted to read",
-        "needs_pillow_heif": "HEIC photographs; to read them: pip install pillow-heif, then: dvc repro -sf generate (or selfies)",
+        "needs_pillow_heif": "HEIC; to read them: pip install pillow-heif, then: dvc repro -sf generate (or selfies)",
         "unsupported_format": "of another format than JPEG, PNG, WebP or HEIC; convert those that are photographs",
         "too_large": "too many bytes or pixels; scale them down",
         "too_small": "too few pixels, or too narrow, to show a face",
