@@ -7,7 +7,6 @@ every file is compared with the accepted SHA-256, both when it is fetched and wh
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from benchmarks.gate.baseline import Accepted, Release
 from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Artifact, Record
-from pipeline.data.storage import read_json, write_json
+from pipeline.data.storage import atomic_folder, read_json, write_json
 from pipeline.errors import DataError
 
 ARTIFACTS = "artifacts"
@@ -71,22 +70,20 @@ def fetch(root: Path, accepted: Accepted, out: Path) -> int:
             "benchmarks/baseline/accepted.json: no revision; expected a git commit; accept the baseline again: "
             "gossamer baseline accept"
         )
-    work = out / f"{ARTIFACTS}.work"
-    shutil.rmtree(work, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(work.resolve()), ".", ARTIFACTS]
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
-        raise DataError(
-            f"{ARTIFACTS} of {accepted.release} ({accepted.revision[:12]}): dvc get: {reason}; "
-            "expected them in DVC's cache or a remote; run dvc push where they were made"
+    with atomic_folder(out / ARTIFACTS) as work:
+        work.rmdir()  # dvc get makes it
+        command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(work.resolve()), ".", ARTIFACTS]
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False
         )
-    check_artifacts(work, accepted.artifacts, f"of {accepted.release}")
-    shutil.rmtree(out / ARTIFACTS, ignore_errors=True)
-    work.rename(out / ARTIFACTS)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[0]
+            raise DataError(
+                f"{ARTIFACTS} of {accepted.release} ({accepted.revision[:12]}): dvc get: {reason}; "
+                "expected them in DVC's cache or a remote; run dvc push where they were made"
+            )
+        check_artifacts(work, accepted.artifacts, f"of {accepted.release}")
     write_json(out / FETCHED, Fetched(revision=accepted.revision))
     return len(accepted.artifacts)
 

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusio
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipeline.bundled_diffusion.networks.denoiser import build_noise_schedule
+from pipeline.data.storage import atomic_folder, atomic_write
 
 LIMIT_BYTES = 24_000_000
 """Largest size of a model folder that ships."""
@@ -41,19 +42,17 @@ def build_sampler() -> DPMSolverMultistepScheduler:
 
 def save_pipeline(pipe: StableDiffusionPipeline, out: Path) -> None:
     """Replace the model in ``out`` by a pipeline, as float16; other files in ``out``, such as its card, are kept."""
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipe.to(torch.float16).save_pretrained(partial)
-    for path in partial.rglob("*.safetensors"):
-        path.chmod(0o644)
-    _declare_float32(partial / "text_encoder" / "config.json")
-    for part in ("unet", "vae"):
-        _drop_origin(partial / part / "config.json")
-    for old in out.iterdir() if out.is_dir() else ():
-        if old.is_file() and not (partial / old.name).exists():
-            shutil.copy2(old, partial / old.name)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.replace(out)
+    with atomic_folder(out) as folder:
+        pipe.to(torch.float16).save_pretrained(folder)
+        for path in folder.rglob("*.safetensors"):
+            with atomic_write(path) as file:  # safetensors ignores the umask
+                file.write(path.read_bytes())
+        _declare_float32(folder / "text_encoder" / "config.json")
+        for part in ("unet", "vae"):
+            _drop_origin(folder / part / "config.json")
+        for old in out.iterdir() if out.is_dir() else ():
+            if old.is_file() and not (folder / old.name).exists():
+                shutil.copy2(old, folder / old.name)
 
 
 def _declare_float32(config: Path) -> None:

@@ -1,6 +1,6 @@
 """Reading and writing of records: JSON lines, JSON and CSV; files and folders appear whole or not at all.
 
-A file is written under a temporary name beside its own, .NAME.PID.RANDOM, and renamed when it is whole.
+A file is written under a temporary name (``pipeline.data.scratch``) and renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -8,10 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,51 +17,33 @@ from typing import IO, Any, TypeVar
 from pydantic import ValidationError
 
 from pipeline.data.records import Record
+from pipeline.data.scratch import move_file, move_folder, scratch_file, scratch_folder
 from pipeline.errors import DataError
 
 R = TypeVar("R", bound=Record)
-_SCRATCH = re.compile(r"\..+\.(?P<pid>\d{1,9})\.[a-z0-9_]+")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside ``path`` for writing; rename it to ``path`` on success, remove it on an error."""
+    """Open a temporary file for writing; rename it to ``path`` on success, remove it on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_scratch_prefix(path))
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)  # it exists only after an error
+    with scratch_file(path) as (scratch, file):
+        yield file
+        file.close()
+        move_file(scratch, path)
 
 
 @contextmanager
 def atomic_folder(out: Path) -> Iterator[Path]:
-    """Make a temporary folder beside ``out`` to fill; it replaces ``out`` on success and is removed on an error."""
+    """Make a temporary folder to fill; it replaces ``out`` on success and is removed on an error."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_scratch_prefix(out)) as scratch:
-        folder = Path(scratch) / out.name
+    with scratch_folder(out) as scratch:
+        folder = scratch / out.name
         folder.mkdir()
         yield folder
         if out.exists():
             shutil.rmtree(out)
-        folder.rename(out)
-
-
-def remove_stale_scratch(folder: Path) -> None:
-    """Remove temporary files and folders of killed processes from ``folder``; those of running ones stay."""
-    import psutil
-
-    for path in folder.iterdir():
-        match = _SCRATCH.fullmatch(path.name)
-        if match is None or psutil.pid_exists(int(match["pid"])):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        move_folder(folder, out)
 
 
 def write_rows(path: Path, rows: Iterable[Record]) -> int:
@@ -147,11 +126,6 @@ def read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{path}: found {type(value).__name__}; expected a JSON object")
     return value
-
-
-def _scratch_prefix(path: Path) -> str:
-    """Return the beginning of a temporary name: the final name and the process id."""
-    return f".{path.name}.{os.getpid()}."
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -30,8 +30,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.data.hashing import sha256_of
+from pipeline.data.scratch import remove_stale_scratch
 from pipeline.data.source_closure import hash_code, import_closure
-from pipeline.data.storage import atomic_folder, atomic_write, remove_stale_scratch
+from pipeline.data.storage import atomic_folder, atomic_write
 
 KEY_LENGTH = 32
 

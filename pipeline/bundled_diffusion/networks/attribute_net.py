@@ -19,12 +19,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pipeline.data.storage import atomic_write
 
 Factors = dict[str, tuple[str, ...]]
 """Factor -> its values, in the order of the head's outputs."""
@@ -117,8 +119,8 @@ def split_logits(logits: Tensor, factors: Factors) -> dict[str, Tensor]:
 def save_attribute_net(net: AttributeNet, path: Path) -> None:
     """Write a network's weights; its factors are stored in the file's header."""
     weights = {name: tensor.cpu().contiguous() for name, tensor in net.state_dict().items()}
-    save_file(weights, path, {"factors": json.dumps(net.factors)})
-    path.chmod(0o644)
+    with atomic_write(path) as file:
+        file.write(safetensors.torch.save(weights, {"factors": json.dumps(net.factors)}))
 
 
 def load_attribute_net(path: Path) -> AttributeNet:

@@ -15,7 +15,6 @@ from pipeline.data.storage import (
     read_json,
     read_metrics,
     read_rows,
-    remove_stale_scratch,
     write_csv,
     write_json,
     write_rows,
@@ -90,7 +89,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with atomic_write(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new"
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_and_folders_have_the_mode_that_the_umask_leaves(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "one.json", ROW)
+        with atomic_folder(tmp_path / "out") as folder:
+            (folder / "file").touch()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "one.json", tmp_path / "out")}
+    assert modes == {"one.json": mode, "out": 0o777 & ~umask}
 
 
 def test_a_folder_replaces_the_old_one_on_success_only(tmp_path: Path) -> None:
@@ -107,17 +118,6 @@ def test_a_folder_replaces_the_old_one_on_success_only(tmp_path: Path) -> None:
     fill("new", fail=False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_temporary_files_of_dead_processes_are_removed_and_no_others(tmp_path: Path) -> None:
-    dead, alive = 999_999_999, os.getpid()
-    (tmp_path / f".rows.jsonl.{dead}.abc_1").touch()
-    (tmp_path / f".folder.{dead}.abc" / "inner").mkdir(parents=True)
-    for name in (f".rows.jsonl.{alive}.abc", ".gitignore", "rows.jsonl", f"rows.{dead}.abc"):
-        (tmp_path / name).touch()
-    remove_stale_scratch(tmp_path)
-    kept = {f".rows.jsonl.{alive}.abc", ".gitignore", "rows.jsonl", f"rows.{dead}.abc"}
-    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_a_table_has_a_header_and_without_rows_it_is_empty(tmp_path: Path) -> None:
