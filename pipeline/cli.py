@@ -30,7 +30,7 @@ from pipeline.cli_arguments import (
     reads,
     writes,
 )
-from pipeline.cli_errors import ErrorHandlingGroup
+from pipeline.cli_errors import ErrorHandlingGroup, print_note
 
 app = typer.Typer(
     cls=ErrorHandlingGroup,
@@ -68,11 +68,14 @@ def prompts(
     """Write prompts for a policy: stratified, plausible, and in counterfactual pairs."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.config.policy_check import check_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.storage import write_json, write_rows
     from pipeline.prompts import stage
 
-    result = stage.run(load_params().prompts, load_policy(policy))
+    params, checked = load_params(), load_policy(policy)
+    check_policy(params, checked, str(policy), print_note)
+    result = stage.run(params.prompts, checked)
     write_rows(out, result.prompts)
     write_json(metrics, result.metrics)
     record_machine_figures(metrics.with_name(MACHINE_JSON), "prompts", result.machine)
@@ -88,15 +91,16 @@ def generate(
     """Generate one image per prompt, or pack photographs; an interrupted run resumes."""
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
+    from pipeline.config.policy_check import check_policy
     from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
     from pipeline.data.records import Prompt
     from pipeline.data.storage import read_rows, write_json
     from pipeline.generate import stage
 
-    params = load_params()
+    params, checked = load_params(), load_policy(policy)
+    check_policy(params, checked, str(policy), print_note)
     if params.dataset.source == "photos":
-        labels = list(load_policy(policy).labels)
-        result = stage.run_photos(params.dataset, labels, params.generate.images_per_shard, out)
+        result = stage.run_photos(params.dataset, list(checked.labels), params.generate.images_per_shard, out)
     else:
         result = stage.run(params.generate, read_rows(prompts, Prompt), out, policy.stem)
     write_json(metrics, result.metrics)

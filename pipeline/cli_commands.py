@@ -40,8 +40,10 @@ def check_policy(
     policy: PolicyFile = POLICIES,
     samples: Annotated[int, typer.Option(help="number of captions to print")] = 4,
 ) -> None:
-    """Check a policy, count the captions it allows and print some of them."""
+    """Check a policy against the chosen generator, verifier and renderer; print some of the captions it allows."""
+    from pipeline.config.params import PARAMS, load_params
     from pipeline.config.policy import load_policy
+    from pipeline.config.policy_check import check_policy as check
     from pipeline.prompts.prompt_sampler import draw_prompts, space_size
 
     checked = load_policy(policy)
@@ -49,6 +51,10 @@ def check_policy(
     print(f"{policy}: {checked.question} {' / '.join(checked.labels)}; {space_size(checked):,} captions")
     for prompt in drawn:
         print(f"  {prompt.label}: {prompt.text}")
+    if PARAMS.is_file():
+        check(load_params(), checked, str(policy), print)
+    else:
+        print(f"{PARAMS}: missing, so no generator, verifier or renderer was checked")
 
 
 @baseline_app.command("accept")

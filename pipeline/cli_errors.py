@@ -45,19 +45,20 @@ class ErrorHandlingGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except GossamerError as error:
-            _print_error(f"error: {error}")
+            print_note(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            _print_error("interrupted: finished work is kept; run the same command again to resume")
+            print_note("interrupted: finished work is kept; run the same command again to resume")
             raise typer.Exit(2) from error
         except OSError as error:
             advice = ADVICE.get(error.errno or 0)
             if advice is None or (error.filename is None and error.errno == errno.ENOENT):
                 raise
             path = error.filename2 or error.filename or "a file"
-            _print_error(f"error: {path}: {(error.strerror or '').lower()}; {advice}")
+            print_note(f"error: {path}: {(error.strerror or '').lower()}; {advice}")
             raise typer.Exit(2) from error
 
 
-def _print_error(message: str) -> None:
+def print_note(message: str) -> None:
+    """Print a line on stderr."""
     print(message, file=sys.stderr)  # noqa: T201 - the output of a command line

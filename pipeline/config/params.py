@@ -45,12 +45,21 @@ class DatasetParams(Section):
 
 
 class PromptsParams(Section):
-    """Number of prompts and their seed; ``top_up`` maps a slice ``factor=value`` to a number of further prompts."""
+    """Number of prompts and their seed.
+
+    Attributes:
+        count: Number of prompts.
+        seeds_per_caption: Prompts per caption.
+        seed: Seed of the scenes.
+        top_up: Slice ``factor=value`` -> number of further prompts.
+        allow_unknown_words: Whether a policy may have labels whose words the generator has not learned.
+    """
 
     count: Positive
     seeds_per_caption: Positive
     seed: Seed
     top_up: dict[str, Positive] = Field(default_factory=dict)
+    allow_unknown_words: bool = False
 
 
 class GenerateParams(PlugInSection):
@@ -297,7 +306,10 @@ class Params(Section):
         return self
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+PARAMS = Path("params.yaml")
+
+
+def load_params(path: Path = PARAMS) -> Params:
     """Read and check a params file.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,23 @@ class Policy:
     def slots(self) -> frozenset[str]:
         """Names of the factors that belong to labels. They may reveal the label; shared factors must not."""
         return frozenset(factor.name for own in self.labels.values() for factor in own)
+
+    def label_factor(self, known: Mapping[str, Container[str]] | None = None) -> str | None:
+        """Name the factor that distinguishes the labels: every label has it, and no value occurs under two labels.
+
+        Args:
+            known: Factor -> values that somebody knows; None: all are.
+
+        Returns:
+            The first such factor of which at least one value of each label is known; None: there is none.
+        """
+        owned = [{factor.name: factor.values for factor in own} for own in self.labels.values()]
+        for name in owned[0]:
+            values = [own[name] for own in owned if name in own]
+            is_known = known is None or all(any(each in known.get(name, ()) for each in some) for some in values)
+            if len(values) == len(owned) and is_known and len(set().union(*values)) == sum(map(len, values)):
+                return name
+        return None
 
     def scenario_of(self, values: Mapping[str, str]) -> str | None:
         """Name of the first scenario whose conditions these factor values meet; None if there is none."""

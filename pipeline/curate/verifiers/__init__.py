@@ -4,6 +4,7 @@ A verifier module defines:
 
     Params            a frozen pydantic model: its section of params.yaml under ``curate``
     create(...)       (Params, Policy) -> Verifier: loads the model
+    vocabulary(...)   Params -> Vocabulary: the factors and values that it predicts; optional: without it, any
     identify(...)     (Params, Policy) -> str: identifies everything the output depends on apart from the image, equally
                       on every machine
 
@@ -88,14 +89,14 @@ def find_label_factor(policy: Policy, known: Mapping[str, Container[str]] | None
     Returns:
         The label factor; None if the policy has none, or if the verifier predicts no value of some label.
     """
-    owned = {label: {factor.name: factor for factor in own} for label, own in policy.labels.items()}
-    shared = [name for name in next(iter(owned.values())) if all(name in own for own in owned.values())]
-    for name in shared:
-        values_by_label = [own[name].values for own in owned.values()]
-        is_known = known is None or _has_value_of_each(known.get(name, ()), values_by_label)
-        if is_known and _are_disjoint(values_by_label):
-            return LabelFactor(name, {label: own[name] for label, own in owned.items()})
-    return None
+    name = policy.label_factor(known)
+    if name is None:
+        return None
+    return LabelFactor(name, {label: _named(own, name) for label, own in policy.labels.items()})
+
+
+def _named(factors: Sequence[Factor], name: str) -> Factor:
+    return next(factor for factor in factors if factor.name == name)
 
 
 def uniform_probabilities(images: int, policy: Policy) -> NDArray[np.float64]:
@@ -110,12 +111,3 @@ def find_verifier(name: str) -> ModuleType:
         ParamsError: There is no verifier of that name.
     """
     return plugins.find(__name__, name, "params.yaml curate.verifier")
-
-
-def _are_disjoint(values_by_label: Sequence[Sequence[str]]) -> bool:
-    sets = [set(values) for values in values_by_label]
-    return len(set().union(*sets)) == sum(map(len, sets))
-
-
-def _has_value_of_each(known: Container[str], values_by_label: Sequence[Sequence[str]]) -> bool:
-    return all(any(value in known for value in values) for values in values_by_label)

@@ -7,6 +7,7 @@ Its output is averaged over the image and its mirror image. Reads the weights fi
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ import numpy as np
 
 from pipeline.config.fields import Section, accept_renamed
 from pipeline.config.policy import Policy
+from pipeline.config.vocabulary import Vocabulary
 from pipeline.curate.verifiers import Verifier, VerifierOutput, find_label_factor, uniform_probabilities
 from pipeline.data.preprocess import Pixels, PreprocessSpec, fit
 from pipeline.errors import ModelError, cut
@@ -51,10 +53,7 @@ def create(params: Params, policy: Policy) -> Verifier:
     try:
         network = load_attribute_net(path).float()
     except LOADING_ERRORS as error:
-        raise ModelError(
-            f"params.yaml curate.attributes.weights: {path}: no attribute network: {cut(str(error))}; expected "
-            "bundled, or a .safetensors file that make bundled wrote"
-        ) from error
+        raise _no_network(path, error) from error
     label_factor = find_label_factor(policy, network.factors)
 
     def verify_batch(images: Sequence[Pixels]) -> VerifierOutput:
@@ -80,11 +79,36 @@ def create(params: Params, policy: Policy) -> Verifier:
     return verify
 
 
+def vocabulary(params: Params) -> Vocabulary:
+    """State the factors and values that the network predicts, from the header of its weights.
+
+    Raises:
+        ModelError: Its weights are missing or damaged.
+    """
+    from safetensors import safe_open
+
+    path = _find(params)
+    try:
+        with safe_open(path, "np") as file:
+            return Vocabulary(
+                factors={name: tuple(own) for name, own in json.loads(file.metadata()["factors"]).items()}
+            )
+    except LOADING_ERRORS as error:
+        raise _no_network(path, error) from error
+
+
 def identify(params: Params, policy: Policy) -> str:
     """Identify the output by the hash of the weights and the values of each label."""
     label_factor = find_label_factor(policy)
     values = label_factor and (label_factor.name, {name: own.values for name, own in label_factor.factors.items()})
     return f"attributes {hashlib.sha256(_find(params).read_bytes()).hexdigest()} {list(policy.labels)} {values}"
+
+
+def _no_network(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"params.yaml curate.attributes.weights: {path}: no attribute network: {cut(str(error))}; expected bundled, or "
+        "a .safetensors file that make bundled wrote"
+    )
 
 
 def _find(params: Params) -> Path:

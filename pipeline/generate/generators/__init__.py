@@ -6,6 +6,8 @@ A generator module defines:
     create(...)         Params -> Draw: loads the generator
     processes(...)      (Params, requested) -> int: number of processes that may draw at once; it changes no image
     describe(...)       Params -> Description: what its images depend on besides code and prompts
+    vocabulary(...)     Params -> Vocabulary: the words, or the factors and values, that it can draw; optional: without
+                        it, any
 
 A ``Draw`` takes prompts and yields one image per prompt, in order.
 """

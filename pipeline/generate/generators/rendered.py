@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.config.fields import Section, Side
+from pipeline.config.vocabulary import Vocabulary
 from pipeline.data.records import Prompt
 from pipeline.errors import PolicyError
 from pipeline.generate.generated_image import GeneratedImage
 from pipeline.generate.generators import Description, Draw
 from pipeline.renderer import render
+from pipeline.renderer.vocabulary import VOCABULARY
 
 
 class Params(Section):
@@ -39,6 +41,11 @@ def create(params: Params) -> Draw:
 def processes(params: Params, requested: int) -> int:  # noqa: ARG001 - every generator takes its params
     """Allow the requested number of processes."""
     return requested
+
+
+def vocabulary(params: Params) -> Vocabulary:  # noqa: ARG001
+    """State the factors and values that the renderer draws."""
+    return Vocabulary(factors=VOCABULARY)
 
 
 def describe(params: Params) -> Description:

@@ -12,9 +12,11 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from pipeline.config.fields import Section, note_renamed
+from pipeline.config.vocabulary import Vocabulary
 from pipeline.data.records import Prompt
 from pipeline.generate.diffusion.batch_size import draw_in_batches
-from pipeline.generate.diffusion.model_source import find_source, read_licence, require_acknowledged
+from pipeline.generate.diffusion.learned_words import read_learned_words
+from pipeline.generate.diffusion.model_source import find_source, local_folder, read_licence, require_acknowledged
 from pipeline.generate.diffusion.presets import BUNDLED, FORMER_NAME, Preset
 from pipeline.generate.diffusion.sampler import is_small, open_sampler
 from pipeline.generate.generated_image import GeneratedImage
@@ -79,6 +81,16 @@ def create(params: Params) -> Draw:
 def processes(params: Params, requested: int) -> int:
     """Allow several processes for a small model on the CPU; other models use the whole machine with one."""
     return requested if is_small(params.chosen, choose_device(params.chosen.device, params.place)) else 1
+
+
+def vocabulary(params: Params) -> Vocabulary:
+    """State the words that a model of ``make bundled`` learned; other models learned from the web, and take any words.
+
+    Raises:
+        ModelError: Its tokenizer is missing or damaged.
+    """
+    folder = local_folder(params.chosen.model)
+    return Vocabulary() if folder is None else read_learned_words(folder, f"{params.place}.model")
 
 
 def describe(params: Params) -> Description:
