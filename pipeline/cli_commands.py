@@ -149,7 +149,7 @@ def show_verdict(
     from benchmarks.gate.machine_figures import read_verdict
     from benchmarks.gate.provenance import RunPaths, read_run, refuse_mismatches
     from benchmarks.gate.stage import refuse_unless_pass
-    from benchmarks.report.pr_comment import only_unmeasured, verdict_text
+    from benchmarks.gate.verdict_text import describe_verdict, only_unmeasured
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
 
@@ -157,7 +157,7 @@ def show_verdict(
     refuse_mismatches(read_run(RunPaths(measurement=measured, verdict=verdict)), load_policy(policy), load_params())
     if not (allow_unmeasured and only_unmeasured(record)):
         refuse_unless_pass(record)
-    print(verdict_text(record))
+    print(describe_verdict(record))
 
 
 @app.command()

@@ -37,6 +37,10 @@ class PairedPredictions:
     baseline: Predictions
     order: NDArray[np.int64]
 
+    def is_usable(self, column: str) -> bool:
+        """Whether both tables have this column and all its predictions are finite."""
+        return self.candidate.is_whole(column) and self.baseline.is_whole(column)
+
     def correct(self, column: str) -> PairedRows | None:
         """Whether each decision of a column is correct; None where a prediction is missing or not finite."""
         decided = self._decisions(column)
@@ -76,7 +80,7 @@ class PairedPredictions:
 
     def _decisions(self, column: str) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Decided label indices of the baseline and of the candidate, int64 (n,) each, in the candidate's order."""
-        if not (self.candidate.is_whole(column) and self.baseline.is_whole(column)):
+        if not self.is_usable(column):
             return None
         return self.baseline.decisions(column)[self.order], self.candidate.decisions(column)
 

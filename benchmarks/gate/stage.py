@@ -11,7 +11,6 @@ The verdict is fail if any check fails, else unmeasured if any check is (advisor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,10 @@ from benchmarks.gate.checks.resource_growth import Bench, closed_bench
 from benchmarks.gate.machine_figures import STAGE, GateMachineFigures, split_machine_figures
 from benchmarks.gate.provenance import gate_inputs
 from benchmarks.gate.verdict import decide_verdict, failed_or_missing
+from benchmarks.gate.verdict_text import describe_not_passed
 from pipeline.config.params import GateParams
 from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
-from pipeline.data.records import Check, Verdict
+from pipeline.data.records import Verdict
 from pipeline.data.storage import write_json
 from pipeline.errors import ReleaseRefusedError
 
@@ -96,7 +96,7 @@ def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:
     against = [check for check in failed_or_missing(verdict.checks) if check.name != BASELINE_COMPARABLE]
     if against:
         raise ReleaseRefusedError(
-            f"{candidate.measurement}: not accepted as the baseline:\n{_lines(against)}\n"
+            f"{candidate.measurement}: not accepted as the baseline:\n{describe_not_passed(against)}\n"
             f"To lower the bar on purpose: git rm {folder}/accepted.json {folder}/measure.json "
             f"{folder}/predictions.parquet, commit, and accept again"
         )
@@ -114,9 +114,8 @@ def refuse_unless_pass(verdict: Verdict) -> None:
     """
     against = failed_or_missing(verdict.checks)
     if verdict.verdict != "pass" or against or not any(check.verdict == "pass" for check in verdict.checks):
-        reasons = _lines(against) or "  no check supports it"
-        raise ReleaseRefusedError(f"refused: the verdict is {verdict.verdict}\n{reasons}\nSee report/index.html")
-
-
-def _lines(checks: Iterable[Check]) -> str:
-    return "\n".join(f"  {check.artifact} {check.name}: {check.verdict}: {check.reason}" for check in checks)
+        reasons = describe_not_passed(against) or "  no check supports it; run dvc repro gate"
+        raise ReleaseRefusedError(
+            f"refused: the verdict is {verdict.verdict}; baseline: {verdict.baseline}\n{reasons}\n"
+            "every check with its figures: report/index.html#checks"
+        )

@@ -11,7 +11,7 @@ Pure, apart from the bench that is passed in:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,7 +19,15 @@ from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.checks.absolute_limits import check_absolute_limits, check_required_formats
-from benchmarks.gate.checks.check_results import ADVISORY, ALL_ARTIFACTS, BASELINE_COMPARABLE, unmeasured
+from benchmarks.gate.checks.check_results import (
+    ADVISORY,
+    ALL_ARTIFACTS,
+    BASELINE_COMPARABLE,
+    CAMERA_ACCURACY,
+    NO_FIGURE,
+    unmeasured,
+)
+from benchmarks.gate.checks.identical_files import find_identical, pass_identical
 from benchmarks.gate.checks.paired_accuracy import compare_accuracy
 from benchmarks.gate.checks.resource_growth import Bench, compare_memory_and_latency, compare_size_and_instructions
 from benchmarks.gate.checks.robustness import compare_camera
@@ -30,6 +38,12 @@ from pipeline.data.records import Check, Outcome, Verdict
 from pipeline.errors import DataError
 
 _TOLERANCE = 1e-9
+_GONE = (
+    "the baseline has this artifact, this run has not; add its recipe to convert.formats and run dvc repro, or "
+    "gossamer baseline accept to go on without it"
+)
+_ACCEPT = "gossamer baseline accept makes this run the baseline, if every other check passes"
+_NEVER_MEASURED = "metrics/measure.json has none; run dvc repro measure"
 
 
 def decide_verdict(
@@ -54,7 +68,8 @@ def decide_verdict(
     if baseline is not None:
         checks += _compare(params, measurement, predictions, baseline, bench)
     if not checks:
-        checks = [unmeasured("artifacts", ALL_ARTIFACTS, "none")]
+        checks = [unmeasured("artifacts", ALL_ARTIFACTS, "no artifact was measured; run dvc repro measure")]
+    checks = [_complete_reason(measurement, check) for check in checks]
     return Verdict(verdict=_overall(checks), baseline=_describe(measurement, baseline), checks=tuple(checks))
 
 
@@ -104,17 +119,46 @@ def _compare(
 ) -> Iterator[Check]:
     """All checks against the baseline."""
     problem, old = why_not_comparable(predictions, baseline.predictions), baseline.measurement
+    same = find_identical(new, predictions, baseline)
     if problem:
-        yield unmeasured(BASELINE_COMPARABLE, ALL_ARTIFACTS, problem)
+        yield _incomparable(problem, other=[name for name in old.artifacts if name not in same])
         return
     pairs = pair_predictions(predictions, baseline.predictions)
     names = [name for name in old.artifacts if name in new.artifacts]
     for name in old.artifacts:
         if name not in new.artifacts:
-            yield unmeasured(BASELINE_COMPARABLE, name, "the baseline has this artifact and this run has not")
+            yield unmeasured(BASELINE_COMPARABLE, name, _GONE)
             continue
-        yield from compare_accuracy(params, pairs, name)
-        yield from compare_size_and_instructions(params, new.artifacts[name], old.artifacts[name])
-        yield from compare_camera(params, new, old, name)
-    yield from compare_slices(params, pairs, names)
+        yield from (
+            pass_identical(check, name in same)
+            for check in (
+                *compare_accuracy(params, pairs, name),
+                *compare_size_and_instructions(params, new.artifacts[name], old.artifacts[name]),
+                *compare_camera(params, new, old, name),
+            )
+        )
+    yield from compare_slices(params, pairs, names, same)
     yield from compare_memory_and_latency(params, new, baseline, names, bench)
+
+
+def _incomparable(problem: str, other: Sequence[str]) -> Check:
+    """The only check on a baseline whose selfies or labels differ; ``other``: artifacts that are not its files."""
+    if other:
+        return unmeasured(BASELINE_COMPARABLE, ALL_ARTIFACTS, f"{problem}; {_ACCEPT}")
+    return Check(
+        name=BASELINE_COMPARABLE,
+        artifact=ALL_ARTIFACTS,
+        value=None,
+        limit=None,
+        verdict="pass",
+        reason=f"{problem}; but every artifact is the baseline's file",
+    )
+
+
+def _complete_reason(measurement: Measurement, check: Check) -> Check:
+    """Say why there is no figure, as metrics/measure.json gives it."""
+    if check.reason != NO_FIGURE:
+        return check
+    figure = CAMERA_ACCURACY if check.name == CAMERA_ACCURACY else "accuracy"
+    why = measurement.unmeasured.get(f"artifacts.{check.artifact}.{figure}", _NEVER_MEASURED)
+    return check.model_copy(update={"reason": f"{NO_FIGURE}: {why}"})

@@ -148,17 +148,16 @@ def judge_slowdown(timings: Sequence[PairedTiming], warn: float = WARN, fail: fl
     """
     ratios = [timing.median_ratio for timing in timings]
     if not ratios or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
-        return Slowdown("unmeasured", None, "there are no timings to compare")
+        return Slowdown("unmeasured", None, "there are no timings to compare; run dvc repro gate again")
     least = min(ratios)
-    measured = f"{_percent(least - 1)} than the baseline in {_describe_runs(timings)}"
+    measured = f"an inference is {_percent(least - 1)} than the baseline's in {_describe_runs(timings)}"
+    too_slow = f"{measured}; gate.latency.fail allows {100 * fail:.3g} %"
     if least > 1 + fail and len(ratios) == 1:
-        return Slowdown(
-            "unmeasured", least, f"{measured}: above {fail:.1%}, to be measured again", needs_second_run=True
-        )
+        return Slowdown("unmeasured", least, f"{too_slow}; to be measured again", needs_second_run=True)
     if least > 1 + fail:
-        return Slowdown("fail", least, f"{measured}: above {fail:.1%} in each")
+        return Slowdown("fail", least, too_slow)
     if least > 1 + warn:
-        return Slowdown("pass", least, f"warning: {measured}: above {warn:.1%}", warned=True)
+        return Slowdown("pass", least, f"warning: {measured}; gate.latency.warn is {100 * warn:.3g} %", warned=True)
     return Slowdown("pass", least, measured)
 
 
@@ -244,7 +243,7 @@ def _time_call(predict: Predict, frame: NDArray[np.uint8], clock: Clock) -> int:
 
 
 def _percent(slower: float) -> str:
-    return f"{abs(slower):.1%} {'slower' if slower > 0 else 'faster'}"
+    return f"{100 * abs(slower):.1f} % {'slower' if slower > 0 else 'faster'}"
 
 
 def _describe_runs(timings: Sequence[PairedTiming]) -> str:

@@ -1,4 +1,4 @@
-"""Content of report/summary.md, the comment on a pull request, and of ``gossamer verdict``.
+"""Content of report/summary.md, the comment on a pull request.
 
 GitHub refuses a comment of more than 65,536 characters. Rows of a table, groups of checks, names in a list and the
 length of each text are limited, so that the comment stays below that whatever the number of artifacts.
@@ -11,34 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.evaluation.predictions import CHECKPOINT
+from benchmarks.gate.verdict_text import CheckGroup, group_not_passed
 from benchmarks.report.baseline_changes import ArtifactChanges, BaselineChanges, compare_with_baseline
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.sections.slice_table import SliceRow
-from pipeline.data.records import Check, Verdict
+from pipeline.data.records import Check
 
 MAX_CHARACTERS = 65_536
 """Longest comment that GitHub accepts."""
-VERDICT_ORDER = {"fail": 0, "unmeasured": 1, "pass": 2}
 _MAX_ROWS, _MAX_GROUPS, _MAX_NAMES = 40, 12, 5
 
 
 @dataclass(frozen=True, slots=True)
-class ReasonGroup:
-    """Items that share a verdict and are listed in one line.
+class GapGroup:
+    """Figures that are missing for the same reason: the first names, and how many further names there are."""
 
-    Attributes:
-        kind: Name of the check; "" for figures that are unmeasured.
-        names: The first names.
-        more: How many further names there are.
-        reason: Why; of several checks, the reason of the one farthest from its limit.
-        verdict: "fail" or "unmeasured".
-    """
-
-    kind: str
     names: tuple[str, ...]
     more: int
     reason: str
-    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +88,12 @@ class Comment:
     changes: BaselineChanges
     rows: Sequence[ArtifactRow]
     rows_left_out: int
-    not_passed: Sequence[ReasonGroup]
+    not_passed: Sequence[CheckGroup]
     not_passed_left_out: int
     counts: Sequence[CheckCount]
     cost: CostSummary | None
     worst_slice_before: float | None
-    unmeasured: Sequence[ReasonGroup]
+    unmeasured: Sequence[GapGroup]
     unmeasured_left_out: int
 
 
@@ -135,16 +125,6 @@ def build_comment(inputs: ReportInput, unmeasured: Mapping[str, str], worst: Sli
     )
 
 
-def group_not_passed(checks: Iterable[Check]) -> list[ReasonGroup]:
-    """Checks that did not pass, one group per name and verdict, failures first."""
-    groups: dict[tuple[str, str], list[Check]] = defaultdict(list)
-    for check in checks:
-        if check.verdict != "pass":
-            groups[check.verdict, check.name].append(check)
-    ordered = sorted(groups.items(), key=lambda group: VERDICT_ORDER[group[0][0]])
-    return [_check_group(name, verdict, members) for (verdict, name), members in ordered]
-
-
 def count_checks(checks: Iterable[Check]) -> list[CheckCount]:
     """Verdicts by name of the check, in the order of the gate."""
     groups: dict[str, list[Check]] = defaultdict(list)
@@ -160,49 +140,20 @@ def describe_checks(artifact: str, checks: Iterable[Check]) -> str:
     return ", ".join(not_passed) or (f"{counts['pass']} pass" if counts else "")
 
 
-def only_unmeasured(verdict: Verdict) -> bool:
-    """Whether the verdict is unmeasured and no check failed."""
-    return verdict.verdict == "unmeasured" and all(check.verdict != "fail" for check in verdict.checks)
-
-
-def verdict_text(verdict: Verdict) -> str:
-    """The verdict and the checks that did not pass, for a terminal."""
-    passed = sum(check.verdict == "pass" for check in verdict.checks)
-    lines = [f"{verdict.verdict}: {passed} of {len(verdict.checks)} checks pass; baseline: {verdict.baseline}"]
-    for group in group_not_passed(verdict.checks):
-        more = f" and {group.more} more" if group.more else ""
-        lines.append(f"  {group.verdict}: {group.kind}: {', '.join(group.names)}{more}: {group.reason}")
-    return "\n".join(lines)
-
-
-def _check_group(name: str, verdict: str, checks: Sequence[Check]) -> ReasonGroup:
-    farthest_first = sorted(checks, key=_distance_from_limit, reverse=True)
-    names = ["all" if check.artifact == "*" else check.artifact for check in farthest_first]
-    return _reason_group(name, names, farthest_first[0].reason, verdict)
-
-
-def _reason_group(kind: str, names: Sequence[str], reason: str, verdict: str) -> ReasonGroup:
-    return ReasonGroup(kind, tuple(names[:_MAX_NAMES]), max(len(names) - _MAX_NAMES, 0), reason, verdict)
-
-
-def _distance_from_limit(check: Check) -> float:
-    """Distance of the value from the limit, relative to the limit; 0 where either is missing."""
-    if check.value is None or check.limit is None:
-        return 0.0
-    return abs(check.value - check.limit) / (abs(check.limit) or 1.0)
-
-
 def _count(name: str, checks: Sequence[Check]) -> CheckCount:
     counts, limits = Counter(check.verdict for check in checks), {check.limit for check in checks}
     limit = limits.pop() if len(limits) == 1 else None
     return CheckCount(name, limit, counts["pass"], counts["fail"], counts["unmeasured"])
 
 
-def _group_reasons(unmeasured: Mapping[str, str]) -> list[ReasonGroup]:
+def _group_reasons(unmeasured: Mapping[str, str]) -> list[GapGroup]:
     names: dict[str, list[str]] = defaultdict(list)
     for name, reason in unmeasured.items():
         names[reason].append(name)
-    return [_reason_group("", members, reason, "unmeasured") for reason, members in names.items()]
+    return [
+        GapGroup(tuple(members[:_MAX_NAMES]), max(len(members) - _MAX_NAMES, 0), reason)
+        for reason, members in names.items()
+    ]
 
 
 def _cost(inputs: ReportInput) -> CostSummary | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 
 from benchmarks.evaluation.summary import Summary, summarise
+from benchmarks.gate.verdict_text import VERDICT_ORDER, group_not_passed
 from benchmarks.report import formatting
 from benchmarks.report.charts.line_charts import draw_charts
 from benchmarks.report.charts.svg import axis_start, interval_bar
@@ -24,7 +25,7 @@ from benchmarks.report.experiments.curation import curation_section
 from benchmarks.report.experiments.export_recipes import export_recipe_table
 from benchmarks.report.experiments.generated_vs_rendered import generated_vs_rendered
 from benchmarks.report.inputs import ReportInput
-from benchmarks.report.pr_comment import VERDICT_ORDER, build_comment
+from benchmarks.report.pr_comment import build_comment
 from benchmarks.report.sections.fairness import fairness
 from benchmarks.report.sections.pictures import contact_sheets, misclassified_selfies, training_samples
 from benchmarks.report.sections.rejections import count_rejections, most_rejected_slices
@@ -99,6 +100,7 @@ def run(params: ReportParams, inputs: ReportInput) -> Report:
         "generated_vs_rendered": generated_vs_rendered(experiments.generated_vs_rendered),
     }
     page = {
+        "not_passed": group_not_passed(checks),
         "slices": slices,
         "slice_axis_start": axis_start(lower_bounds(slices)),
         "fairness": fairness(inputs.measurement),

@@ -1,8 +1,12 @@
-"""Names of checks, and how a check turns a figure or an interval into a verdict with its reason."""
+"""Names of checks, and how a check turns a figure or an interval into a verdict with its reason.
+
+A reason says in words what happened, then what to do next, and last, in brackets, the statistics behind it.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.data.records import Check, Outcome
@@ -15,18 +19,51 @@ LATENCY, LATENCY_NOT_TIMEABLE, MEMORY = "latency_vs_baseline", "latency_not_time
 CAMERA_ACCURACY, CAMERA = "camera_accuracy", "camera_vs_baseline"
 ADVISORY = frozenset({UNDERSIZED_SLICES, NO_SLICES, LATENCY_NOT_TIMEABLE, CAMERA})
 """Checks that may stay unmeasured without refusing a release: they can fail, but cannot be passed on every machine."""
-IDENTICAL = "identical file"
+IDENTICAL = "the file is the baseline's, byte for byte, so it cannot be worse"
+NO_FIGURE = "no figure"
+"""A reason that the verdict completes with the one that metrics/measure.json gives."""
+UNDECIDED = ", and these selfies do not decide whether it is kept"
+SEE_MISCLASSIFIED = "its errors: report/index.html#misclassified"
+LOCATE_LOSS = "to find where conversion loses it: gossamer parity --layers"
 
 
-def compare_with_limit(check: str, artifact: str, value: float | None, limit: float, *, at_least: bool) -> Check:
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of params.yaml that a figure is compared with directly, without an interval.
+
+    Attributes:
+        check: Name of the check.
+        param: Key of the limit, e.g. "gate.max_size_bytes".
+        value: The limit.
+        at_least: Whether the figure must be the limit or more; else it must be the limit or less.
+        describe: The figure in words.
+        show: The limit in its unit.
+        remedy: What to do where the limit is broken.
+    """
+
+    check: str
+    param: str
+    value: float
+    at_least: bool
+    describe: Callable[[float], str]
+    show: Callable[[float], str]
+    remedy: str = ""
+
+
+def compare_with_limit(limit: Limit, artifact: str, value: float | None) -> Check:
     """Compare one figure with its limit; without a figure the check is unmeasured."""
     if value is None:
-        return unmeasured(check, artifact, "no figure", limit)
-    holds = value >= limit if at_least else value <= limit
-    sign = ">=" if at_least else "<="
-    reason = f"{number(value)} {sign if holds else 'is not ' + sign} {number(limit)}"
+        return unmeasured(limit.check, artifact, NO_FIGURE, limit.value)
+    holds = value >= limit.value if limit.at_least else value <= limit.value
+    bound = f"{limit.param} {'requires' if limit.at_least else 'allows'} {limit.show(limit.value)}"
+    what = f"{limit.describe(value)}; {bound}"
     return Check(
-        name=check, artifact=artifact, value=value, limit=limit, verdict="pass" if holds else "fail", reason=reason
+        name=limit.check,
+        artifact=artifact,
+        value=value,
+        limit=limit.value,
+        verdict="pass" if holds else "fail",
+        reason=what if holds else explain(what, limit.remedy),
     )
 
 
@@ -35,8 +72,8 @@ def unmeasured(check: str, artifact: str, reason: str, limit: float | None = Non
     return Check(name=check, artifact=artifact, value=None, limit=limit, verdict="unmeasured", reason=reason)
 
 
-def identical(check: str, artifact: str, limit: float) -> Check:
-    """A check on growth that passes because the file is byte for byte the baseline's."""
+def identical(check: str, artifact: str, limit: float | None) -> Check:
+    """A comparison that passes because the file is byte for byte the baseline's."""
     return Check(name=check, artifact=artifact, value=0.0, limit=limit, verdict="pass", reason=IDENTICAL)
 
 
@@ -45,21 +82,43 @@ def growth(new: float | None, old: float | None) -> float | None:
     return new / old - 1 if new is not None and old else None
 
 
-def number(value: float) -> str:
-    """A figure as reasons print it."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+def explain(what: str, next_step: str = "", statistics: str = "") -> str:
+    """Put a reason together: what happened, what to do next, and the statistics in brackets."""
+    reason = f"{what}; {next_step}" if next_step else what
+    return f"{reason} ({statistics})" if statistics else reason
 
 
-def more_selfies(total: float | None, available: int) -> str:
+def percent(share: float) -> str:
+    """A share as reasons print it, e.g. "98.05 %"."""
+    return f"{100 * share:.4g} %" if abs(share) < 10 else f"{100 * share:,.0f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, without its sign, e.g. "3 points"."""
+    amount = f"{abs(100 * difference):.3g}"
+    return f"{amount} point{'' if amount == '1' else 's'}"
+
+
+def rise_or_fall(difference: float) -> str:
+    """A difference of shares in words: "fell by 3 points", "rose by 0.5 points" or "is unchanged"."""
+    if not difference:
+        return "is unchanged"
+    return f"{'rose' if difference > 0 else 'fell'} by {points(difference)}"
+
+
+def more_selfies(total: float | None, available: int, of: str = "", *, paired: bool = True) -> str:
     """How many more selfies a decision needs, at least one.
 
     Args:
         total: Selfies it needs in all; None or infinite where no number is enough.
         available: Selfies there are.
+        of: The slice they must belong to; "" for any.
+        paired: Whether the baseline's decisions on them are needed as well.
     """
     if total is None or not math.isfinite(total):
-        return "the estimate equals the limit: no number of selfies would decide"
-    return f"needs about {max(1, math.ceil(total - available)):,} more selfies"
+        return "the estimate equals the limit, so no number of selfies would decide: improve the model"
+    needed = f"needs about {max(1, math.ceil(total - available)):,} more selfies{f' of {of}' if of else ''}"
+    return f"{needed}: raise selfies.count or add photographs{', and measure the baseline on them too' * paired}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +150,14 @@ class Interval:
             return "pass"
         return "fail" if high < edge or (self.worse and value < edge) else "unmeasured"
 
-    def describe(self) -> str:
-        """The interval as reasons print it."""
-        return f"interval {self.low:.4f} to {self.high:.4f}"
+    def as_shares(self) -> str:
+        """The interval of a share, e.g. "interval 97.3 % to 98.5 %"."""
+        return f"interval {percent(self.low)} to {percent(self.high)}"
+
+    def as_points(self) -> str:
+        """The interval of a difference of shares, e.g. "interval -3.9 to -2.1 points"."""
+        return f"interval {100 * self.low:+.2f} to {100 * self.high:+.2f} points"
+
+    def as_ratio(self) -> str:
+        """The interval of a ratio, e.g. "interval of the ratio 0.71 to 1.41"."""
+        return f"interval of the ratio {self.low:.2f} to {self.high:.2f}"

@@ -17,15 +17,23 @@ from benchmarks.gate.checks.check_results import (
     LATENCY,
     LATENCY_NOT_TIMEABLE,
     MEMORY,
+    Limit,
     compare_with_limit,
+    explain,
     growth,
     identical,
+    percent,
     unmeasured,
 )
 from benchmarks.latency.side_by_side import PairedTiming, judge_runs
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
 from pipeline.errors import GossamerError, ModelError
+
+_NO_LAB = (
+    "the baseline's ARM instructions were counted, these were not; set up the ARM lab (docs/arm64.md), then run "
+    "dvc repro measure"
+)
 
 
 def _always_timeable(_format: str) -> str:
@@ -67,8 +75,8 @@ def closed_bench(why: str, why_not_timeable: Callable[[str], str] = _always_time
 
 def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old: ArtifactFigures) -> Iterator[Check]:
     """Growth of size, and of instructions where the baseline has them."""
-    limit = params.max_size_growth
-    yield compare_with_limit("size_growth", new.name, growth(new.size_bytes, old.size_bytes), limit, at_least=False)
+    size = _growth_limit("size_growth", "gate.max_size_growth", params.max_size_growth, "its size is", "")
+    yield compare_with_limit(size, new.name, growth(new.size_bytes, old.size_bytes))
     limits = params.max_instruction_growth
     if new.format not in limits:
         return
@@ -77,8 +85,21 @@ def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old:
         "instruction_growth_a53": (new.arm64_instructions_a53, old.arm64_instructions_a53),
     }
     for check, (now, before) in counts.items():
-        if before is not None:
-            yield compare_with_limit(check, new.name, growth(now, before), limits[new.format], at_least=False)
+        param, limit = f"gate.max_instruction_growth.{new.format}", limits[new.format]
+        if before is not None and now is None:
+            yield unmeasured(check, new.name, _NO_LAB, limit)
+        elif before is not None:
+            instructions = _growth_limit(check, param, limit, "an inference executes", " ARM instructions")
+            yield compare_with_limit(instructions, new.name, growth(now, before))
+
+
+def _growth_limit(check: str, param: str, limit: float, subject: str, unit: str) -> Limit:
+    def describe(share: float) -> str:
+        if not share:
+            return f"{subject} as many{unit} as the baseline's" if unit else f"{subject} the baseline's"
+        return f"{subject} {percent(abs(share))} {'more' if share > 0 else 'less'}{unit} than the baseline's"
+
+    return Limit(check, param, limit, at_least=False, describe=describe, show=percent)
 
 
 def compare_memory_and_latency(
@@ -93,13 +114,16 @@ def compare_memory_and_latency(
     for name in names:
         now, before = new.artifacts[name], baseline.measurement.artifacts[name]
         reason = bench.why_not_timeable(now.format)
-        if reason and name not in baseline.accepted.timeable:
-            not_timeable.append((name, reason))
-        elif now.sha256 == before.sha256:
+        if now.sha256 == before.sha256:
             yield identical(MEMORY, name, params.max_memory_growth)
             yield identical(LATENCY, name, params.latency.fail)
+        elif reason and name not in baseline.accepted.timeable:
+            not_timeable.append((name, reason))
         elif reason:
-            why = f"could be timed when the baseline was accepted, but not on this machine: {reason}"
+            why = (
+                f"could be timed when the baseline was accepted, but not on this machine: {reason}; run the gate on a "
+                "machine that can"
+            )
             yield unmeasured(MEMORY, name, why, params.max_memory_growth)
             yield unmeasured(LATENCY, name, why, params.latency.fail)
         else:
@@ -118,9 +142,11 @@ def _compare_memory(params: GateParams, name: str, bench: Bench) -> Check:
         memory = bench.memory(name)
     except GossamerError as error:
         return unmeasured(MEMORY, name, str(error), limit)
-    check = compare_with_limit(MEMORY, name, growth(*memory), limit, at_least=False)
-    reason = f"{memory.candidate_bytes:,} bytes, the baseline's {memory.baseline_bytes:,}: {check.reason}"
-    return check.model_copy(update={"reason": reason})
+    check = compare_with_limit(
+        _growth_limit(MEMORY, "gate.max_memory_growth", limit, "its peak memory is", ""), name, growth(*memory)
+    )
+    statistics = f"{memory.candidate_bytes:,} bytes, the baseline's {memory.baseline_bytes:,}"
+    return check.model_copy(update={"reason": explain(check.reason, statistics=statistics)})
 
 
 def _compare_latency(params: GateParams, name: str, bench: Bench) -> Check:

@@ -16,13 +16,20 @@ from benchmarks.evaluation.measurement import ArtifactFigures, Estimate, Measure
 from benchmarks.gate.checks.check_results import (
     CAMERA,
     CAMERA_ACCURACY,
+    NO_FIGURE,
+    UNDECIDED,
     Interval,
-    identical,
+    explain,
     more_selfies,
+    percent,
+    points,
+    rise_or_fall,
     unmeasured,
 )
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check
+
+_SEE_DISTORTIONS = "by distortion: report/index.html#robustness"
 
 
 def check_camera_floor(params: GateParams, row: ArtifactFigures) -> Iterator[Check]:
@@ -31,11 +38,17 @@ def check_camera_floor(params: GateParams, row: ArtifactFigures) -> Iterator[Che
     if floor is None:
         return
     if accuracy is None:
-        yield unmeasured(CAMERA_ACCURACY, row.name, "no figure", floor)
+        yield unmeasured(CAMERA_ACCURACY, row.name, NO_FIGURE, floor)
         return
     interval = Interval(accuracy.value, accuracy.low, accuracy.high, worse=False)
     verdict = interval.against(floor, at_least=True)
-    reason = interval.describe() + ("; raise measure.camera.artifact_selfies" if verdict == "unmeasured" else "")
+    what = f"{percent(accuracy.value)} of the distorted selfies are decided correctly"
+    bound, next_step = f"gate.min_camera_accuracy requires {percent(floor)}", ""
+    if verdict == "fail":
+        next_step = _SEE_DISTORTIONS
+    elif verdict == "unmeasured":
+        bound, next_step = bound + UNDECIDED, "raise measure.camera.artifact_selfies"
+    reason = explain(f"{what}; {bound}", next_step, interval.as_shares())
     yield Check(
         name=CAMERA_ACCURACY, artifact=row.name, value=accuracy.value, limit=floor, verdict=verdict, reason=reason
     )
@@ -43,28 +56,26 @@ def check_camera_floor(params: GateParams, row: ArtifactFigures) -> Iterator[Che
 
 def compare_camera(params: GateParams, new: Measurement, old: Measurement, name: str) -> Iterator[Check]:
     """The change since the baseline, where the baseline has the figure; losing the figure itself is not advisory."""
-    limit, before, now = -params.max_camera_fall, old.artifacts[name], new.artifacts[name]
-    if before.camera_accuracy is None:
-        return
-    if before.sha256 == now.sha256:
-        yield identical(CAMERA, name, limit)
+    limit, before, now = -params.max_camera_fall, old.artifacts[name].camera_accuracy, new.artifacts[name]
+    if before is None:
         return
     if now.camera_accuracy is None:
-        yield unmeasured(CAMERA_ACCURACY, name, "the baseline has this figure, the candidate has not")
+        yield unmeasured(CAMERA_ACCURACY, name, NO_FIGURE)
         return
-    error = math.hypot(
-        _standard_error(now.camera_accuracy, new.confidence), _standard_error(before.camera_accuracy, old.confidence)
-    )
-    change, z = now.camera_accuracy.value - before.camera_accuracy.value, NormalDist().inv_cdf(1 - params.alpha)
+    error = math.hypot(_standard_error(now.camera_accuracy, new.confidence), _standard_error(before, old.confidence))
+    change, z = now.camera_accuracy.value - before.value, NormalDist().inv_cdf(1 - params.alpha)
     worse = change < NormalDist().inv_cdf(params.fail_alpha) * error
     low, high = change - z * error, change + NormalDist().inv_cdf(1 - params.fail_alpha) * error
-    verdict = Interval(change, low, high, worse).against(limit, at_least=True)
-    reason = (
-        f"{before.camera_accuracy.value:.4f} before, {now.camera_accuracy.value:.4f} now; "
-        f"interval {low:+.4f} to {high:+.4f}"
-    )
-    if verdict == "unmeasured":
-        reason += "; " + _sample_factor(params, change, error)
+    interval = Interval(change, low, high, worse)
+    verdict = interval.against(limit, at_least=True)
+    shares = f"from {percent(before.value)} to {percent(now.camera_accuracy.value)}" if change else ""
+    what = f"accuracy on distorted selfies {rise_or_fall(change)} {shares}".rstrip()
+    bound, next_step = f"gate.max_camera_fall allows a fall of {points(limit)}", ""
+    if verdict == "fail":
+        next_step = _SEE_DISTORTIONS
+    elif verdict == "unmeasured":
+        bound, next_step = bound + UNDECIDED, _sample_factor(params, change, error)
+    reason = explain(f"{what}; {bound}", next_step, interval.as_points())
     yield Check(name=CAMERA, artifact=name, value=change, limit=limit, verdict=verdict, reason=reason)
 
 

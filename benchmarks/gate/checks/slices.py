@@ -18,18 +18,24 @@ from numpy.typing import NDArray
 
 from benchmarks.gate.checks.check_results import (
     ALL_ARTIFACTS,
+    NO_FIGURE,
     NO_SLICES,
     SLICES,
     UNDERSIZED_SLICES,
+    explain,
     more_selfies,
+    points,
+    rise_or_fall,
     unmeasured,
 )
+from benchmarks.gate.checks.identical_files import pass_identical
 from benchmarks.gate.checks.paired_accuracy import Change
 from benchmarks.gate.paired_predictions import PairedPredictions, PairedRows
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check, Outcome
 from pipeline.metrics.statistics import holm, paired_difference_interval, paired_sample_size
 
+_MAX_LISTED = 3
 Rows = NDArray[np.int64]
 """Indices of the rows of a slice, int64 (n,)."""
 
@@ -50,13 +56,23 @@ def find_slices(factors: Sequence[Mapping[str, str]], pairs: Sequence[tuple[str,
     return dict(sorted(slices.items()))
 
 
-def compare_slices(params: GateParams, pairs: PairedPredictions, artifacts: Sequence[str]) -> Iterator[Check]:
-    """One check per artifact on large slices, one more where a small one fell, and one on all other small slices."""
+def compare_slices(
+    params: GateParams, pairs: PairedPredictions, artifacts: Sequence[str], same: frozenset[str] = frozenset()
+) -> Iterator[Check]:
+    """One check per artifact on large slices, one more where a small one fell, and one on all other small slices.
+
+    Args:
+        params: Limits and sizes.
+        pairs: Decisions on the same selfies.
+        artifacts: Artifacts of both sides.
+        same: Those whose file is the baseline's.
+    """
     if not artifacts:
         return
     slices = find_slices(pairs.candidate.factors, params.slice_pairs)
     if not slices:
-        yield unmeasured(NO_SLICES, ALL_ARTIFACTS, "the selfies carry no factors (photographs do not)")
+        without_factors = "the selfies carry no factors (photographs do not), so no slice can be compared"
+        yield pass_identical(unmeasured(NO_SLICES, ALL_ARTIFACTS, without_factors), same >= set(artifacts))
         return
     large = {name: rows for name, rows in slices.items() if len(rows) >= params.min_slice_selfies}
     small = {name: rows for name, rows in slices.items() if name not in large}
@@ -64,17 +80,17 @@ def compare_slices(params: GateParams, pairs: PairedPredictions, artifacts: Sequ
     for artifact in artifacts:
         correct = pairs.correct(artifact)
         if correct is None:
-            yield unmeasured(SLICES, artifact, "no figure", -params.slice_margin)
+            yield unmeasured(SLICES, artifact, NO_FIGURE, -params.slice_margin)
             continue
         if large:
-            yield _check_large(params, artifact, _changes(params, correct, large))
+            yield pass_identical(_check_large(params, artifact, _changes(params, correct, large)), artifact in same)
         fallen = [change for change in _changes(params, correct, small) if change.fallen]
         if fallen:
             small_fell = True
-            yield _fail_small(params, artifact, fallen)
+            yield pass_identical(_fail_small(params, artifact, fallen), artifact in same)
     if small and not small_fell:
         reason = _describe_undersized(params, small, len(pairs.candidate.ids))
-        yield unmeasured(UNDERSIZED_SLICES, ALL_ARTIFACTS, reason)
+        yield pass_identical(unmeasured(UNDERSIZED_SLICES, ALL_ARTIFACTS, reason), same >= set(artifacts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +112,8 @@ class SliceChange:
     cleared: bool
 
     def describe(self) -> str:
-        """The change as reasons print it."""
-        return f"{self.name}: {self.change.describe()} ({self.change.difference:+.4f}, Holm p {self.adjusted_p:.2g})"
+        """The change in words."""
+        return f"{self.name} {rise_or_fall(self.change.difference)}, {self.change.describe()}"
 
 
 def _changes(params: GateParams, correct: PairedRows, slices: Mapping[str, Rows]) -> list[SliceChange]:
@@ -117,15 +133,33 @@ def _check_large(params: GateParams, artifact: str, changes: Sequence[SliceChang
     """One verdict on all large slices: that of the worst."""
     fallen = [change for change in changes if change.fallen]
     unclear = [change for change in changes if not change.cleared]
-    verdict: Outcome = "fail" if fallen else "unmeasured" if unclear else "pass"
     worst = (fallen or unclear or changes)[0]
-    reason = f"{len(changes)} slices; " + "; ".join(change.describe() for change in fallen or [worst])
-    if verdict == "unmeasured":
-        reason += (
-            f"; {len(unclear)} may have fallen by {params.max_slice_fall:g} or more; {_most_needed(params, unclear)}"
-        )
-    value, limit = worst.change.difference, -params.slice_margin
-    return Check(name=SLICES, artifact=artifact, value=value, limit=limit, verdict=verdict, reason=reason)
+    verdict: Outcome
+    if fallen:
+        verdict, reason = "fail", _describe_fallen(params, fallen)
+    elif unclear:
+        verdict = "unmeasured"
+        what = f"{len(unclear)} of {len(changes)} slices may have fallen by {points(params.max_slice_fall)} or more"
+        reason = explain(f"{what} (gate.max_slice_fall), e.g. {worst.describe()}", _most_needed(params, unclear))
+    else:
+        verdict = "pass"
+        reason = f"none of {len(changes)} slices fell by {points(params.max_slice_fall)} or more; {worst.describe()}"
+    return Check(
+        name=SLICES,
+        artifact=artifact,
+        value=worst.change.difference,
+        limit=-params.slice_margin,
+        verdict=verdict,
+        reason=explain(reason, statistics=f"Holm p {worst.adjusted_p:.2g}"),
+    )
+
+
+def _describe_fallen(params: GateParams, fallen: Sequence[SliceChange]) -> str:
+    """The slices that fell, the worst first, and what to do."""
+    listed = "; ".join(change.describe() for change in fallen[:_MAX_LISTED])
+    more = f"; and {len(fallen) - _MAX_LISTED} more slices fell" if len(fallen) > _MAX_LISTED else ""
+    bound = f"gate.slice_margin allows a fall of {points(params.slice_margin)}"
+    return explain(f"{listed}{more}; {bound}", "add training images of it: prompts.top_up, or photographs")
 
 
 def _most_needed(params: GateParams, unclear: Sequence[SliceChange]) -> str:
@@ -136,7 +170,7 @@ def _most_needed(params: GateParams, unclear: Sequence[SliceChange]) -> str:
         for row in unclear
     }
     most = max(unclear, key=lambda row: (totals[row] or math.inf) - row.change.rows)
-    return f"{more_selfies(totals[most], most.change.rows)} of {most.name}"
+    return more_selfies(totals[most], most.change.rows, of=most.name)
 
 
 def _fail_small(params: GateParams, artifact: str, fallen: Sequence[SliceChange]) -> Check:
@@ -146,15 +180,19 @@ def _fail_small(params: GateParams, artifact: str, fallen: Sequence[SliceChange]
         value=fallen[0].change.difference,
         limit=-params.slice_margin,
         verdict="fail",
-        reason="; ".join(change.describe() for change in fallen),
+        reason=explain(_describe_fallen(params, fallen), statistics=f"Holm p {fallen[0].adjusted_p:.2g}"),
     )
 
 
 def _describe_undersized(params: GateParams, small: Mapping[str, Rows], selfies: int) -> str:
     """How many selfies in all would make half of the small slices, and all of them, large enough."""
     sizes = sorted(len(rows) for rows in small.values())
-    rarest, middle = (params.min_slice_selfies * selfies / size for size in (sizes[0], sizes[len(sizes) // 2]))
-    return (
-        f"{len(small)} slices of fewer than {params.min_slice_selfies} selfies: none has significantly fallen, none is "
-        f"cleared; {more_selfies(middle, selfies)} to check half of them, all: {more_selfies(rarest, selfies)}"
+    rarest, middle = (
+        max(1, math.ceil(params.min_slice_selfies * selfies / size - selfies))
+        for size in (sizes[0], sizes[len(sizes) // 2])
     )
+    what = (
+        f"{len(small)} slices have fewer than {params.min_slice_selfies} selfies (gate.min_slice_selfies): none fell "
+        "significantly, none can be cleared"
+    )
+    return f"{what}; about {middle:,} more selfies would make half of them large enough, {rarest:,} all of them"

@@ -46,9 +46,17 @@ def test_a_failing_candidate_is_not_accepted(gate_params: GateParams, table: Tab
     folder = tmp_path / "baseline"
     gate.accept(gate_params, Candidate(*saved(tmp_path, table())), folder)
     before = (folder / MEASURED).read_bytes()
-    with pytest.raises(ReleaseRefusedError, match=rf"{INT8} accuracy_vs_baseline: fail"):
+    with pytest.raises(ReleaseRefusedError, match=f"fail: accuracy_vs_baseline: {INT8}: accuracy fell by 3 points"):
         gate.accept(gate_params, Candidate(*saved(tmp_path, table(wrong={INT8: 100}))), folder)
     assert (folder / MEASURED).read_bytes() == before
+
+
+def test_an_identical_candidate_is_accepted_however_few_selfies_there_are(
+    gate_params: GateParams, table: Table, tmp_path: Path
+) -> None:
+    candidate = Candidate(*saved(tmp_path, table(400)))
+    gate.accept(gate_params, candidate, tmp_path / "baseline")
+    assert gate.accept(gate_params, candidate, tmp_path / "baseline").verdict == "pass"
 
 
 def test_an_undecided_candidate_is_not_accepted(gate_params: GateParams, table: Table, tmp_path: Path) -> None:
@@ -63,7 +71,7 @@ def test_new_selfies_may_replace_a_baseline_they_cannot_be_compared_with(
 ) -> None:
     folder = tmp_path / "baseline"
     gate.accept(gate_params, Candidate(*saved(tmp_path, table())), folder)
-    verdict = gate.accept(gate_params, Candidate(*saved(tmp_path, table(prefix="other"))), folder)
+    verdict = gate.accept(gate_params, Candidate(*saved(tmp_path, table(prefix="other", wrong={INT8: 39}))), folder)
     assert verdict.verdict == "unmeasured"
     baseline = read_baseline(folder)
     assert baseline is not None

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from benchmarks.gate.checks.check_results import ADVISORY, ALL_ARTIFACTS, BASELINE_COMPARABLE
+from benchmarks.gate.checks.check_results import (
+    ADVISORY,
+    ALL_ARTIFACTS,
+    BASELINE_COMPARABLE,
+)
 from pipeline.config.params import GateParams
 from pipeline.errors import DataError
 from tests.benchmarks.evaluation.measurements import changed, measurement_of, without
@@ -18,7 +22,7 @@ from tests.benchmarks.gate.verdicts import INT8, as_baseline, baseline_of, check
 Table = Callable[..., Predictions]
 
 
-def test_an_identical_candidate_passes(gate_params: GateParams, table: Table) -> None:
+def test_another_file_with_the_same_decisions_passes(gate_params: GateParams, table: Table) -> None:
     verdict = judge(gate_params, measurement_of(table()), table(), as_baseline(table()))
     assert verdict.verdict == "pass"
     assert {row.verdict for row in verdict.checks if row.name not in ADVISORY} == {"pass"}
@@ -38,7 +42,9 @@ def test_rows_in_another_order_are_paired_by_id(gate_params: GateParams, table: 
     )
     verdict = judge(gate_params, measurement_of(ordered), ordered, as_baseline(backwards))
     assert verdict.verdict == "pass"
-    assert check(verdict, "accuracy_vs_baseline").reason.startswith("0 lost, 0 gained")
+    assert check(verdict, "accuracy_vs_baseline").reason.startswith(
+        "accuracy is unchanged: 0 of 2,000 selfies became wrong, 0 became right; "
+    )
 
 
 def test_a_large_drop_of_accuracy_fails(gate_params: GateParams, table: Table) -> None:
@@ -47,7 +53,11 @@ def test_a_large_drop_of_accuracy_fails(gate_params: GateParams, table: Table) -
     assert verdict.verdict == "fail"
     result = check(verdict, "accuracy_vs_baseline")
     assert (result.verdict, result.value) == ("fail", pytest.approx(-0.03))
-    assert "mid-p" in result.reason
+    assert result.reason == (
+        "accuracy fell by 3 points: 60 of 2,000 selfies became wrong, 0 became right; gate.non_inferiority_margin "
+        "allows a fall of 1 point; its errors: report/index.html#misclassified "
+        "(interval -3.63 to -2.36 points, McNemar mid-p 8.67e-19)"
+    )
     assert check(verdict, "accuracy_vs_baseline", "onnx-float32").verdict == "pass"
 
 
@@ -152,7 +162,16 @@ def test_a_missing_figure_is_unmeasured(
     measurement = changed(measurement_of(table()), INT8, **figures)
     verdict = judge(gate_params, measurement, table(), None)
     assert verdict.verdict == "unmeasured"
-    assert (check(verdict, name).value, check(verdict, name).reason) == (None, "no figure")
+    result = check(verdict, name)
+    assert result.value is None
+    assert result.reason == "no figure: metrics/measure.json has none; run dvc repro measure"
+
+
+def test_a_missing_figure_has_the_reason_of_the_measurement(gate_params: GateParams, table: Table) -> None:
+    reasons = {f"artifacts.{INT8}.accuracy": "it could not be loaded"}
+    measurement = changed(measurement_of(table()), INT8, accuracy=None).model_copy(update={"unmeasured": reasons})
+    result = check(judge(gate_params, measurement, table(), None), "accuracy")
+    assert result.reason == "no figure: it could not be loaded"
 
 
 def test_an_artifact_with_an_answer_that_is_not_finite_cannot_pass(gate_params: GateParams, table: Table) -> None:

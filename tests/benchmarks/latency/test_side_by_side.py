@@ -141,11 +141,19 @@ def test_a_failure_needs_two_runs_above_the_limit(
 
 
 def test_the_reason_gives_slowdown_runs_processes_and_warning() -> None:
-    assert judge_slowdown([timing(0.987)]).reason == "1.3% faster than the baseline in one run of 9 processes"
+    assert (
+        judge_slowdown([timing(0.987)]).reason
+        == "an inference is 1.3 % faster than the baseline's in one run of 9 processes"
+    )
     warning = judge_slowdown([timing(1.03)]).reason
-    assert warning == "warning: 3.0% slower than the baseline in one run of 9 processes: above 2.0%"
+    assert warning == (
+        "warning: an inference is 3.0 % slower than the baseline's in one run of 9 processes; gate.latency.warn is 2 %"
+    )
     failed = judge_slowdown([timing(1.08), timing(1.06)]).reason
-    assert failed == "6.0% slower than the baseline in the better of 2 runs of 9 processes: above 4.0% in each"
+    assert failed == (
+        "an inference is 6.0 % slower than the baseline's in the better of 2 runs of 9 processes; gate.latency.fail "
+        "allows 4 %"
+    )
 
 
 def test_the_median_process_decides_and_not_the_slowest() -> None:

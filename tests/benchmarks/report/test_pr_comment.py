@@ -12,16 +12,13 @@ from benchmarks.evaluation.machine_figures import MachineFigures
 from benchmarks.evaluation.measurement import Estimate, ExpectedCost, Measurement, SliceFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
-from benchmarks.report import pr_comment
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.pr_comment import (
     MAX_CHARACTERS,
     CheckCount,
-    ReasonGroup,
     count_checks,
     describe_checks,
-    group_not_passed,
 )
 from pipeline.config.params import ReportParams
 from pipeline.data.records import Check, Outcome, Verdict
@@ -197,21 +194,6 @@ def test_when_artifacts_exceed_the_limit_those_that_fail_are_shown(table: Table)
     assert "\n| onnx-recipe_98 " not in text
 
 
-def test_checks_that_did_not_pass_are_grouped_with_the_farthest_from_its_limit_first() -> None:
-    checks = [
-        check("accuracy", "a", "fail", 0.8, "near"),
-        check("accuracy", "b", "fail", 0.1, "far"),
-        check("accuracy", "c", "pass"),
-        check("baseline_comparable", "*", "unmeasured", None, "other selfies"),
-        *(check("size_bytes", f"s{i}", "fail", 1.5, f"big {i}") for i in range(7)),
-    ]
-    assert group_not_passed(checks) == [
-        ReasonGroup("accuracy", ("b", "a"), 0, "far", "fail"),
-        ReasonGroup("size_bytes", ("s0", "s1", "s2", "s3", "s4"), 2, "big 0", "fail"),
-        ReasonGroup("baseline_comparable", ("all",), 0, "other selfies", "unmeasured"),
-    ]
-
-
 def test_checks_are_counted_by_name_and_by_artifact() -> None:
     checks = [
         check("accuracy", "a", "fail"),
@@ -221,21 +203,3 @@ def test_checks_are_counted_by_name_and_by_artifact() -> None:
     ]
     assert count_checks(checks) == [CheckCount("accuracy", 0.9, 1, 1, 0), CheckCount("size_bytes", None, 1, 0, 1)]
     assert [describe_checks(name, checks) for name in "abc"] == ["1 fail, 1 unmeasured", "2 pass", ""]
-
-
-def test_only_a_verdict_without_a_failed_check_is_only_unmeasured() -> None:
-    def verdict(overall: Outcome, *checks: Outcome) -> Verdict:
-        return Verdict(verdict=overall, baseline="", checks=tuple(check("a", "b", outcome) for outcome in checks))
-
-    assert pr_comment.only_unmeasured(verdict("unmeasured", "pass", "unmeasured"))
-    assert not pr_comment.only_unmeasured(verdict("unmeasured", "fail"))
-    assert not pr_comment.only_unmeasured(verdict("fail", "unmeasured"))
-    assert not pr_comment.only_unmeasured(verdict("pass", "pass"))
-
-
-def test_a_terminal_shows_the_verdict_and_its_reasons() -> None:
-    checks = (check("accuracy", "a", "pass"), *(check("size_bytes", f"s{i}", "fail", 2, "too big") for i in range(6)))
-    assert pr_comment.verdict_text(Verdict(verdict="fail", baseline="v1", checks=checks)).splitlines() == [
-        "fail: 1 of 7 checks pass; baseline: v1",
-        "  fail: size_bytes: s0, s1, s2, s3, s4 and 1 more: too big",
-    ]

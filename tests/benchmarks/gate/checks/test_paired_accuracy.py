@@ -25,7 +25,10 @@ def test_more_false_negatives_fail_though_accuracy_holds(gate_params: GateParams
     new = missing(table(4000, wrong={INT8: 0}), [*POSITIVES[:95], *NEGATIVES[:25]])
     result = judged(gate_params, new, old, "fnr_vs_baseline")
     assert (result.verdict, result.value) == ("fail", pytest.approx(95 / 60))
-    assert result.reason.startswith("95 errors of 2000, the baseline 60")
+    assert result.reason.startswith(
+        "95 of 2,000 selfies with helmet are not recognised, 60 by the baseline; gate.max_error_ratio allows 1.1 times "
+        "as many; its errors: report/index.html#misclassified (interval of the ratio "
+    )
     assert judged(gate_params, new, old, "fpr_vs_baseline").verdict == "pass"
     assert judged(gate_params, new, old, "accuracy_vs_baseline").verdict == "pass"
 
@@ -69,6 +72,7 @@ def test_selfies_of_one_label_only_leave_the_other_s_rate_unmeasured(gate_params
     )
     result = judged(gate_params, one, one, "fnr_vs_baseline")
     assert (result.verdict, result.value) == ("unmeasured", None)
+    assert result.reason == "there is no selfie with helmet, so such errors cannot be counted; add some"
     assert judged(gate_params, one, one, "fpr_vs_baseline").verdict == "pass"
 
 

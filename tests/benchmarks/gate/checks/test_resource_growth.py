@@ -10,14 +10,14 @@ import pytest
 from benchmarks.evaluation.measurement import Measurement
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate.baseline import Baseline
-from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, LATENCY, LATENCY_NOT_TIMEABLE, MEMORY
+from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, IDENTICAL, LATENCY, LATENCY_NOT_TIMEABLE, MEMORY
 from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
 from benchmarks.latency.side_by_side import PairedTiming
 from pipeline.config.params import GateParams
 from pipeline.data.records import Verdict
 from pipeline.errors import ModelError
 from tests.benchmarks.evaluation.measurements import changed, measurement_of
-from tests.benchmarks.gate.verdicts import EQUAL_RESOURCES, INT8, baseline_of, bench_of, check, judge
+from tests.benchmarks.gate.verdicts import EQUAL_RESOURCES, INT8, as_baseline, baseline_of, bench_of, check, judge
 
 Table = Callable[..., Predictions]
 Counts = dict[str, int | None]
@@ -65,11 +65,11 @@ def test_instructions_of_each_format_have_their_own_limit(gate_params: GateParam
 @pytest.mark.parametrize(
     ("runs", "verdict", "words"),
     [
-        ((1.01,), "pass", "1.0% slower"),
+        ((1.01,), "pass", "1.0 % slower"),
         ((1.03,), "pass", "warning"),
-        ((1.05, 1.06), "fail", "above 4.0% in each"),
+        ((1.05, 1.06), "fail", "gate.latency.fail allows 4 %"),
         ((1.06, 1.01), "pass", "the better of 2 runs"),
-        ((0.9,), "pass", "10.0% faster"),
+        ((0.9,), "pass", "10.0 % faster"),
     ],
 )
 def test_a_slowdown_must_show_in_two_runs(
@@ -94,7 +94,7 @@ def test_an_identical_file_is_not_measured_again(gate_params: GateParams, table:
     verdict = judge(gate_params, same, table(), baseline_of(same, table()), closed_bench("broken"))
     for name in (LATENCY, MEMORY):
         result = check(verdict, name)
-        assert (result.verdict, result.value, result.reason) == ("pass", 0.0, "identical file")
+        assert (result.verdict, result.value, result.reason) == ("pass", 0.0, IDENTICAL)
 
 
 def test_without_the_baseline_s_artifacts_latency_and_memory_are_unmeasured_and_the_command_is_named(
@@ -122,7 +122,7 @@ def test_an_artifact_that_cannot_be_measured_is_unmeasured(gate_params: GatePara
 
 def test_artifacts_that_cannot_be_timed_here_are_one_advisory_check(gate_params: GateParams, table: Table) -> None:
     bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
-    verdict = judged(gate_params, table, bench)
+    verdict = judge(gate_params, measurement_of(table()), table(), as_baseline(table()), bench)
     assert verdict.verdict == "pass"
     result = check(verdict, LATENCY_NOT_TIMEABLE, ALL_ARTIFACTS)
     assert (result.verdict, result.reason) == ("unmeasured", "coreml-float16: Core ML needs a Mac")
@@ -151,7 +151,8 @@ def test_an_artifact_that_could_be_timed_for_the_baseline_holds_a_release_back_w
         result = check(verdict, name, COREML)
         assert result.verdict == "unmeasured"
         assert result.reason == (
-            "could be timed when the baseline was accepted, but not on this machine: Core ML needs a Mac"
+            "could be timed when the baseline was accepted, but not on this machine: Core ML needs a Mac; run the gate "
+            "on a machine that can"
         )
     assert LATENCY_NOT_TIMEABLE not in {row.name for row in verdict.checks}
 
@@ -163,4 +164,5 @@ def test_an_identical_file_passes_where_it_cannot_be_timed_though_the_baseline_c
     bench = replace(EQUAL_RESOURCES, why_not_timeable=coreml_on_a_mac_only)
     verdict = judge(gate_params, same, table(), accepted_on_a_mac(same, table), bench)
     assert verdict.verdict == "pass"
-    assert check(verdict, LATENCY, COREML).reason == "identical file"
+    assert check(verdict, LATENCY, COREML).reason == IDENTICAL
+    assert LATENCY_NOT_TIMEABLE not in {row.name for row in verdict.checks}

@@ -38,7 +38,10 @@ def judged(params: GateParams, new: Predictions, old: Predictions) -> Verdict:
 def test_a_large_slice_that_fell_fails_by_name(gate_params: GateParams, old: Predictions) -> None:
     result = check(judged(gate_params, missing(old, NIGHT[:30]), old), "slices_vs_baseline")
     assert (result.verdict, result.value) == ("fail", pytest.approx(-30 / 600))
-    assert "light=night: 30 lost, 0 gained of 600" in result.reason
+    assert result.reason.startswith(
+        "light=night fell by 5 points, 30 of 600 selfies became wrong, 0 became right; gate.slice_margin allows a fall "
+        "of 2 points; add training images of it: prompts.top_up, or photographs (Holm p "
+    )
     assert "light=day" not in result.reason
 
 
@@ -48,7 +51,7 @@ def test_a_fall_within_the_margin_passes_where_a_harmful_one_is_ruled_out(
     verdict = judged(gate_params, missing(old, NIGHT[:8]), old)
     result = check(verdict, "slices_vs_baseline")
     assert (result.verdict, result.value) == ("pass", pytest.approx(-8 / 600))
-    assert result.reason.startswith("2 slices; light=night: 8 lost")
+    assert result.reason.startswith("none of 2 slices fell by 5 points or more; light=night fell by 1.33 points, 8 of")
     assert check(verdict, "slices_vs_baseline", "onnx-float32").verdict == "pass"
 
 
@@ -56,8 +59,8 @@ def test_a_slice_that_may_have_fallen_too_far_is_not_decided(gate_params: GatePa
     before = missing(old, NIGHT[100:155])
     result = check(judged(gate_params, missing(old, NIGHT[:70]), before), "slices_vs_baseline")
     assert result.verdict == "unmeasured"
-    assert "1 may have fallen by 0.05 or more; needs about" in result.reason
-    assert result.reason.endswith("more selfies of light=night")
+    assert "1 of 2 slices may have fallen by 5 points or more (gate.max_slice_fall), e.g. light=night" in result.reason
+    assert "more selfies of light=night: raise selfies.count" in result.reason
 
 
 def test_a_small_slice_with_a_large_fall_fails(gate_params: GateParams, old: Predictions) -> None:
@@ -74,13 +77,13 @@ def test_small_slices_that_did_not_fail_are_one_check_that_blocks_no_release(
     assert verdict.verdict == "pass"
     small = [row for row in verdict.checks if row.name == UNDERSIZED_SLICES]
     assert [(row.artifact, row.verdict) for row in small] == [(ALL_ARTIFACTS, "unmeasured")]
-    assert "1 slices of fewer than 500 selfies" in small[0].reason
-    assert "needs about 6,334 more selfies" in small[0].reason  # 2,000 x 500 / 120, less those there are
+    assert small[0].reason.startswith("1 slices have fewer than 500 selfies")
+    assert "about 6,334 more selfies" in small[0].reason  # 2,000 x 500 / 120, less those there are
     gate.refuse_unless_pass(verdict)
 
 
 def test_a_small_slice_that_failed_refuses_a_release(gate_params: GateParams, old: Predictions) -> None:
-    with pytest.raises(ReleaseRefusedError, match=f"{UNDERSIZED_SLICES}: fail: light=dusk"):
+    with pytest.raises(ReleaseRefusedError, match=f"fail: {UNDERSIZED_SLICES}: {INT8}: light=dusk fell by 16.7 points"):
         gate.refuse_unless_pass(judged(gate_params, missing(old, RARE[:20]), old))
 
 
