@@ -292,6 +292,7 @@ def report(
     summary: Annotated[Path, writes("figures to compare between runs, JSON")] = Path("metrics/summary.json"),
 ) -> None:
     """Write the report: one HTML page, a short comment for a pull request, and the figures to compare between runs."""
+    from benchmarks.evaluation.conditions import read_conditions
     from benchmarks.gate.provenance import RunPaths, check_run, read_run
     from benchmarks.report import stage
     from benchmarks.report.inputs import ReportPaths, read_report_input
@@ -300,7 +301,8 @@ def report(
 
     checked, params = load_policy(policy), load_params()
     check_run(read_run(RunPaths()), checked, params)
-    inputs = read_report_input(ReportPaths(), checked.name, checked.question)
+    conditions = read_conditions(params, checked)
+    inputs = read_report_input(ReportPaths(), checked.name, checked.question, conditions)
     stage.write(stage.run(params.report, inputs), stage.ReportFiles(page, comment, summary, run))
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
+from benchmarks.evaluation.conditions import Conditions
 from benchmarks.evaluation.measurement import FlatRecord
 from benchmarks.experiment_harness.environment import Machine
 
@@ -30,13 +31,17 @@ class Provenance(ResultRecord):
     """How a result was produced.
 
     Attributes:
+        date: Day it was written, e.g. "2026-11-28", in UTC.
         command: The command line.
         params: Params of the experiment.
+        conditions: Policy, params.yaml and weights it was run with; None where there is no params.yaml.
         versions: Package -> version.
         machine: The machine that ran it.
     """
 
+    date: str
     command: str
     params: dict[str, object]
+    conditions: Conditions | None
     versions: dict[str, str]
     machine: Machine

@@ -5,9 +5,10 @@ A benchmark is a module with a docstring, whose first line states what it measur
     Params      a frozen pydantic model with defaults: what ``--set KEY=VALUE`` may change
     run         (Params, work area, ReportProgress) -> ResultRecord; an interrupted run resumes from the work area
     RESULT      optional: former name of the benchmark, which `gossamer benchmark` accepts and its result file keeps
+    POLICY      optional: the policy it always uses; else that of params.yaml
 
-Writes RESULTS/NAME.json: the result with the command, params, versions and machine that produced it. Benchmarks may
-import the product; the product never imports benchmarks.
+Writes RESULTS/NAME.json: the result with the date, command, params, conditions, versions and machine that produced it.
+Benchmarks may import the product; the product never imports benchmarks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import ast
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -22,10 +24,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from benchmarks.evaluation.conditions import Conditions, read_conditions
 from benchmarks.experiment_harness.environment import machine, versions
 from benchmarks.experiment_harness.results import Provenance, ResultRecord
-from benchmarks.experiment_harness.workspace import ReportProgress
+from benchmarks.experiment_harness.workspace import PARAMS, POLICIES, ReportProgress
 from pipeline.config.fields import Section, explain
+from pipeline.config.params import load_params
+from pipeline.config.policy import load_policy
 from pipeline.config.yaml_file import YamlError, parse_yaml
 from pipeline.data.storage import write_json
 from pipeline.errors import ParamsError, cut
@@ -120,6 +125,7 @@ def run_benchmark(name: str, changes: Sequence[str], results: Path, work: Path) 
     params = read_changes(module.Params, changes)
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
+    conditions = read_checkout(getattr(module, "POLICY", None))
     with _progress_bar() as progress:
         task = progress.add_task(name, total=None)
 
@@ -128,20 +134,37 @@ def run_benchmark(name: str, changes: Sequence[str], results: Path, work: Path) 
 
         result = module.run(params, folder.resolve(), report_progress)
     path = results / f"{result_name(name)}.json"
-    records = result, provenance(name, params, changes)
+    records = result, provenance(name, params, changes, conditions)
     write_json(path, sort_keys({key: value for record in records for key, value in _dump(record).items()}))
     return path
 
 
-def provenance(name: str, params: Section, changes: Sequence[str]) -> Provenance:
-    """How a result is produced on this machine."""
+def provenance(name: str, params: Section, changes: Sequence[str], conditions: Conditions | None) -> Provenance:
+    """How a result is produced on this machine, today."""
     settings = [part for change in changes for part in ("--set", change)]
     return Provenance(
+        date=datetime.now(tz=UTC).date().isoformat(),
+        conditions=conditions,
         command=shlex.join(["gossamer", "benchmark", name, *settings]),
         params=params.model_dump(mode="json"),
         versions=versions(),
         machine=machine(),
     )
+
+
+def read_checkout(policy: str | None = None) -> Conditions | None:
+    """Read policy, params and weights of the checkout; None where the current folder has no params.yaml.
+
+    Args:
+        policy: Name of the policy that replaces the one of params.yaml.
+
+    Raises:
+        GossamerError: params.yaml or the policy is wrong.
+    """
+    if not Path(PARAMS).is_file():
+        return None
+    params = load_params(Path(PARAMS))
+    return read_conditions(params, load_policy(Path(POLICIES) / f"{policy or params.policy}.yaml"))
 
 
 def sort_keys(values: Mapping[str, object]) -> dict[str, object]:

@@ -29,6 +29,7 @@ from pipeline.machine.devices import choose_device
 from pipeline.prompts.prompt_sampler import draw_prompts
 
 RESULT = "presets"
+POLICY = "helmet"
 
 Size = int | bool | tuple[int, ...] | tuple[str, ...]
 Sizes = Mapping[str, Size]
@@ -105,7 +106,7 @@ def run(params: Params, work: Path, report_progress: ReportProgress) -> Result: 
     Raises:
         ParamsError: The checkout's params.yaml is wrong, or this machine lacks the device.
     """
-    prompts = draw_prompts(load_policy(Path(POLICIES) / "helmet.yaml"), max(params.batch_sizes), 1, params.seed)
+    prompts = draw_prompts(load_policy(Path(POLICIES) / f"{POLICY}.yaml"), max(params.batch_sizes), 1, params.seed)
     presets = load_params().generate.section("stable_diffusion")["presets"]
     device = choose_device(params.device, "--set")
     speeds: list[Speed] = []

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.evaluation.conditions import Conditions
 from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_machine
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
@@ -56,7 +57,8 @@ class ReportInput:
         contact_sheets: Image files of report/curation/.
         not_taken: Path of a rejected.jsonl beside photographs -> its rows: files of the folder that were not taken.
         baseline: The accepted baseline.
-        experiments: Results of benchmarks/results/.
+        experiments: Results of benchmarks/results/, which are of other runs.
+        conditions: What this run was made with; None where that is unknown.
     """
 
     policy: str
@@ -74,6 +76,7 @@ class ReportInput:
     not_taken: Mapping[str, Sequence[Rejection]] = field(default_factory=dict)
     baseline: Baseline | None = None
     experiments: ExperimentResults = field(default_factory=ExperimentResults)
+    conditions: Conditions | None = None
 
     def unmeasured(self) -> dict[str, str]:
         """Place -> why the figures there are missing."""
@@ -110,8 +113,16 @@ class ReportPaths:
     results: Path = Path("benchmarks/results")
 
 
-def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportInput:
+def read_report_input(
+    paths: ReportPaths, policy: str, question: str, conditions: Conditions | None = None
+) -> ReportInput:
     """Read the outputs that are there.
+
+    Args:
+        paths: Where they are.
+        policy: Name of the policy; results of benchmarks of another are left out.
+        question: The question it asks about an image.
+        conditions: What this run was made with.
 
     Raises:
         DataError: A file is there and damaged.
@@ -134,7 +145,8 @@ def read_report_input(paths: ReportPaths, policy: str, question: str) -> ReportI
         contact_sheets=sorted(path for path in paths.contact_sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),
         not_taken={path.as_posix(): read_rows(path, Rejection) for path in not_taken if path.exists()},
         baseline=read_baseline(paths.baseline),
-        experiments=read_experiment_results(paths.results),
+        experiments=read_experiment_results(paths.results, policy),
+        conditions=conditions,
     )
 
 

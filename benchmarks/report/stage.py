@@ -98,6 +98,7 @@ def run(params: ReportParams, inputs: ReportInput) -> Report:
         "worst": worst,
         "unmeasured": unmeasured,
         "generated_vs_rendered": generated_vs_rendered(experiments.generated_vs_rendered),
+        "origins": experiments.origins(inputs.conditions),
     }
     page = {
         "not_passed": group_not_passed(checks),

@@ -57,8 +57,9 @@ from pipeline.data.shards import Encoded, read_index, write_images
 from pipeline.data.storage import read_json, read_rows, write_json
 
 GENERATORS = ("rendered", "stable_diffusion")
+POLICY = "helmet"
 LABELS = ("no_helmet", "helmet")
-"""Labels of the helmet policy, which the judge and the confusing headwear belong to."""
+"""Labels of the policy, which the judge and the confusing headwear belong to."""
 PLANTED, COST = Path("planted.json"), Path("cost.json")
 
 
@@ -175,7 +176,7 @@ def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
         ModelError: The bundled model is incomplete.
         DataError: A command failed.
     """
-    experiment = open_experiment(params, work, policy="helmet")
+    experiment = open_experiment(params, work, policy=POLICY)
     run_steps(list(plan(experiment)), report_progress)
     return measure(experiment)
 

@@ -45,6 +45,7 @@ from pipeline.data.shards import read_index
 from pipeline.data.storage import read_json, write_json, write_rows
 
 RESULT = "gate"
+POLICY = "helmet"
 
 VERDICTS, POWER = Path("verdicts.json"), Path("power.json")
 
@@ -135,7 +136,7 @@ def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
         ParamsError: The checkout's params.yaml is missing or wrong.
         DataError: A command failed.
     """
-    experiment = open_experiment(params, work, policy="helmet")
+    experiment = open_experiment(params, work, policy=POLICY)
     run_steps(list(plan(experiment, report_progress)), report_progress)
     return measure(experiment)
 

@@ -70,12 +70,6 @@ class CurationCost(ResultRecord):
     peak_rss_bytes: tuple[float, ...] = ()
 
 
-class CurationParams(ResultRecord):
-    """Parameters of the experiment that the report shows: seeds of the trainings."""
-
-    pays_seeds: tuple[int, ...] = ()
-
-
 class CurationResult(ExperimentResult):
     """The figures of benchmarks/results/curation.json that the report shows.
 
@@ -89,7 +83,6 @@ class CurationResult(ExperimentResult):
         defects: Recall of whole defects planted among the images.
         pays: Share of labels changed, as text -> one entry per selection of training images.
         cost: Time and memory.
-        params: Parameters.
     """
 
     NAME: ClassVar[str] = "curation"
@@ -106,7 +99,6 @@ class CurationResult(ExperimentResult):
     defects: Defects = Defects()
     pays: dict[str, tuple[TrainingSelection, ...]] = Field(default_factory=dict)
     cost: CurationCost = CurationCost()
-    params: CurationParams = CurationParams()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ Keys that no section shows are ignored. A figure that is missing is None, and re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
+from benchmarks.evaluation.conditions import Conditions, differences
 from benchmarks.evaluation.measurement import FlatRecord
 from pipeline.errors import DataError
 
@@ -42,11 +45,52 @@ class ExperimentResult(ResultRecord):
         NAME: Stem of the file.
         BENCHMARK: Name of the benchmark that writes it.
         machine: Where its times and memory were measured; None where the file does not say.
+        date: Day it was written, e.g. "2026-11-28"; empty in a file of an earlier version.
+        params: Params of the benchmark.
+        conditions: Policy, params and weights it was run with; None in a file of an earlier version.
     """
 
     NAME: ClassVar[str]
     BENCHMARK: ClassVar[str]
     machine: Machine | None = None
+    date: str = ""
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    conditions: Conditions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where figures come from that are not this run's; it labels them wherever they are shown.
+
+    Attributes:
+        benchmark: Name of the benchmark.
+        date: Day it was run, or "unknown date".
+        params: Its params, as KEY=VALUE; "" where the file has none.
+        policy: Its policy, or "unknown".
+        machine: Where it ran, or "".
+        differences: What differs from this run, or is unknown.
+    """
+
+    benchmark: str
+    date: str
+    params: str
+    policy: str
+    machine: str
+    differences: tuple[str, ...]
+
+
+def origin_of(result: ExperimentResult, run: Conditions | None) -> Origin:
+    """Label a result, with its differences from this run; a run of unknown conditions differs."""
+    theirs = result.conditions
+    unknown = ("policy, params and weights, not recorded",)
+    return Origin(
+        benchmark=result.BENCHMARK,
+        date=result.date or "unknown date",
+        params=_describe_params(result.params),
+        policy=theirs.policy if theirs else "unknown",
+        machine=str(result.machine or ""),
+        differences=differences(theirs, run) if theirs and run else unknown,
+    )
 
 
 def read_result(folder: Path, kind: type[R]) -> R | None:
@@ -66,3 +110,13 @@ def read_result(folder: Path, kind: type[R]) -> R | None:
         raise DataError(
             f"{path}: {place}: {problem['msg']}; restore it from git, or run gossamer benchmark {kind.BENCHMARK}"
         ) from error
+
+
+def _describe_params(params: Mapping[str, JsonValue]) -> str:
+    return ", ".join(f"{name}={_plain(value)}" for name, value in params.items() if value is not None)
+
+
+def _plain(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
+    return str(value)

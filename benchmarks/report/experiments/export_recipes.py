@@ -111,10 +111,9 @@ class BackboneTable:
 
 @dataclass(frozen=True, slots=True)
 class ExportRecipeTable:
-    """The section: one table per backbone, and the machine it ran on, or ""."""
+    """The section: one table per backbone."""
 
     backbones: Sequence[BackboneTable] = ()
-    machine: str = ""
 
 
 def export_recipe_table(result: ExportRecipesResult | None) -> ExportRecipeTable:
@@ -123,7 +122,7 @@ def export_recipe_table(result: ExportRecipesResult | None) -> ExportRecipeTable
         return ExportRecipeTable()
     tables = [_table(name, exports) for name, exports in result.backbones.items()]
     tables += [_table(f"{name}, on photographs", exports) for name, exports in result.photographs.items()]
-    return ExportRecipeTable(tables, str(result.machine or ""))
+    return ExportRecipeTable(tables)
 
 
 def _table(title: str, exports: BackboneExports) -> BackboneTable:

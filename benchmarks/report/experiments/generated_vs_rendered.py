@@ -77,7 +77,6 @@ class GeneratedVsRendered:
         seeds: Seeds of the trainings.
         images: Prompts of each source.
         selfies: Size of the test set.
-        machine: Where it ran, or "".
     """
 
     synthetic: Estimate | None = None
@@ -87,7 +86,6 @@ class GeneratedVsRendered:
     seeds: Sequence[int] = ()
     images: int | None = None
     selfies: int | None = None
-    machine: str = ""
 
 
 def generated_vs_rendered(result: GeneratedVsRenderedResult | None) -> GeneratedVsRendered:
@@ -108,7 +106,6 @@ def generated_vs_rendered(result: GeneratedVsRenderedResult | None) -> Generated
         seeds=next((source.seeds for source in measured.values() if source.seeds), ()),
         images=result.images,
         selfies=result.selfies,
-        machine=str(result.machine or ""),
     )
 
 

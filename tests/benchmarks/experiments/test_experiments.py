@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from typer.testing import Result as CliResult
 
 from benchmarks import experiments
+from benchmarks.evaluation.conditions import SECTIONS
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.workspace import ReportProgress
 from pipeline.cli import app
@@ -42,7 +44,9 @@ def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes this module the only benchmark, with the name ``toy``."""
-    monkeypatch.setattr(experiments.plugins, "names", lambda _: ("toy",))
+    names = experiments.plugins.names
+    toy_or = {experiments.__name__: ("toy",)}
+    monkeypatch.setattr(experiments.plugins, "names", lambda package: toy_or.get(package) or names(package))
     monkeypatch.setattr(experiments, "summary", lambda _: "What a toy costs.")
     monkeypatch.setattr(experiments, "result_name", lambda name: name)
     monkeypatch.setitem(sys.modules, "benchmarks.experiments.toy", sys.modules[__name__])
@@ -113,6 +117,10 @@ def test_a_result_file_has_figures_command_versions_and_machine_with_sorted_keys
     assert stored["about"] == {"a": True, "b": [1, 2]}
     assert stored["command"] == "gossamer benchmark toy --set size=7 --set 'seeds=[1, 2]'"
     assert stored["params"] == {"size": 7, "seeds": [1, 2]}
+    assert date.fromisoformat(stored["date"]) <= datetime.now(tz=UTC).date()
+    assert stored["conditions"]["policy"] == "helmet"
+    assert set(stored["conditions"]["params"]) == set(SECTIONS)
+    assert all((stored["conditions"]["policy_hash"], stored["conditions"]["weights"]))
     assert {"python", "gossamer", "torch", "timm"} <= stored["versions"].keys()
     assert stored["machine"].keys() == {"cpu", "cores", "memory_gib", "system", "architecture"}
     assert text == json.dumps(stored, indent=2, sort_keys=True) + "\n"

@@ -51,7 +51,7 @@ def test_the_table_has_one_row_per_setting(embedded: dict[str, Any]) -> None:
     assert "4 steps, guidance 2.5 70.0 % 70.0 %" in text
     assert text.endswith("rendered images" + 6 * " 99.5 %")
     assert "Size 9.00 MB, 5.6 images/s, 3.2 times the plain loop, KID 0.0123." in text
-    assert "gossamer benchmark bundled_diffusion on A Fine CPU, 2 cores" in text
+    assert "gossamer benchmark bundled_diffusion of unknown date, policy unknown, on A Fine CPU, 2 cores." in text
 
 
 def test_shares_without_bounds_are_shown_without_an_interval(embedded: dict[str, Any]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.experiments import find_benchmark
+from benchmarks.report import stage as report
 from benchmarks.report.experiments.experiment_result import ExperimentResult
 from benchmarks.report.experiments.results import ExperimentResults, read_experiment_results
+from benchmarks.report.inputs import ReportInput
+from pipeline.config.params import ReportParams
 
 
 def test_the_committed_results_hold_every_figure_of_the_report(root: Path) -> None:
@@ -38,6 +42,34 @@ def test_the_committed_results_hold_every_figure_of_the_report(root: Path) -> No
 @pytest.mark.parametrize("kind", ExperimentResult.__subclasses__())
 def test_each_result_is_written_by_an_experiment(kind: type[ExperimentResult]) -> None:
     assert find_benchmark(kind.NAME) is find_benchmark(kind.BENCHMARK)
+
+
+@pytest.mark.parametrize("kind", ExperimentResult.__subclasses__())
+def test_the_committed_results_name_their_date_policy_and_params(root: Path, kind: type[ExperimentResult]) -> None:
+    origin = read_experiment_results(root / "benchmarks/results", "helmet").origins(None)[kind.BENCHMARK]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", origin.date)
+    assert origin.policy == "helmet"
+    assert origin.params
+    assert origin.differences
+
+
+def test_results_of_another_policy_are_left_out_and_say_so(root: Path) -> None:
+    results = read_experiment_results(root / "benchmarks/results", "mask")
+    assert results.origins(None) == {}
+    assert results.unmeasured()["benchmarks/results/compare.json"] == (
+        "measured with policy helmet, not this run's; run gossamer benchmark generated_vs_rendered"
+    )
+
+
+def test_no_figure_of_a_committed_benchmark_enters_the_comment_of_a_run_and_the_page_labels_each(root: Path) -> None:
+    for policy, labels in (("helmet", 4), ("mask", 0)):
+        experiments = read_experiment_results(root / "benchmarks/results", policy)
+        params = ReportParams(sample_images=0, worst_images=0)
+        made = report.run(params, ReportInput(policy, "?", experiments=experiments))
+        assert "rained on" not in made.markdown
+        assert not re.search(r"\d %|\d\u00a0%", made.markdown)
+        assert made.html.count("<b>Not of this run:</b>") == labels
+        assert made.html.count("measured with policy helmet, not this run&#39;s: <code>") == (4 - labels)
 
 
 def test_missing_results_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
