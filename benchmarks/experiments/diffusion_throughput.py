@@ -26,6 +26,7 @@ from pipeline.generate.diffusion.pipeline_loader import set_scheduler
 from pipeline.generate.diffusion.presets import Preset
 from pipeline.generate.diffusion.sampler import Sampler
 from pipeline.machine.devices import choose_device
+from pipeline.machine.memory_layout import lay_out
 from pipeline.prompts.prompt_sampler import draw_prompts
 
 RESULT = "presets"
@@ -148,8 +149,8 @@ def build_pipeline(name: str, preset: Preset, seed: int) -> Any:  # noqa: ANN401
             "text_encoder": CLIPTextModel(CLIPTextConfig(max_position_embeddings=TOKENS, **text, **ends)),
             "unet": UNet2DConditionModel(**{"sample_size": preset.height // 8, **sizes["unet"]}),
         }
-    parts["unet"].to(memory_format=torch.channels_last)
-    parts["vae"].to(memory_format=torch.channels_last)
+    for part in ("unet", "vae"):
+        lay_out(parts[part])
     pipe = StableDiffusionPipeline(
         **parts,
         tokenizer=tokenizer,

@@ -25,6 +25,7 @@ from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Record
 from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import ModelError, ParamsError
+from pipeline.machine.memory_layout import choose_memory_format
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -75,13 +76,17 @@ class PortableClassifier(nn.Module):
     def __init__(self, network: nn.Module, spec: PreprocessSpec) -> None:
         super().__init__()
         self.network = network
+        self._contiguous = choose_memory_format(network) == torch.contiguous_format
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         """Compute logits, float32 (n, labels), of pixels (n, height, width, 3) RGB in 0..255; used in training."""
         scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-        scores: torch.Tensor = self.network((scaled - self.mean) / self.std)
+        normalised = (scaled - self.mean) / self.std
+        if self._contiguous:  # the permuted pixels are channels last in memory
+            normalised = normalised.contiguous()
+        scores: torch.Tensor = self.network(normalised)
         return scores
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ from torch.nn import functional
 from pipeline.config.params import TrainParams
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.machine.devices import choose_device
+from pipeline.machine.memory_layout import lay_out
 from pipeline.metrics.classification import accuracy, decide
 from pipeline.train.model import PortableClassifier
 
@@ -83,7 +84,7 @@ class Trainer:
         self.params = params
         self._pool = pool
         # Depthwise convolutions run twice as fast on a CPU if channels are the innermost dimension.
-        classifier = PortableClassifier(network, spec).to(self.device).to(memory_format=torch.channels_last)
+        classifier = lay_out(PortableClassifier(network, spec).to(self.device))
         count = len(split_batch(params.batch_size, self.device))
         self._replicas = [classifier.train(), *(_replicate(classifier) for _ in range(count - 1))]
         self._parameters = list(classifier.parameters())

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.data.storage import atomic_write
+from pipeline.machine.memory_layout import lay_out
 
 Factors = dict[str, tuple[str, ...]]
 """Factor -> its values, in the order of the head's outputs."""
@@ -127,7 +128,7 @@ def load_attribute_net(path: Path) -> AttributeNet:
     """Read a network that `save_attribute_net` wrote."""
     with safe_open(path, "pt") as file:
         factors = {name: tuple(values) for name, values in json.loads(file.metadata()["factors"]).items()}
-        net = AttributeNet(factors).to(memory_format=torch.channels_last)
+        net = lay_out(AttributeNet(factors))
         net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return net.eval()
 

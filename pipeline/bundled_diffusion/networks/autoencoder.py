@@ -13,12 +13,13 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
 from pipeline.bundled_diffusion.networks.attribute_net import to_input
+from pipeline.machine.memory_layout import lay_out
 
 
 def build_autoencoder(latent_channels: int, widths: tuple[int, ...]) -> AutoencoderKL:
     """Create a randomly initialised autoencoder that halves the size ``len(widths) - 1`` times."""
     levels = len(widths)
-    return AutoencoderKL(
+    autoencoder = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=widths,
@@ -26,7 +27,8 @@ def build_autoencoder(latent_channels: int, widths: tuple[int, ...]) -> Autoenco
         latent_channels=latent_channels,
         norm_num_groups=8,
         mid_block_add_attention=False,
-    ).to(memory_format=torch.channels_last)
+    )
+    return lay_out(autoencoder)
 
 
 def encode(autoencoder: AutoencoderKL, pixels: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float16]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
+
+from pipeline.machine.memory_layout import lay_out
 
 TIMESTEPS = 1000
 
@@ -76,7 +77,7 @@ class AlignedDenoiser(nn.Module):
 def build_denoiser(shape: DenoiserShape) -> UNet2DConditionModel:
     """Create a randomly initialised denoiser, with attention at the coarsest level only, where it is cheap."""
     finer = len(shape.widths) - 1
-    return UNet2DConditionModel(
+    denoiser = UNet2DConditionModel(
         sample_size=shape.latent,
         in_channels=shape.latent_channels,
         out_channels=shape.latent_channels,
@@ -93,7 +94,8 @@ def build_denoiser(shape: DenoiserShape) -> UNet2DConditionModel:
         resnet_time_scale_shift="scale_shift",
         time_cond_proj_dim=shape.guidance,
         use_linear_projection=True,
-    ).to(memory_format=torch.channels_last)
+    )
+    return lay_out(denoiser)
 
 
 def build_noise_schedule() -> DDPMScheduler:

@@ -24,6 +24,7 @@ from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
 from pipeline.bundled_diffusion.training.latent_cache import LatentBatch, load_latent_dataset
 from pipeline.bundled_diffusion.training.train_denoiser import add_noise, denoiser_shape, velocity_losses
 from pipeline.bundled_diffusion.training.train_loop import run_loop
+from pipeline.machine.memory_layout import lay_out
 
 EMBEDDING_LENGTH = 256
 
@@ -93,9 +94,9 @@ def train_distilled_denoiser(config: TrainingConfig) -> None:
     trained = UNet2DConditionModel.from_pretrained(
         config.work / "teacher", dtype=torch.float32, low_cpu_mem_usage=False
     )
-    teacher = trained.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
+    teacher = lay_out(trained.to(device)).requires_grad_(False)
     student = widen_denoiser(trained, build_denoiser(denoiser_shape(config, dataset, EMBEDDING_LENGTH)))
-    student.to(device).to(memory_format=torch.channels_last)
+    lay_out(student.to(device))
     for model in (teacher, student):
         use_plain_attention(model)
     models = DistillationModels(student, teacher, dataset.empty)

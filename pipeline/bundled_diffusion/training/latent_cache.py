@@ -27,6 +27,7 @@ from pipeline.bundled_diffusion.portrait_dataset import (
     training_prompts,
 )
 from pipeline.bundled_diffusion.training.train_loop import choose_training_device
+from pipeline.machine.memory_layout import lay_out
 from pipeline.machine.process_pool import run_jobs
 
 
@@ -146,4 +147,4 @@ def _encode_chunk(job: _Job) -> None:
 @cache
 def _load_networks(autoencoder: Path, attribute_net: Path, device: torch.device) -> tuple[AutoencoderKL, AttributeNet]:
     opened = AutoencoderKL.from_pretrained(autoencoder, dtype=torch.float32, low_cpu_mem_usage=False)
-    return opened.to(device).to(memory_format=torch.channels_last).eval(), load_attribute_net(attribute_net).to(device)
+    return lay_out(opened.to(device)).eval(), load_attribute_net(attribute_net).to(device)

@@ -36,6 +36,7 @@ from pipeline.bundled_diffusion.save_pipeline import build_sampler
 from pipeline.bundled_diffusion.training.guidance_distillation import embed_guidance, sample_guidance_scales
 from pipeline.bundled_diffusion.training.train_autoencoder import attribute_divergence, shift_and_flip
 from pipeline.bundled_diffusion.training.train_loop import choose_training_device, run_loop
+from pipeline.machine.memory_layout import lay_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def train_with_reward(config: TrainingConfig) -> None:
     torch.manual_seed(settings.training.seed)
     student, reference = (_load_distilled(config).to(device) for _ in range(2))
     trained = AutoencoderKL.from_pretrained(work / "autoencoder", dtype=torch.float32, low_cpu_mem_usage=False)
-    autoencoder = trained.to(device).to(memory_format=torch.channels_last)
+    autoencoder = lay_out(trained.to(device))
     reward_model = load_attribute_net(work / "reward_model.safetensors").to(device)
     for frozen in (reference, reward_model, autoencoder.encoder, autoencoder.quant_conv):
         frozen.requires_grad_(False)
@@ -209,4 +210,4 @@ def train_with_reward(config: TrainingConfig) -> None:
 def _load_distilled(config: TrainingConfig) -> UNet2DConditionModel:
     folder = config.work / "distilled"
     distilled = UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32, low_cpu_mem_usage=False)
-    return distilled.to(memory_format=torch.channels_last)
+    return lay_out(distilled)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from pipeline.bundled_diffusion.config import AttributeNetConfig
 from pipeline.bundled_diffusion.networks.attribute_net import AttributeNet, Codes, Factors, to_input
 from pipeline.bundled_diffusion.training.train_loop import with_progress
+from pipeline.machine.memory_layout import lay_out
 
 
 def train_attribute_net(
@@ -36,7 +37,7 @@ def train_attribute_net(
     """
     torch.manual_seed(config.seed)
     device = device or torch.device("cpu")
-    net = AttributeNet(factors).to(device).to(memory_format=torch.channels_last)
+    net = lay_out(AttributeNet(factors).to(device))
     rng = np.random.default_rng(config.seed)
     steps = config.epochs * (len(pixels) // config.batch_size)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.05)

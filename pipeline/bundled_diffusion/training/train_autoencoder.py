@@ -31,6 +31,7 @@ from pipeline.bundled_diffusion.networks.autoencoder import build_autoencoder, e
 from pipeline.bundled_diffusion.networks.widen_channels import widen_autoencoder
 from pipeline.bundled_diffusion.portrait_dataset import WeightedPortraits
 from pipeline.bundled_diffusion.training.train_loop import choose_training_device, run_loop
+from pipeline.machine.memory_layout import lay_out
 
 KL_WEIGHT = 1e-6
 
@@ -125,7 +126,7 @@ def train_autoencoder(config: TrainingConfig, portraits: WeightedPortraits) -> N
     else:
         earlier = AutoencoderKL.from_pretrained(start / "vae", dtype=torch.float32, low_cpu_mem_usage=False)
         autoencoder = widen_autoencoder(earlier, build_autoencoder(settings.latent_channels, settings.widths))
-        autoencoder.to(device).to(memory_format=torch.channels_last)
+        lay_out(autoencoder.to(device))
     network = load_attribute_net(work / "attributes.safetensors").requires_grad_(False).to(device)
     loss = PerceptualLoss(network, settings.perceptual_weight, settings.attribute_weight, settings.precision)
     autoencoder = _train_phase(autoencoder, loss, portraits, settings.perceptual_phase, work / "autoencoder-perceptual")

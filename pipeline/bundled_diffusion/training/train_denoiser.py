@@ -36,6 +36,7 @@ from pipeline.bundled_diffusion.networks.denoiser import (
 from pipeline.bundled_diffusion.networks.widen_channels import widen_denoiser
 from pipeline.bundled_diffusion.training.latent_cache import LatentBatch, LatentDataset, load_latent_dataset
 from pipeline.bundled_diffusion.training.train_loop import run_loop
+from pipeline.machine.memory_layout import lay_out
 
 MIN_SNR = 5.0
 """Gamma of the paper, applied to the signal-to-noise ratio plus one."""
@@ -129,7 +130,7 @@ def train_denoiser(config: TrainingConfig) -> None:
     if start is not None:
         earlier = UNet2DConditionModel.from_pretrained(start / "unet", dtype=torch.float32, low_cpu_mem_usage=False)
         denoiser = widen_denoiser(earlier, denoiser)
-    model = AlignedDenoiser(denoiser, dataset.features.shape[1]).to(device).to(memory_format=torch.channels_last)
+    model = lay_out(AlignedDenoiser(denoiser, dataset.features.shape[1]).to(device))
     use_plain_attention(model.denoiser)
 
     def step_loss(_step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:

@@ -51,6 +51,8 @@ def open_pipeline(preset: Preset, source: ModelSource, device: str, place: str) 
     """
     import torch
 
+    from pipeline.machine.memory_layout import lay_out
+
     dtype = choose_dtype(preset.dtype, device, place)
     pipe = _load(preset, source, getattr(torch, dtype), place)
     tokenizer, encoder = getattr(pipe, "tokenizer", None), getattr(pipe, "text_encoder", None)
@@ -69,7 +71,7 @@ def open_pipeline(preset: Preset, source: ModelSource, device: str, place: str) 
     pipe.to(device)
     for name in ("unet", "vae"):
         if preset.channels_last and getattr(pipe, name, None) is not None:
-            getattr(pipe, name).to(memory_format=torch.channels_last)
+            lay_out(getattr(pipe, name))
     if preset.compile:
         pipe.unet = torch.compile(pipe.unet)
     return pipe

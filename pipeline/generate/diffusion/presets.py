@@ -37,7 +37,8 @@ class Preset(Section):
         dtype: "auto" is float16 on CUDA and float32 elsewhere.
         batch_size: Images per batch; "auto" derives it from the image size and, on CUDA, the device's memory.
         device: "auto" is the best device of this machine.
-        channels_last: Whether UNet and autoencoder use the channels-last memory layout.
+        channels_last: Whether UNet and autoencoder use the channels-last memory layout, where it is safe
+            (``pipeline.machine.memory_layout``).
         compile: Whether to compile the UNet: takes minutes, and pays off over thousands of images.
         safety_checker: Whether the model's own safety checker blanks images; curation rejects those as "nsfw".
         licence_acknowledged: Name of the model's licence, if it forbids commercial use and you have read it.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pipeline.config.params import TrainParams, load_params
 from pipeline.data.preprocess import PreprocessSpec, normalise
@@ -172,3 +173,19 @@ def test_torch_s_threads_and_determinism_are_restored_after_an_error(params: Tra
     with pytest.raises(ZeroDivisionError), reproducible_pool(params) as pool:
         list(pool.map(check_and_fail, range(4)))
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_gradients_of_a_strided_1x1_convolution_of_three_channels_are_those_of_contiguous_memory(
+    params: TrainParams, pool: Executor
+) -> None:
+    """In the layout channels last, oneDNN writes past a buffer here (`pipeline.machine.memory_layout`)."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Conv2d(3, 48, 1, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 2))
+    expected = copy.deepcopy(network)
+    pixels = np.random.default_rng(4).integers(0, 256, (4, *SIZE, 3), np.uint8)
+    targets = np.array([0, 1, 1, 0])
+    Trainer(network, SPEC, params, pool).step([MicroBatch(pixels, targets)], 0.0)
+    logits = expected(torch.from_numpy(normalise(pixels, SPEC)).contiguous())
+    functional.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=params.label_smoothing).backward()
+    for own, true in zip(network.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, true.grad)
