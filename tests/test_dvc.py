@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.house import dvc_stages
+from benchmarks.evaluation.summary import CurationSummary, TrainingSummary, summarise
+from pipeline.data.records import Check, Verdict
+from tests.benchmarks.evaluation.measurements import artifact_figures, full_measurement
+from tests.house import ROOT, dvc_stages
 from tests.small_repository import make_repository
 
 
 def test_a_stage_runs_the_code_of_the_folder_it_runs_in() -> None:
     for name, stage in dvc_stages().items():
         assert stage["cmd"].startswith(f"python -m pipeline.cli {name} "), name
+
+
+def test_metrics_that_dvc_shows_are_one_file_of_about_twenty_figures_whatever_the_number_of_artifacts() -> None:
+    """``dvc metrics show``, ``dvc metrics diff`` and ``dvc exp show`` print every figure of every declared file."""
+    written = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    declared = [out for stage in dvc_stages().values() for out in stage.get("metrics", [])]
+    assert (written.get("metrics", []), declared) == ([], [{"metrics/summary.json": {"cache": False}}])
+    measurement = full_measurement()
+    artifacts = [artifact_figures(name, f"recipe{i}") for name in ("coreml", "onnx", "tflite") for i in range(20)]
+    measurement = measurement.model_copy(update={"artifacts": {row.name: row for row in artifacts}})
+    check = Check(name="accuracy", artifact="*", value=1, limit=1, verdict="pass", reason="")
+    verdict = Verdict(verdict="pass", baseline="", checks=(check,) * 500)
+    curation, training = CurationSummary(kept=96, rejection_rate=0.04), TrainingSummary(val_accuracy=0.9)
+    stored = summarise(measurement, verdict, curation, training).model_dump(mode="json")
+    assert len(json.dumps(stored, indent=2)) < 2_000
+    assert sum(len(figures) for figures in stored.values()) == 23
 
 
 @pytest.mark.slow
