@@ -85,7 +85,7 @@ def _reason(checks: Sequence[Check], names: Sequence[str]) -> str:
         return first
     missing = [name for check, name in zip(checks, names, strict=True) if check.reason.startswith(NO_FIGURE)]
     others = f"; {', '.join(missing[:_MAX_NAMES])}: {NO_FIGURE}" if missing and names[0] not in missing else ""
-    return f"{'the worst' if checks[0].verdict == 'fail' else 'e.g.'} {names[0]}: {first}{others}"
+    return f"{'the worst is' if checks[0].verdict == 'fail' else 'e.g.'} {names[0]}: {first}{others}"
 
 
 def _urgency(check: Check, verdict: Outcome) -> float:

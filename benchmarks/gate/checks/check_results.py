@@ -24,7 +24,8 @@ NO_FIGURE = "no figure"
 """A reason that the verdict completes with the one that metrics/measure.json gives."""
 UNDECIDED = ", and these selfies do not decide whether it is kept"
 SEE_MISCLASSIFIED = "its errors: report/index.html#misclassified"
-LOCATE_LOSS = "to find where conversion loses it: gossamer parity --layers"
+RAISE_LIMIT = "if that is intended, raise the limit in params.yaml"
+LOCATE_LOSS = "to find where conversion loses it: gossamer parity REFERENCE ARTIFACT --layers"
 
 
 @dataclass(frozen=True, slots=True)

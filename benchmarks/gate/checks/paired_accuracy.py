@@ -186,7 +186,7 @@ def _not_more_errors(params: GateParams, kind: _Errors, name: str) -> Check:
     _, highest_rise = paired_difference_interval(old, new, 1 - 2 * params.alpha)
     if verdict == "unmeasured" and highest_rise < params.error_slack:
         verdict = "pass"
-    what = f"{new.sum():,} of {rows:,} {kind.what}, {old.sum():,} by the baseline"
+    what = f"{new.sum():,} of {rows:,} {kind.what}, with the baseline {old.sum():,}"
     bound, next_step = f"gate.max_error_ratio allows {limit:g} times as many", ""
     if verdict == "fail":
         next_step = SEE_MISCLASSIFIED

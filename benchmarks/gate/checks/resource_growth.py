@@ -17,6 +17,7 @@ from benchmarks.gate.checks.check_results import (
     LATENCY,
     LATENCY_NOT_TIMEABLE,
     MEMORY,
+    RAISE_LIMIT,
     Limit,
     compare_with_limit,
     explain,
@@ -75,7 +76,9 @@ def closed_bench(why: str, why_not_timeable: Callable[[str], str] = _always_time
 
 def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old: ArtifactFigures) -> Iterator[Check]:
     """Growth of size, and of instructions where the baseline has them."""
-    size = _growth_limit("size_growth", "gate.max_size_growth", params.max_size_growth, "its size is", "")
+    size = _growth_limit(
+        "size_growth", "gate.max_size_growth", params.max_size_growth, "its size is", ("larger", "smaller")
+    )
     yield compare_with_limit(size, new.name, growth(new.size_bytes, old.size_bytes))
     limits = params.max_instruction_growth
     if new.format not in limits:
@@ -89,17 +92,19 @@ def compare_size_and_instructions(params: GateParams, new: ArtifactFigures, old:
         if before is not None and now is None:
             yield unmeasured(check, new.name, _NO_LAB, limit)
         elif before is not None:
-            instructions = _growth_limit(check, param, limit, "an inference executes", " ARM instructions")
+            instructions = _growth_limit(check, param, limit, "its ARM instructions are", ("more", "fewer"))
             yield compare_with_limit(instructions, new.name, growth(now, before))
 
 
-def _growth_limit(check: str, param: str, limit: float, subject: str, unit: str) -> Limit:
+def _growth_limit(check: str, param: str, limit: float, subject: str, words: tuple[str, str]) -> Limit:
+    """A limit of relative growth; ``words``: what a rise and what a fall of the subject are called."""
+
     def describe(share: float) -> str:
         if not share:
-            return f"{subject} as many{unit} as the baseline's" if unit else f"{subject} the baseline's"
-        return f"{subject} {percent(abs(share))} {'more' if share > 0 else 'less'}{unit} than the baseline's"
+            return f"{subject} the same as the baseline's"
+        return f"{subject} {percent(abs(share))} {words[0] if share > 0 else words[1]} than the baseline's"
 
-    return Limit(check, param, limit, at_least=False, describe=describe, show=percent)
+    return Limit(check, param, limit, at_least=False, describe=describe, show=percent, remedy=RAISE_LIMIT)
 
 
 def compare_memory_and_latency(
@@ -143,7 +148,9 @@ def _compare_memory(params: GateParams, name: str, bench: Bench) -> Check:
     except GossamerError as error:
         return unmeasured(MEMORY, name, str(error), limit)
     check = compare_with_limit(
-        _growth_limit(MEMORY, "gate.max_memory_growth", limit, "its peak memory is", ""), name, growth(*memory)
+        _growth_limit(MEMORY, "gate.max_memory_growth", limit, "its peak memory is", ("higher", "lower")),
+        name,
+        growth(*memory),
     )
     statistics = f"{memory.candidate_bytes:,} bytes, the baseline's {memory.baseline_bytes:,}"
     return check.model_copy(update={"reason": explain(check.reason, statistics=statistics)})
@@ -159,4 +166,5 @@ def _compare_latency(params: GateParams, name: str, bench: Bench) -> Check:
     except GossamerError as error:
         return unmeasured(LATENCY, name, str(error), limit)
     slower = None if runs.value is None else runs.value - 1
-    return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=runs.verdict, reason=runs.reason)
+    reason = explain(runs.reason, RAISE_LIMIT) if runs.verdict == "fail" else runs.reason
+    return Check(name=LATENCY, artifact=name, value=slower, limit=limit, verdict=runs.verdict, reason=reason)

@@ -191,8 +191,10 @@ def _describe_undersized(params: GateParams, small: Mapping[str, Rows], selfies:
         max(1, math.ceil(params.min_slice_selfies * selfies / size - selfies))
         for size in (sizes[0], sizes[len(sizes) // 2])
     )
-    what = (
-        f"{len(small)} slices have fewer than {params.min_slice_selfies} selfies (gate.min_slice_selfies): none fell "
-        "significantly, none can be cleared"
+    count = "1 slice has" if len(small) == 1 else f"{len(small)} slices have"
+    half = f"about {middle:,} more selfies would make half of them large enough, " if middle < rarest else ""
+    enough = f"{half}about {rarest:,} {'all' if half else 'more selfies would make all'} of them large enough"
+    return (
+        f"{count} fewer than {params.min_slice_selfies} selfies (gate.min_slice_selfies): none fell significantly, "
+        f"none can be cleared; {enough}"
     )
-    return f"{what}; about {middle:,} more selfies would make half of them large enough, {rarest:,} all of them"

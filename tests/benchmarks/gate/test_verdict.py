@@ -216,5 +216,9 @@ def test_a_failed_check_outweighs_an_unmeasured_one(gate_params: GateParams, tab
 
 
 def test_a_measurement_of_other_predictions_is_refused(gate_params: GateParams, table: Table) -> None:
+    measurement, other = measurement_of(table()), table(wrong={INT8: 100})
+    with pytest.raises(DataError, match=r"made of other predictions than those given"):
+        judge(gate_params, measurement, other, None)
+    of_an_earlier_version = measurement.model_copy(update={"inputs": None})
     with pytest.raises(DataError, match=r"artifacts\..*accuracy: 0\.980000, but the predictions give 0\.9"):
-        judge(gate_params, measurement_of(table()), table(wrong={INT8: 100}), None)
+        judge(gate_params, of_an_earlier_version, other, None)

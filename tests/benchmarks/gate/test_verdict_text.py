@@ -38,7 +38,7 @@ def test_checks_that_did_not_pass_are_grouped_with_the_farthest_from_its_limit_f
         *(check("size_bytes", f"s{i}", "fail", 1.5, "big") for i in range(7)),
     ]
     assert group_not_passed(checks) == [
-        CheckGroup("accuracy", "fail", ("b", "a"), 0, "the worst b: far"),
+        CheckGroup("accuracy", "fail", ("b", "a"), 0, "the worst is b: far"),
         CheckGroup("size_bytes", "fail", ("s0", "s1", "s2", "s3", "s4"), 2, "big"),
         CheckGroup("baseline_comparable", "unmeasured", ("all",), 0, "other selfies"),
     ]

@@ -26,8 +26,8 @@ def test_more_false_negatives_fail_though_accuracy_holds(gate_params: GateParams
     result = judged(gate_params, new, old, "fnr_vs_baseline")
     assert (result.verdict, result.value) == ("fail", pytest.approx(95 / 60))
     assert result.reason.startswith(
-        "95 of 2,000 selfies with helmet are not recognised, 60 by the baseline; gate.max_error_ratio allows 1.1 times "
-        "as many; its errors: report/index.html#misclassified (interval of the ratio "
+        "95 of 2,000 selfies with helmet are not recognised, with the baseline 60; gate.max_error_ratio allows 1.1 "
+        "times as many; its errors: report/index.html#misclassified (interval of the ratio "
     )
     assert judged(gate_params, new, old, "fpr_vs_baseline").verdict == "pass"
     assert judged(gate_params, new, old, "accuracy_vs_baseline").verdict == "pass"

@@ -77,7 +77,7 @@ def test_small_slices_that_did_not_fail_are_one_check_that_blocks_no_release(
     assert verdict.verdict == "pass"
     small = [row for row in verdict.checks if row.name == UNDERSIZED_SLICES]
     assert [(row.artifact, row.verdict) for row in small] == [(ALL_ARTIFACTS, "unmeasured")]
-    assert small[0].reason.startswith("1 slices have fewer than 500 selfies")
+    assert small[0].reason.startswith("1 slice has fewer than 500 selfies")
     assert "about 6,334 more selfies" in small[0].reason  # 2,000 x 500 / 120, less those there are
     gate.refuse_unless_pass(verdict)
 
