@@ -1,1 +1,1 @@
-"""From a checkpoint to verified Core ML, TFLite and ONNX artifacts, and the bundle a mobile team pulls."""
+"""From a checkpoint to verified artifacts for phones, and the bundle that the mobile team pulls."""

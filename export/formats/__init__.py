@@ -92,12 +92,10 @@ class Runtime:
     Attributes:
         name: Name of the runtime, e.g. "LiteRT".
         unmeasured: Why latency and memory on this machine do not represent the format; empty if they do.
-        memory_unmeasured: Why memory alone does not; empty if it does.
     """
 
     name: str
     unmeasured: str = ""
-    memory_unmeasured: str = ""
 
 
 class Format(Protocol):

@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +25,6 @@ PACKAGES = (
     "torch",
     "timm",
     "diffusers",
-    "coremltools",
-    "litert-torch",
-    "ai-edge-litert",
-    "ai-edge-quantizer",
-    "onnx",
-    "onnxruntime",
     "cleanlab",
     "cleanvision",
     "dvc",
@@ -56,8 +50,14 @@ class Finding:
     advice: str = ""
 
 
-def examine(folder: Path) -> Iterator[Finding]:
-    """Check this machine, and the disk that ``folder`` is on."""
+def examine(folder: Path, toolkits: Iterable[str], unmeasured: Mapping[str, str]) -> Iterator[Finding]:
+    """Check this machine.
+
+    Args:
+        folder: A folder on the disk to check.
+        toolkits: Packages that convert to the formats and run them.
+        unmeasured: Format -> why this machine cannot measure its latency; empty if it can.
+    """
     version = sys.version_info[:2]
     yield Finding("python", platform.python_version(), (3, 11) <= version <= (3, 12), "expected 3.11 or 3.12")
     yield Finding("cores", str(os.cpu_count()), True)
@@ -65,18 +65,15 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield Finding("memory", f"{memory:.1f} GiB free", memory >= ENOUGH_MEMORY_GB, f"expected {ENOUGH_MEMORY_GB} GiB")
     disk = shutil.disk_usage(folder).free / 2**30
     yield Finding("disk", f"{disk:.0f} GiB free", disk >= ENOUGH_DISK_GB, f"expected {ENOUGH_DISK_GB} GiB")
-    for name in PACKAGES:
+    for name in (*PACKAGES, *toolkits):
         yield _package(name)
     heic = importlib.util.find_spec("pillow_heif") is not None
     words = "read by pillow-heif" if heic else "named, not read: pip install pillow-heif reads them"
     yield Finding("HEIC photographs", words, good=True)
     yield _accelerator()
-    mac = sys.platform == "darwin"
-    yield Finding(
-        "Core ML latency",
-        "can be measured" if mac else "unmeasured: needs macOS; accuracy and parity are measured here as well",
-        good=True,
-    )
+    for name, reason in unmeasured.items():
+        words = f"unmeasured ({reason}); accuracy and parity are measured" if reason else "can be measured"
+        yield Finding(f"latency of {name}", words, good=True)
 
 
 def show(findings: Iterable[Finding]) -> None:

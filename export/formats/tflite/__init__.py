@@ -51,6 +51,9 @@ TOOLS = ("torch", "litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 SIGNATURE = "classify"
 Recipe = Literal["float32", "float16", "dynamic_wi8_afp32", "static_wi8_ai8"]
 RECIPES: tuple[str, ...] = get_args(Recipe)
+_CLASSES = ("export.formats.tflite", "_named.<locals>.Named"), ("pipeline.model", "PortableClassifier")
+"""Module and name of the two outermost classes. The converter puts the names of classes into those of tensors; fixed
+here, they keep the bytes of artifacts the same when code moves."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of the files in the archive: the earliest that zip has."""
 
@@ -165,18 +168,30 @@ def _convert(job: ExportJob) -> bytes:
 
 
 def _named(network: nn.Module) -> nn.Module:
-    """Name the signature's input and output: they are the names of the argument and of the key."""
+    """Name the signature's input and output, and give the wrapping classes the names in ``_CLASSES``.
+
+    The names of input and output are those of the argument and of the key.
+    """
     from torch import nn
 
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = network
+            self.network = _renamed(network, *_CLASSES[1])
 
         def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
             return {OUTPUT: self.network(image)}
 
+    Named.__module__, Named.__qualname__ = _CLASSES[0]
     return Named()
+
+
+def _renamed(network: nn.Module, module: str, name: str) -> nn.Module:
+    """Return a view of a network whose class has another name; weights are shared."""
+    kind = type(name, (type(network),), {"__module__": module})
+    renamed: nn.Module = object.__new__(kind)
+    renamed.__dict__ = network.__dict__
+    return renamed
 
 
 def _compress_weights(model: bytes, recipe_name: str) -> bytes:
