@@ -56,6 +56,10 @@ class ModelError(GossamerError):
     """A model folder, checkpoint or artifact is missing, corrupt, or not of the expected kind."""
 
 
+class UnmeasurableError(ModelError):
+    """A model is intact, but this machine has no means to run it: it is kept, and its figures are unmeasured."""
+
+
 class ReleaseRefusedError(GossamerError):
     """The gate's verdict is not a pass."""
 

@@ -45,7 +45,7 @@ from export.quantisation.int8_search import search
 from export.toolkit_output import quiet_toolkits
 from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Quantisation
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UnmeasurableError
 from pipeline.machine.devices import torch_threads
 from pipeline.train.model import PortableClassifier
 
@@ -114,10 +114,14 @@ def load(path: Path, threads: int = 1) -> Predict:
     """Open the package: in Core ML on macOS, elsewhere in the executor, with every result rounded as declared.
 
     Core ML chooses the number of threads itself.
+
+    Raises:
+        UnmeasurableError: The executor lacks an op of the program.
     """
     program = open_package(path)
     if platform.system() == "Darwin":
         return _load_on_mac(path, (program.height, program.width), program.labels)
+    program.check_ops()
 
     def predict(frame: Pixels) -> NDArray[np.float32]:
         check_frame(frame, program.height, program.width, path)
@@ -255,7 +259,11 @@ def _check_overflow(package: Path, job: ExportJob, path: Path) -> None:
     Raises:
         ModelError: A value overflows; the message names the op.
     """
-    overflow = find_overflow(open_package(package), job.calibration[:_CHECKED_FRAMES])
+    try:
+        overflow = find_overflow(open_package(package), job.calibration[:_CHECKED_FRAMES])
+    except UnmeasurableError as error:
+        job.report(f"{path.name}: overflow of float16 not checked: {error}")
+        return
     if overflow is not None:
         raise ModelError(
             f"{path.name}: op {overflow.kind} with the output {overflow.output!r} overflows float16 on calibration "

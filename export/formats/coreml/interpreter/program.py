@@ -7,7 +7,7 @@ halves; "float32" never rounds, which isolates the error of the weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from export.formats.coreml.interpreter.constants import FLOAT16, read_value
-from export.formats.coreml.interpreter.operations import OPERATIONS, tensor_of
+from export.formats.coreml.interpreter.operations import OPERATIONS
+from export.formats.coreml.interpreter.operations.arguments import OUTPUT_INDEX, member_name, tensor_of
 from export.toolkit_output import quiet_toolkits
 from pipeline.data.preprocess import Pixels
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UnmeasurableError
 
 Mode = Literal["declared", "float32"]
 DATA = Path("Data/com.apple.CoreML")
@@ -28,12 +29,13 @@ DATA = Path("Data/com.apple.CoreML")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One op of a program.
+    """One output of an op of a program; an op with several outputs makes as many steps.
 
     Attributes:
         kind: Name of the MIL op, e.g. "conv".
         arguments: Constant arguments by parameter name.
-        names: Other arguments: parameter name -> the output of an earlier step.
+        names: Other arguments: parameter name -> the output of an earlier step. A parameter that takes several values
+            has one entry per value.
         output: Name of the output.
         half: Whether the output is declared as float16.
     """
@@ -67,28 +69,44 @@ class Program:
     steps: tuple[Step, ...]
     probabilities: str
 
+    def check_ops(self) -> None:
+        """Check that every op is implemented here.
+
+        Raises:
+            UnmeasurableError: One or more are not; the message names them.
+        """
+        unknown = sorted({step.kind for step in self.steps} - set(OPERATIONS))
+        if unknown:
+            raise UnmeasurableError(
+                f"the MIL executor lacks the op{'s'[: len(unknown) > 1]} {', '.join(unknown)}: measure on a Mac, where "
+                "Core ML runs the package"
+            )
+
     def run(self, frame: Pixels, mode: Mode = "declared") -> NDArray[np.float32]:
-        """Classify one frame: uint8 (height, width, 3) RGB in 0..255 -> float32 (labels,)."""
+        """Classify one frame: uint8 (height, width, 3) RGB in 0..255 -> float32 (labels,).
+
+        Raises:
+            UnmeasurableError: As ``check_ops``; or an op in a mode that is not implemented here.
+        """
         values = {step.output: value for step, value in self.trace(frame, mode)}
         return np.asarray(values[self.probabilities].reshape(-1).numpy(), np.float32)
 
     def trace(self, frame: Pixels, mode: Mode = "declared") -> Iterator[tuple[Step, torch.Tensor]]:
-        """Yield each op with its output, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255."""
+        """Yield each op with its output, in execution order, for one frame: uint8 (height, width, 3) RGB in 0..255.
+
+        Raises:
+            UnmeasurableError: As ``run``.
+        """
+        self.check_ops()
         pixels = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None], np.float32))
-        values: dict[str, torch.Tensor] = {self.input_name: pixels}
-        for step in self.steps:
-            arguments = {**step.arguments, **{key: values[name] for key, name in step.names.items()}}
-            with torch.inference_mode():
-                value = OPERATIONS[step.kind](arguments)
-                values[step.output] = value.half().float() if step.half and mode == "declared" else value
-            yield step, values[step.output]
+        yield from run_steps(self.steps, {self.input_name: pixels}, mode)
 
 
 def open_package(path: Path) -> Program:
-    """Read a package.
+    """Read a package; ops that are not implemented here are read as well, and refused when the program is run.
 
     Raises:
-        ModelError: It is missing or damaged, is no image classifier, or uses an op that is not implemented here.
+        ModelError: It is missing or damaged, or is no image classifier.
     """
     spec = read_spec(path)
     description = spec.description
@@ -96,7 +114,7 @@ def open_package(path: Path) -> Program:
         raise ModelError(f"{path}: {spec.WhichOneof('Type')}; expected an ML program that takes an image")
     image = description.input[0]
     function = spec.mlProgram.functions["main"]
-    steps, constants, classifier = _read_steps(function.block_specializations[function.opset].operations, path)
+    steps, constants, classifier = read_steps(function.block_specializations[function.opset].operations, path)
     if classifier is None:
         raise ModelError(f"{path}: no classify op; expected a classifier")
     classes = classifier.inputs["classes"].arguments[0]
@@ -133,8 +151,25 @@ def read_spec(path: Path) -> Any:  # noqa: ANN401 - protobuf
     return spec
 
 
-def _read_steps(operations: Any, path: Path) -> tuple[tuple[Step, ...], dict[str, Any], Any]:  # noqa: ANN401
-    """Split the ops into steps to run, constants by name, and the classify op."""
+def run_steps(
+    steps: Sequence[Step], inputs: Mapping[str, torch.Tensor], mode: Mode
+) -> Iterator[tuple[Step, torch.Tensor]]:
+    """Yield each step with its output, in execution order, given the function's inputs by name.
+
+    Raises:
+        UnmeasurableError: An op in a mode that is not implemented here.
+    """
+    values = dict(inputs)
+    for step in steps:
+        arguments = {**step.arguments, **{key: values[name] for key, name in step.names.items()}}
+        with torch.inference_mode():
+            value = OPERATIONS[step.kind](arguments)
+            values[step.output] = value.half().float() if step.half and mode == "declared" else value
+        yield step, values[step.output]
+
+
+def read_steps(operations: Any, path: Path) -> tuple[tuple[Step, ...], dict[str, Any], Any]:  # noqa: ANN401
+    """Split a function's ops into steps to run, constants by name, and the classify op; None if there is none."""
     constants: dict[str, Any] = {}
     steps: list[Step] = []
     classifier = None
@@ -144,36 +179,43 @@ def _read_steps(operations: Any, path: Path) -> tuple[tuple[Step, ...], dict[str
         elif operation.type == "classify":
             classifier = operation
         else:
-            step = _read_step(operation, constants, path)
-            if step.kind.startswith("constexpr_"):
-                constants[step.output] = _round(OPERATIONS[step.kind](step.arguments), step.half).numpy()
+            read = _read_op(operation, constants, path)
+            if read[0].kind.startswith("constexpr_") and read[0].kind in OPERATIONS:
+                constants[read[0].output] = _round(OPERATIONS[read[0].kind](read[0].arguments), read[0].half).numpy()
             else:
-                steps.append(step)
+                steps += read
     return tuple(steps), constants, classifier
 
 
-def _read_step(operation: Any, constants: Mapping[str, Any], path: Path) -> Step:  # noqa: ANN401 - protobuf
-    output = operation.outputs[0]
-    if operation.type not in OPERATIONS:
-        known = ", ".join(OPERATIONS)
-        raise ModelError(
-            f"{path}: op {operation.type!r} with the output {output.name!r} is not implemented; expected one of {known}"
-        )
+def _read_op(operation: Any, constants: Mapping[str, Any], path: Path) -> list[Step]:  # noqa: ANN401 - protobuf
+    """Read an op as one step per output."""
     arguments: dict[str, Any] = {
         name: read_value(value, _weights(path)) for name, value in operation.attributes.items() if name != "name"
     }
     names: dict[str, str] = {}
-    for key, argument in operation.inputs.items():
-        binding = argument.arguments[0]
-        if not binding.name:
-            arguments[key] = read_value(binding.value, _weights(path))
-        elif binding.name in constants:
-            arguments[key] = constants[binding.name]
-        else:
-            names[key] = binding.name
+    for parameter, argument in operation.inputs.items():
+        several = len(argument.arguments) > 1
+        for index, binding in enumerate(argument.arguments):
+            key = member_name(parameter, index) if several else parameter
+            if not binding.name:
+                arguments[key] = read_value(binding.value, _weights(path))
+            elif binding.name in constants:
+                arguments[key] = constants[binding.name]
+            else:
+                names[key] = binding.name
     # Halves are widened once here, instead of for every frame.
     arguments = {key: _widen(value) for key, value in arguments.items()}
-    return Step(operation.type, arguments, names, output.name, output.type.tensorType.dataType == FLOAT16)
+    outputs = list(enumerate(operation.outputs))
+    return [
+        Step(
+            operation.type,
+            {**arguments, OUTPUT_INDEX: index} if len(outputs) > 1 else arguments,
+            names,
+            output.name,
+            output.type.tensorType.dataType == FLOAT16,
+        )
+        for index, output in outputs
+    ]
 
 
 def _round(value: torch.Tensor, half: bool) -> torch.Tensor:
@@ -181,7 +223,9 @@ def _round(value: torch.Tensor, half: bool) -> torch.Tensor:
 
 
 def _widen(value: Any) -> Any:  # noqa: ANN401 - array, text or list
-    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float16 else value
+    """Widen halves; copy what torch would warn about, as it cannot be written to."""
+    floats = isinstance(value, np.ndarray) and value.dtype in (np.float16, np.float32)
+    return np.require(value, np.float32, "W") if floats else value
 
 
 def _weights(path: Path) -> Path:
