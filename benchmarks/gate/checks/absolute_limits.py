@@ -68,7 +68,7 @@ def _agreement(params: GateParams) -> Limit:
         param="gate.min_agreement",
         value=params.min_agreement,
         at_least=True,
-        describe=lambda share: f"{percent(share)} of its decisions are the checkpoint's",
+        describe=lambda share: f"{percent(share, params.min_agreement)} of its decisions are the checkpoint's",
         show=percent,
         remedy=LOCATE_LOSS,
     )
@@ -92,7 +92,7 @@ def _accuracy(params: GateParams, measurement: Measurement, row: ArtifactFigures
         return unmeasured("accuracy", row.name, NO_FIGURE, floor)
     interval = Interval(accuracy.value, accuracy.low, accuracy.high, worse=False)
     verdict = interval.against(floor, at_least=True)
-    what, next_step = f"{percent(accuracy.value)} of {count:,} selfies are decided correctly", ""
+    what, next_step = f"{percent(accuracy.value, floor)} of {count:,} selfies are decided correctly", ""
     bound = f"gate.min_accuracy requires {percent(floor)}"
     if verdict == "fail":
         next_step = SEE_MISCLASSIFIED
@@ -118,7 +118,9 @@ def _share_of_checkpoint(params: GateParams, predictions: Predictions, name: str
     worse = lost > gained and mcnemar_mid_p(lost, gained) / 2 < params.fail_alpha
     interval = Interval(ratio, low, high, worse)
     verdict = interval.against(limit, at_least=True)
-    what = f"{own.sum():,} selfies are decided correctly, {percent(ratio)} of the checkpoint's {checkpoint.sum():,}"
+    what = (
+        f"{own.sum():,} selfies are decided correctly, {percent(ratio, limit)} of the checkpoint's {checkpoint.sum():,}"
+    )
     bound, next_step = f"gate.min_share_of_checkpoint requires {percent(limit)}", ""
     if verdict == "fail":
         next_step = LOCATE_LOSS

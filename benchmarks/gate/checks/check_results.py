@@ -89,22 +89,37 @@ def explain(what: str, next_step: str = "", statistics: str = "") -> str:
     return f"{reason} ({statistics})" if statistics else reason
 
 
-def percent(share: float) -> str:
-    """A share as reasons print it, e.g. "98.05 %"."""
-    return f"{100 * share:.4g} %" if abs(share) < 10 else f"{100 * share:,.0f} %"
+def percent(share: float, beside: float | None = None) -> str:
+    """A share as reasons print it, e.g. "98.05 %".
+
+    Args:
+        share: The share.
+        beside: The limit that is printed beside it; another share gets as many digits as it takes to look different.
+    """
+    return f"{_distinct(100 * share, beside, 4)} %"
 
 
-def points(difference: float) -> str:
-    """A difference of shares in percentage points, without its sign, e.g. "3 points"."""
-    amount = f"{abs(100 * difference):.3g}"
+def points(difference: float, beside: float | None = None) -> str:
+    """A difference of shares in percentage points, without its sign, e.g. "3 points"; ``beside`` as for ``percent``."""
+    amount = _distinct(abs(100 * difference), None if beside is None else abs(beside), 3)
     return f"{amount} point{'' if amount == '1' else 's'}"
 
 
-def rise_or_fall(difference: float) -> str:
+def rise_or_fall(difference: float, beside: float | None = None) -> str:
     """A difference of shares in words: "fell by 3 points", "rose by 0.5 points" or "is unchanged"."""
     if not difference:
         return "is unchanged"
-    return f"{'rose' if difference > 0 else 'fell'} by {points(difference)}"
+    return f"{'rose' if difference > 0 else 'fell'} by {points(difference, beside)}"
+
+
+def _distinct(value: float, beside: float | None, digits: int) -> str:
+    """A percentage with these significant digits, or as many as distinguish it from the share ``beside``."""
+    limit = None if beside is None else 100 * beside
+    for more in range(digits, 16):
+        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{more}g}"
+        if limit is None or math.isclose(value, limit, rel_tol=1e-12) or text != f"{limit:.{more}g}":
+            return text
+    return f"{value:g}"
 
 
 def more_selfies(total: float | None, available: int, of: str = "", *, paired: bool = True) -> str:

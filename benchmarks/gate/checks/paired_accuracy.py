@@ -117,7 +117,7 @@ def _not_inferior(params: GateParams, share: _Share, name: str, rows: PairedRows
     low, high = paired_difference_interval(*rows, 1 - 2 * params.alpha)
     interval = Interval(change.difference, low, high, change.p_value < params.fail_alpha)
     verdict = interval.against(-margin, at_least=True)
-    what = f"{share.noun} {rise_or_fall(change.difference)}: {change.describe(share.lost, share.gained)}"
+    what = f"{share.noun} {rise_or_fall(change.difference, margin)}: {change.describe(share.lost, share.gained)}"
     bound, next_step = f"gate.non_inferiority_margin allows a fall of {points(margin)}", ""
     if verdict == "fail":
         next_step = share.remedy

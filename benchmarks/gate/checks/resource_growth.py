@@ -102,7 +102,7 @@ def _growth_limit(check: str, param: str, limit: float, subject: str, words: tup
     def describe(share: float) -> str:
         if not share:
             return f"{subject} the same as the baseline's"
-        return f"{subject} {percent(abs(share))} {words[0] if share > 0 else words[1]} than the baseline's"
+        return f"{subject} {percent(abs(share), limit)} {words[0] if share > 0 else words[1]} than the baseline's"
 
     return Limit(check, param, limit, at_least=False, describe=describe, show=percent, remedy=RAISE_LIMIT)
 

@@ -42,7 +42,7 @@ def check_camera_floor(params: GateParams, row: ArtifactFigures) -> Iterator[Che
         return
     interval = Interval(accuracy.value, accuracy.low, accuracy.high, worse=False)
     verdict = interval.against(floor, at_least=True)
-    what = f"{percent(accuracy.value)} of the distorted selfies are decided correctly"
+    what = f"{percent(accuracy.value, floor)} of the distorted selfies are decided correctly"
     bound, next_step = f"gate.min_camera_accuracy requires {percent(floor)}", ""
     if verdict == "fail":
         next_step = _SEE_DISTORTIONS
@@ -69,7 +69,7 @@ def compare_camera(params: GateParams, new: Measurement, old: Measurement, name:
     interval = Interval(change, low, high, worse)
     verdict = interval.against(limit, at_least=True)
     shares = f"from {percent(before.value)} to {percent(now.camera_accuracy.value)}" if change else ""
-    what = f"accuracy on distorted selfies {rise_or_fall(change)} {shares}".rstrip()
+    what = f"accuracy on distorted selfies {rise_or_fall(change, params.max_camera_fall)} {shares}".rstrip()
     bound, next_step = f"gate.max_camera_fall allows a fall of {points(limit)}", ""
     if verdict == "fail":
         next_step = _SEE_DISTORTIONS
