@@ -57,6 +57,9 @@ def main(
 
     Start with: dvc repro
     """
+    from pipeline.data.finished_work import clear_finished_work
+
+    clear_finished_work(Path.cwd())
 
 
 @app.command()

@@ -21,19 +21,15 @@ from pipeline.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class ResultCache:
-    """Results of one lab. An entry that cannot be read is measured again."""
+    """Results of one lab. A damaged entry is measured again."""
 
     work: WorkCache
 
     def count(self, name: str, measure: Callable[[], int]) -> int:
         """Return the cached count, or measure and cache one."""
         entry = f"{name}.json"
-        try:
-            cached = json.loads(self.work.path(entry).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            cached = None
-        if isinstance(cached, int):
-            return cached
+        if self.work.has(entry):
+            return int(json.loads(self.work.path(entry).read_bytes()))
         fresh = measure()
         with self.work.write(entry) as file:
             file.write(json.dumps(fresh).encode())
@@ -42,10 +38,9 @@ class ResultCache:
     def probabilities(self, name: str, predict: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return cached probabilities, float32 (n, labels), or compute and cache them."""
         entry = f"{name}.npy"
-        try:
+        if self.work.has(entry):
             return np.asarray(np.load(self.work.path(entry)), np.float32)
-        except (OSError, ValueError, EOFError):
-            fresh = predict()
+        fresh = predict()
         with self.work.write(entry) as file:
             np.save(file, fresh)
         return fresh

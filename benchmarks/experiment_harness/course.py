@@ -24,7 +24,6 @@ from benchmarks.experiment_harness.workspace import (
 )
 from pipeline.config.fields import Section
 from pipeline.config.params import Params, load_params
-from pipeline.data.shards import INDEX
 
 P = TypeVar("P", bound=Section)
 
@@ -87,13 +86,13 @@ class StageFolder:
 
     def selfies(self) -> Step:
         """Make the test set."""
-        return self._command(("selfies", self.policy, SELFIES), (SELFIES / INDEX,))
+        return self._command(("selfies", self.policy, SELFIES), (SELFIES,))
 
     def generate(self, prompts: Path = PROMPTS, needs: tuple[str, ...] | None = None) -> Step:
         """Generate images of prompts, or pack photographs where the folder's params say so."""
         return self._command(
             ("generate", prompts, self.policy, IMAGES, IMAGE_METRICS),
-            (IMAGES / INDEX, IMAGE_METRICS),
+            (IMAGES, IMAGE_METRICS),
             self._own("prompts") if needs is None else needs,
         )
 
@@ -115,7 +114,7 @@ class StageFolder:
         """Convert the folder's checkpoint to one format; the step is named convert-FORMAT."""
         inputs: tuple[str | Path, ...] = (format_name, CHECKPOINT, *rows, images, self.policy)
         arguments = ("convert", *inputs, ARTIFACTS, "metrics")
-        return self._command(arguments, (ARTIFACTS / format_name / "artifact.json",), needs, format_name)
+        return self._command(arguments, (ARTIFACTS / format_name,), needs, format_name)
 
     def _command(
         self, arguments: Sequence[str | Path], outs: Sequence[Path], needs: tuple[str, ...] = (), key: str = ""

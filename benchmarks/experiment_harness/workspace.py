@@ -1,8 +1,9 @@
 """Folders in which an experiment runs Gossamer's commands with its own params, and steps that are not repeated.
 
 A folder has a params.yaml and a link to the checkout's policies, like the checkout itself. A finished step leaves a
-mark in FOLDER/STEP.done/ (``pipeline.data.work_cache``). It is skipped as long as everything it depends on is
-unchanged: the params and files that dvc.yaml declares for its stage, the code of the stage, and the steps before it.
+mark in FOLDER/STEP.done/ (``pipeline.data.work_cache``). It is skipped as long as its outputs are as it wrote them, and
+everything it depends on is unchanged: the params and files that dvc.yaml declares for its stage, the code of the stage,
+and the steps before it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from pipeline.config.fields import ROOT, explain
 from pipeline.config.params import Params, load_params
 from pipeline.config.yaml_file import read_yaml
+from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Record
 from pipeline.data.source_closure import TOP_FOLDERS, find_file
 from pipeline.data.storage import atomic_write, read_json
@@ -39,10 +41,17 @@ _LOG_LINES = 12
 
 
 class FinishedStep(Record):
-    """The mark of a finished step: the key of everything it depends on, and the duration of its last run."""
+    """The mark of a finished step.
+
+    Attributes:
+        key: Of everything it depends on.
+        seconds: Duration of its last run.
+        outs: SHA-256 of each output, in order.
+    """
 
     key: str
     seconds: float
+    outs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Step:
         stage: The stage of dvc.yaml whose params, files and code the step depends on.
         folder: The folder it runs in (``open_folder``), which also gets its mark.
         action: Does the work.
-        outs: Files and folders it writes; the step is repeated if one is missing.
+        outs: Files and folders it writes; the step is repeated if one is missing or has changed.
         needs: Names of the steps whose results it uses.
         key: Value of ``${key}`` in dvc.yaml if the stage has ``foreach``: the format of a ``convert`` stage.
         inputs: Further values that the result depends on, such as params of the experiment.
@@ -185,9 +194,13 @@ def stage_modules(stage: str, params: Params, key: str = "") -> list[str]:
 
 def _find_mark(step: Step, key: str) -> FinishedStep | None:
     cache = WorkCache(step.marks / key)
-    if not cache.has(_MARK) or not all(path.exists() for path in step.outs):
+    if not all(path.exists() for path in step.outs) or not cache.has(_MARK):
         return None
-    return read_json(cache.path(_MARK), FinishedStep)
+    mark = read_json(cache.path(_MARK), FinishedStep)
+    if mark.outs == _hash_outs(step):
+        return mark
+    cache.reject(_MARK, f"an output of {step.name} is not as the step wrote it")
+    return None
 
 
 def _run(step: Step, key: str) -> FinishedStep:
@@ -195,10 +208,14 @@ def _run(step: Step, key: str) -> FinishedStep:
     cache.remove(_MARK)
     start = time.perf_counter()
     step.action()
-    mark = FinishedStep(key=key, seconds=round(time.perf_counter() - start, 2))
+    mark = FinishedStep(key=key, seconds=round(time.perf_counter() - start, 2), outs=_hash_outs(step))
     with cache.write(_MARK) as file:
         file.write(mark.model_dump_json().encode())
     return mark
+
+
+def _hash_outs(step: Step) -> tuple[str, ...]:
+    return tuple(sha256_of(path) for path in step.outs)
 
 
 def _absolute_paths(value: object) -> object:

@@ -34,10 +34,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_folder(out: Path) -> Iterator[Path]:
-    """Make a temporary folder to fill; it replaces ``out`` on success and is removed on an error."""
+def atomic_folder(out: Path, place: Path | None = None) -> Iterator[Path]:
+    """Make a temporary folder to fill; it replaces ``out`` on success and is removed on an error.
+
+    Args:
+        out: The final path.
+        place: Where the temporary folder lies; None: see ``pipeline.data.scratch``.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(out) as scratch:
+    with scratch_folder(out, place) as scratch:
         folder = scratch / out.name
         folder.mkdir()
         yield folder

@@ -1,14 +1,16 @@
 """A work area on disk that a stopped run resumes from: entries that appear whole or not at all, under a content key.
 
-    ROOT/KEY/NAME      one entry, a file or a folder
-    ROOT/KEY/.NAME.PID.RANDOM  an entry that is being written; renamed once it is whole
+    ROOT/KEY/NAME        one entry, a file or a folder
+    ROOT/KEY/.sums/NAME  SHA-256 of what was written as this entry
+    ROOT/KEY/.NAME.PID.RANDOM  an entry that is being written (``pipeline.data.scratch``)
 
 KEY is a SHA-256 over all that the entries depend on: the inputs a stage declares, versions of packages, and the code of
-the modules that compute them (``pipeline.data.source_closure``). So an entry that is there is the right one. A new key
-removes what other keys left behind; what a killed process was writing is removed when the area is opened again.
+the modules that compute them (``pipeline.data.source_closure``). So an entry that is there was made for these inputs.
+Whether it is still what was written is checked before it is used: a disk, a copy or a user may have changed it. A new
+key removes what other keys left behind; what a killed process was writing is removed when the area is opened again.
 
 Work areas lie beside a stage's outputs and are named ``*.work``: DVC deletes outputs before it runs a stage, and
-ignores these.
+ignores these. ``pipeline.data.finished_work`` removes the area of a finished stage.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.data.hashing import sha256_of
-from pipeline.data.scratch import remove_stale_scratch
+from pipeline.data.scratch import remove_stale_scratch, scratch_file
 from pipeline.data.source_closure import hash_code, import_closure
 from pipeline.data.storage import atomic_folder, atomic_write
 
 KEY_LENGTH = 32
+SUMS = ".sums"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +55,65 @@ class WorkCache:
         return self.folder / name
 
     def has(self, name: str) -> bool:
-        """Whether there is an entry of this name."""
-        return self.path(name).exists()
+        """Whether there is an entry of this name with the contents that were written; another one is removed."""
+        if not self.path(name).exists():
+            return False
+        if sha256_of(self.path(name)) in self._sums(name):
+            return True
+        self.reject(name, "not as it was written")
+        return False
+
+    def names(self) -> list[str]:
+        """Names of all entries that are as they were written, sorted."""
+        found = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        return [name for name in found if self.has(name)]
 
     @contextmanager
     def write(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file entry for writing; it appears when the block ends, in place of an earlier one of this name."""
-        with atomic_write(self.path(name)) as file:
+        with scratch_file(self.path(name)) as (scratch, file):
             yield file
             file.flush()
             os.fsync(file.fileno())  # or a power cut leaves a name without its contents
+            self._record(name, scratch)
+            scratch.replace(self.path(name))
 
     @contextmanager
     def write_folder(self, name: str) -> Iterator[Path]:
         """Give an empty folder to fill; it becomes an entry when the block ends, in place of an earlier one."""
         with atomic_folder(self.path(name)) as folder:
             yield folder
+            self._record(name, folder)
 
     def keep_only(self, names: Collection[str]) -> None:
         """Remove every entry that is not among ``names``."""
         for path in self.folder.iterdir():
             if path.name not in names and not path.name.startswith("."):
-                _remove(path)
+                self.remove(path.name)
 
     def remove(self, name: str) -> None:
         """Remove one entry, if it is there."""
-        if self.has(name):
-            _remove(self.path(name))
+        _remove(self.path(name))
+        _remove(self.folder / SUMS / name)
 
-    def clear(self) -> None:
-        """Remove the whole work area: the stage is finished."""
-        shutil.rmtree(self.folder.parent)
+    def reject(self, name: str, reason: str) -> None:
+        """Remove an entry that cannot be used, and report on stderr that it is made again."""
+        self.remove(name)
+        _report(f"{self.path(name)}: {reason}; it is made again")
+
+    def _record(self, name: str, content: Path) -> None:
+        """Write down the hash of a new entry, and of the one in place, which stays if the process is killed now."""
+        digests = [sha256_of(content)]
+        if self.path(name).exists():
+            digests += self._sums(name) & {sha256_of(self.path(name))}
+        with atomic_write(self.folder / SUMS / name) as file:
+            file.write("".join(f"{digest}\n" for digest in digests).encode())
+
+    def _sums(self, name: str) -> set[str]:
+        try:
+            return set((self.folder / SUMS / name).read_text(encoding="ascii").split())
+        except (OSError, UnicodeDecodeError):
+            return set()
 
 
 def open_work(root: Path, key: str) -> WorkCache:
@@ -100,11 +131,22 @@ def open_work(root: Path, key: str) -> WorkCache:
     for path in others:
         _remove(path)
     if others:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            escape(f"{root}: removed the work of an earlier run, which had other inputs or other code")
-        )
+        _report(f"{root}: removed the work of an earlier run, which had other inputs or other code")
     remove_stale_scratch(cache.folder)
     return cache
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file, or every file of a folder, a second name as a hard link; copy it where that is not possible."""
+    if source.is_dir():
+        target.mkdir()
+        for path in source.iterdir():
+            link(path, target / path.name)
+        return
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
 
 
 def work_key(inputs: Mapping[str, object], modules: Iterable[str], packages: Sequence[str] = ()) -> str:
@@ -166,6 +208,10 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _report(line: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(escape(line))
 
 
 def _remove(path: Path) -> None:

@@ -47,8 +47,14 @@ class ShardJob:
 
     @property
     def is_done(self) -> bool:
-        """Whether the work area holds the shard."""
-        return self.cache.has(self.name)
+        """Whether the work area holds the shard as it was written, with the images of these prompts."""
+        if not self.cache.has(self.name):
+            return False
+        named = [(prompt.id, prompt.group, prompt.label, prompt.factors, self.name) for prompt in self.prompts]
+        if named == [(image.id, image.group, image.label, image.factors, image.shard) for image in self.read_images()]:
+            return True
+        self.cache.reject(self.name, "other images than those of its prompts")
+        return False
 
     @property
     def shard(self) -> Path:

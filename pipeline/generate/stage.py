@@ -5,14 +5,13 @@ the files of the folder that were not taken, with the reason), metrics/generate.
 metrics/machine.json.
 
 DVC deletes a stage's outputs before it runs it. So shards are drawn in a work area beside them (data/images.work/,
-``pipeline.data.work_cache``) and put in place together at the end: a run that was killed resumes with the first shard
-that is missing. The work area's key covers prompts, the generator's settings and model files, and the code that draws.
+``pipeline.data.work_cache``) and put in place together at the end, as hard links: a run that was killed, also after
+that, resumes with the first shard that is missing or damaged. The work area's key covers prompts, the generator's
+settings and model files, and the code that draws; a later command removes the area (``pipeline.data.finished_work``).
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,12 +24,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipeline.config.fields import load_section
 from pipeline.config.params import DatasetParams, GenerateParams
+from pipeline.data.finished_work import mark_finished, work_area
 from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import REJECTED, read_photographs, write_rejections
 from pipeline.data.records import Image, Prompt, Rejection
 from pipeline.data.shards import INDEX, write_card, write_images, write_index
-from pipeline.data.work_cache import WorkCache, open_work, work_key
+from pipeline.data.storage import atomic_folder
+from pipeline.data.work_cache import WorkCache, link, open_work, work_key
 from pipeline.errors import DataError
 from pipeline.generate import shard_job
 from pipeline.generate.dataset_card import dataset_card
@@ -41,8 +42,6 @@ from pipeline.machine.process_pool import run_jobs
 PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})
 PACKAGES = ("diffusers", "numpy", "pillow", "torch", "transformers")
 """Their versions are part of the work area's key."""
-_WHOLE = "images"
-"""Entry of the work area: the finished folder, before it is moved into place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
     source = module.describe(options)
     key = _work_key(params, prompts, source, module.__name__)
-    cache = open_work(out.with_name(f"{out.name}.work"), key)
+    cache = open_work(work_area(out), key)
     jobs = plan_jobs(prompts, params.images_per_shard, params.generator, options.model_dump_json(), cache)
     todo = [job for job in jobs if not job.is_done]
     start = time.perf_counter()
@@ -146,17 +145,12 @@ def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
 
 def _put_in_place(jobs: Sequence[ShardJob], images: Sequence[Image], card: str, cache: WorkCache, out: Path) -> None:
     """Assemble the folder within the work area and move it to ``out``; a kill at any point loses no shard."""
-    with cache.write_folder(_WHOLE) as folder:
+    with atomic_folder(out, cache.folder) as folder:
         for job in jobs:
-            try:
-                os.link(job.shard, folder / job.name)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(job.shard, folder / job.name)
+            link(job.shard, folder / job.name)
         write_index(folder, images)
         write_card(folder, card)
-    shutil.rmtree(out, ignore_errors=True)
-    cache.path(_WHOLE).replace(out)
-    cache.clear()
+    mark_finished(cache, out)
 
 
 def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Description, generator: str) -> str:

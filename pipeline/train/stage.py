@@ -2,7 +2,7 @@
 
 Reads image rows and shards; writes OUT/model.safetensors, OUT/config.json, metrics/train.json, plots/train.csv and the
 section ``train`` of metrics/machine.json. During training, OUT.work/ beside OUT holds the state after the last epoch
-and DVCLive's files, to watch progress; it is removed at the end.
+and DVCLive's files, to watch progress; a later command removes it (``pipeline.data.finished_work``).
 
 An epoch has as many images as there are training rows (rounded down to whole batches), equally many of each label, with
 new augmentation in every epoch; a resumed training sees the images that an uninterrupted one would. The checkpoint has
@@ -30,6 +30,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from pipeline.config.params import TrainParams
 from pipeline.data.hashing import sha256_of
+from pipeline.data.finished_work import mark_finished, work_area
 from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
@@ -102,7 +103,7 @@ def run(
         ModelError: The pretrained weights do not fit, or the loss is not finite.
     """
     _check(params, labels, rows)
-    cache = open_work(out.with_name(f"{out.name}.work"), _work_key(params, labels, rows))
+    cache = open_work(work_area(out), _work_key(params, labels, rows))
     with reproducible_pool(params) as pool:
         training = _Training(params, labels, rows, pool)
         best, epochs = training.run_epochs(cache, on_epoch)
@@ -121,7 +122,7 @@ def run(
         dataset_id=dataset_id(rows),
     )
     config = save_checkpoint(out, network, config)
-    cache.clear()
+    mark_finished(cache, out)
     curve = tuple(epoch.model_dump(exclude=set(MACHINE_FIELDS)) for epoch in epochs)
     return TrainResult(config, _metrics(network, config, rows, epochs), _machine_figures(epochs, training.plan), curve)
 

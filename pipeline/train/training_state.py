@@ -11,11 +11,10 @@ import json
 from collections.abc import Sequence
 
 import safetensors.torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from pipeline.data.records import Record
 from pipeline.data.work_cache import WorkCache
-from pipeline.errors import DataError
 from pipeline.train.trainer import Tensors
 
 STATE = "state.safetensors"
@@ -54,19 +53,9 @@ def save_state(cache: WorkCache, tensors: Tensors, epochs: Sequence[Epoch]) -> N
 
 
 def load_state(cache: WorkCache) -> tuple[Tensors, list[Epoch]]:
-    """Read the last state: its tensors and epochs, or none of either before the first epoch is over.
-
-    Raises:
-        DataError: The state is damaged.
-    """
-    path = cache.path(STATE)
+    """Read the last state: its tensors and epochs, or none of either if there is none or it is damaged."""
     if not cache.has(STATE):
         return {}, []
-    try:
-        with safe_open(path, "pt") as file:
-            rows = json.loads(file.metadata()["epochs"])
-            return {name: file.get_tensor(name) for name in file.keys()}, [Epoch(**row) for row in rows]  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise DataError(
-            f"{path}: not a training state ({error}); delete {cache.folder} to train from the start"
-        ) from error
+    with safe_open(cache.path(STATE), "pt") as file:
+        rows = json.loads(file.metadata()["epochs"])
+        return {name: file.get_tensor(name) for name in file.keys()}, [Epoch(**row) for row in rows]  # noqa: SIM118

@@ -139,7 +139,7 @@ class ProcessCache:
     def __init__(self, folder: Path, request: PairedRequest, measure: TimeProcess) -> None:
         self._request, self._measure = request, measure
         self._cache: WorkCache = open_work(folder / WORK, _work_key(request))
-        rows = [read_json(path, ProcessRow) for path in sorted(self._cache.folder.glob("*.json"))]
+        rows = [read_json(self._cache.path(name), ProcessRow) for name in self._cache.names()]
         self._rows = {(row.slowdown, row.number): row for row in rows}
 
     def process(self, slowdown: float, number: int) -> ProcessTiming:

@@ -78,6 +78,26 @@ def test_a_step_whose_output_is_missing_is_repeated(steps: list[Step], folder: P
     assert done == ["prompts", "split", "prompts"]
 
 
+@pytest.mark.parametrize("text", ["prom", "PROMPTS", ""])
+def test_a_step_whose_output_has_changed_is_repeated_and_it_is_reported(
+    text: str, steps: list[Step], folder: Path, done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_steps(steps, silent)
+    (folder / "prompts").write_text(text, encoding="utf-8")
+    run_steps(steps, silent)
+    assert done == ["prompts", "split", "prompts"]
+    assert (folder / "prompts").read_text(encoding="utf-8") == "prompts"
+    assert "an output of a/prompts is not as the step wrote it; it is made again" in capsys.readouterr().err
+
+
+def test_a_step_with_a_damaged_mark_is_repeated(steps: list[Step], done: list[str]) -> None:
+    run_steps(steps, silent)
+    (mark,) = steps[0].marks.glob("*/mark.json")
+    mark.write_bytes(mark.read_bytes()[:-5])
+    run_steps(steps, silent)
+    assert done == ["prompts", "split", "prompts"]
+
+
 @pytest.mark.parametrize(
     ("section", "repeated"), [("prompts", ["prompts", "split"]), ("split", ["split"]), ("curate", [])]
 )
