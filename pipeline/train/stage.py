@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pipeline.config.params import TrainParams
-from pipeline.data.hashing import sha256_of
 from pipeline.data.finished_work import mark_finished, work_area
+from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image

@@ -13,8 +13,14 @@ import pytest
 
 from pipeline.data import work_cache
 from pipeline.data.records import Prompt
-from pipeline.data.work_cache import WorkCache, open_work, work_key
+from pipeline.data.work_cache import SUMS, WorkCache, link, open_work, work_key
 
+CHANGES: tuple[Callable[[bytes], bytes], ...] = (
+    lambda data: data[: len(data) // 2],
+    lambda data: bytes([data[0] ^ 1]) + data[1:],
+    lambda data: data + data,
+    lambda _: b"",
+)
 MODULES = ("pipeline.data.preprocess",)
 PROMPT = Prompt(id="a", group="g", label="helmet", text="a rider", seed=1, factors={})
 
@@ -54,7 +60,12 @@ def test_a_failed_write_leaves_the_earlier_entry(cache: WorkCache) -> None:
     with pytest.raises(ValueError, match="no luck"):
         write_half()
     assert cache.path("state").read_bytes() == b"epoch 1"
-    assert [path.name for path in cache.folder.iterdir()] == ["state"]
+    assert visible(cache) == ["state"]
+    assert cache.has("state")
+
+
+def visible(cache: WorkCache) -> list[str]:
+    return sorted(path.name for path in cache.folder.iterdir() if path.name != SUMS)
 
 
 def _die_while_writing(cache: WorkCache) -> None:
@@ -94,9 +105,71 @@ def test_a_killed_process_leaves_no_incomplete_entry_and_its_scratch_is_removed(
     assert process.exitcode == 9
     assert not cache.has("state")
     assert not cache.has("shard")
-    assert len(list(cache.folder.iterdir())) == 1, "scratch"
+    assert len(visible(cache)) == 1, "scratch"
     open_work(cache.folder.parent, "key")
-    assert list(cache.folder.iterdir()) == []
+    assert visible(cache) == []
+
+
+def test_a_process_killed_while_it_replaces_an_entry_leaves_the_earlier_one(cache: WorkCache) -> None:
+    with cache.write("state") as file:
+        file.write(b"epoch 1")
+    process = multiprocessing.get_context("spawn").Process(target=_die_before_the_rename, args=(cache,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert open_work(cache.folder.parent, "key").has("state")
+    assert cache.path("state").read_bytes() == b"epoch 1"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_entry_that_is_not_as_it_was_written_is_removed_and_reported(
+    change: Callable[[bytes], bytes], cache: WorkCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with cache.write("rows.npy") as file:
+        file.write(b"rows")
+    with cache.write_folder("shard") as folder:
+        (folder / "tar").write_bytes(b"images")
+    for path in (cache.path("rows.npy"), cache.path("shard") / "tar"):
+        path.write_bytes(change(path.read_bytes()))
+    assert not cache.has("rows.npy")
+    assert cache.names() == []
+    assert visible(cache) == []
+    printed = capsys.readouterr().err
+    for name in ("rows.npy", "shard"):
+        assert f"{cache.path(name)}: not as it was written; it is made again" in printed
+
+
+def test_an_entry_without_its_hash_or_with_that_of_another_is_not_used(cache: WorkCache) -> None:
+    for name in ("a", "b"):
+        with cache.write(name) as file:
+            file.write(name.encode())
+    (cache.folder / SUMS / "a").unlink()
+    cache.path("b").write_bytes(b"a")
+    assert not cache.has("a")
+    assert not cache.has("b")
+
+
+def test_a_folder_that_gains_or_loses_a_file_is_not_used(cache: WorkCache) -> None:
+    for name in ("gains", "loses"):
+        with cache.write_folder(name) as folder:
+            (folder / "tar").write_bytes(b"images")
+    (cache.path("gains") / "more").touch()
+    (cache.path("loses") / "tar").unlink()
+    assert cache.names() == []
+
+
+def test_files_and_folders_get_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "package" / "data").mkdir(parents=True)
+    (tmp_path / "package" / "data" / "weights").write_bytes(b"weights")
+    link(tmp_path / "package", tmp_path / "linked")
+    assert (tmp_path / "linked/data/weights").samefile(tmp_path / "package/data/weights")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no hard links")
+
+    monkeypatch.setattr(work_cache.os, "link", refuse)
+    link(tmp_path / "package", tmp_path / "copied")
+    assert (tmp_path / "copied/data/weights").read_bytes() == b"weights"
 
 
 def test_the_scratch_of_a_running_process_is_not_removed(cache: WorkCache) -> None:
@@ -129,14 +202,8 @@ def test_entries_are_removed_by_name_or_all_except_some(cache: WorkCache) -> Non
     cache.keep_only({"a", "c", "absent"})
     cache.remove("c")
     cache.remove("absent")
-    assert [path.name for path in cache.folder.iterdir()] == ["a"]
-
-
-def test_a_finished_stage_clears_the_whole_area(cache: WorkCache) -> None:
-    with cache.write("state") as file:
-        file.write(b"rows")
-    cache.clear()
-    assert not cache.folder.parent.exists()
+    assert visible(cache) == ["a"]
+    assert [path.name for path in (cache.folder / SUMS).iterdir()] == ["a"]
 
 
 def test_equal_inputs_give_equal_keys_and_different_ones_different_keys(tmp_path: Path) -> None:

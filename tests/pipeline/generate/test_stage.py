@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,12 @@ import yaml
 
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.config.policy import load_policy
+from pipeline.data import work_cache
+from pipeline.data.finished_work import clear_finished_work
 from pipeline.data.records import Prompt, Rejection
 from pipeline.data.shards import read_index, read_pixels
 from pipeline.data.storage import read_rows, write_rows
+from pipeline.data.work_cache import WorkCache
 from pipeline.errors import DataError, ParamsError
 from pipeline.generate import stage as generate
 from pipeline.generate.generated_image import GeneratedImage
@@ -70,6 +76,8 @@ def test_every_prompt_becomes_an_image_with_its_label_and_factors(prompts: list[
     ]
     assert read_index(tmp_path / "images") == result.images
     assert read_pixels(tmp_path / "images", result.images[7]).shape == (128, 96, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "images.work"]
+    clear_finished_work(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images"]
 
 
@@ -109,6 +117,67 @@ def test_a_kill_while_the_folder_is_put_in_place_loses_no_shard(
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 
 
+def test_a_kill_after_the_folder_is_in_place_loses_no_shard_when_dvc_deletes_it(
+    prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: ShardJob) -> int:
+        raise AssertionError("drawn again")
+
+    generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    before = digests(tmp_path / "images")
+    shutil.rmtree(tmp_path / "images")
+    clear_finished_work(tmp_path)
+    monkeypatch.setattr(generate, "draw_shard", never)
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert result.machine["resumed_images"] == len(prompts)
+    assert digests(tmp_path / "images") == before
+
+
+def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "halved": lambda shard: rewrite(shard / shard.name, lambda data: data[: len(data) // 2]),
+    "flipped": lambda shard: rewrite(shard / shard.name, lambda data: data[:900] + bytes([data[900] ^ 1]) + data[901:]),
+    "emptied": lambda shard: rewrite(shard / shard.name, lambda _: b""),
+    "a row twice": lambda shard: rewrite(shard / "rows.jsonl", lambda data: data + data.splitlines(keepends=True)[-1]),
+    "a row less": lambda shard: rewrite(shard / "rows.jsonl", lambda data: data.partition(b"\n")[2]),
+    "no rows": lambda shard: (shard / "rows.jsonl").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_shard_of_the_work_area_is_drawn_again_and_it_is_reported(
+    damage: Callable[[Path], None], prompts: list[Prompt], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    before = digests(tmp_path / "images")
+    shutil.rmtree(tmp_path / "images")
+    (shard,) = tmp_path.glob("images.work/*/shard-00001.tar")
+    damage(shard)
+    result = generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert result.machine["resumed_images"] == len(prompts) - 4
+    assert digests(tmp_path / "images") == before
+    assert "shard-00001.tar: not as it was written; it is made again" in capsys.readouterr().err
+
+
+def test_a_shard_of_other_prompts_is_drawn_again_though_its_hash_is_right(
+    prompts: list[Prompt], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    before = digests(tmp_path / "images")
+    (shard,) = tmp_path.glob("images.work/*/shard-00001.tar")
+    rows = [json.loads(line) for line in (shard / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps(row | {"id": f"other-{row['id']}"}) for row in rows]
+    with WorkCache(shard.parent).write_folder(shard.name) as folder:
+        shutil.copy(shard / shard.name, folder)
+        (folder / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
+    assert digests(tmp_path / "images") == before
+    assert "shard-00001.tar: other images than those of its prompts; it is made again" in capsys.readouterr().err
+
+
 def test_shards_are_copied_where_the_file_system_has_no_hard_links(
     prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +185,7 @@ def test_shards_are_copied_where_the_file_system_has_no_hard_links(
         raise OSError("no hard links")
 
     generate.run(PARAMS, prompts, tmp_path / "straight", "helmet")
-    monkeypatch.setattr(generate.os, "link", refuse)
+    monkeypatch.setattr(work_cache.os, "link", refuse)
     generate.run(PARAMS, prompts, tmp_path / "images", "helmet")
     assert digests(tmp_path / "images") == digests(tmp_path / "straight")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from scipy.special import logit
 
 from pipeline.config.params import TrainParams, load_params
+from pipeline.data.finished_work import clear_finished_work
 from pipeline.data.machine_figures import find_figure
 from pipeline.data.records import Image
 from pipeline.data.shards import load_batch
@@ -138,7 +140,21 @@ def test_a_killed_training_resumes_and_ends_with_the_same_bytes(
     assert resumed.config == whole.config
     assert resumed.curve == whole.curve
     assert resumed.metrics == whole.metrics
+    clear_finished_work(tmp_path)
     assert not (tmp_path / "cut.work").exists()
+
+
+def test_a_kill_after_the_checkpoint_is_written_loses_no_epoch_when_dvc_deletes_it(
+    params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    whole = train.run(params, LABELS, rows, tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "checkpoint")
+    clear_finished_work(tmp_path)
+    seen: list[Epoch] = []
+    again = train.run(params, LABELS, rows, tmp_path / "checkpoint", seen.append)
+    assert seen == []
+    assert again.config == whole.config
+    assert again.curve == whole.curve
 
 
 def test_a_training_killed_after_its_last_epoch_only_writes_the_checkpoint(
@@ -246,11 +262,13 @@ def test_dvclive_files_are_written_during_training_and_removed_afterwards(
     result = train.run(params, LABELS, rows, Path("checkpoint"), look)
     assert logged[0][0].split() == ["step", "val_accuracy"]
     assert [float(line.split()[1]) for line in logged[0][1:]] == [row["val_accuracy"] for row in result.curve]
+    clear_finished_work(Path.cwd())
     assert sorted(path.name for path in Path.cwd().iterdir() if path.name[0] != ".") == ["checkpoint"]
 
 
 def test_no_dvc_repository_is_created_outside_one(params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
     train.run(params.model_copy(update={"epochs": 1}), LABELS, rows, tmp_path / "out")
+    clear_finished_work(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
