@@ -17,6 +17,7 @@ from pipeline.cli_arguments import (
     ArtifactFolder,
     BaselineFolder,
     CheckpointFolder,
+    CurationFile,
     FormatName,
     ImageFolder,
     KeptRows,
@@ -269,8 +270,10 @@ def gate(
     artifacts: ArtifactFolder = Path("artifacts"),
     selfies: SelfieFolder = Path("data/selfies"),
     fetched: Annotated[Path, reads("folder of the baseline's artifacts, to time")] = Path("data/baseline"),
+    curation: CurationFile = Path("metrics/curate.json"),
 ) -> None:
     """Check the measurements against limits and the accepted baseline, and write the verdict."""
+    from benchmarks.evaluation.label_verification import read_label_verification
     from benchmarks.evaluation.measurement import read_measurement
     from benchmarks.evaluation.predictions import read_predictions
     from benchmarks.gate import stage
@@ -283,7 +286,8 @@ def gate(
     check_run(read_run(paths).without_verdict())
     params, measurement, accepted = load_params().gate, read_measurement(measured), read_baseline(baseline)
     bench = open_bench(params.latency, measurement, accepted, Places(artifacts, selfies, fetched))
-    stage.write(stage.run(params, measurement, read_predictions(predictions), accepted, bench), out)
+    result = stage.run(params, measurement, read_predictions(predictions), accepted, bench)
+    stage.write(result.with_labels(params, read_label_verification(curation)), out)
 
 
 @app.command()

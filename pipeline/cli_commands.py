@@ -66,6 +66,7 @@ def accept_baseline(
     release: Annotated[str, typer.Option(help="tag or commit whose dvc.lock has these artifacts")] = "HEAD",
 ) -> None:
     """Accept the current measurements as the baseline of later candidates; commit the folder afterwards."""
+    from benchmarks.evaluation.label_verification import CURATE_JSON, read_label_verification
     from benchmarks.evaluation.measurement import read_measurement
     from benchmarks.gate import stage
     from benchmarks.gate.baseline import read_baseline
@@ -80,7 +81,8 @@ def accept_baseline(
     require_measured(run)
     refuse_mismatches(run, load_policy(policy), params)
     bench = open_bench(params.gate.latency, read_measurement(measured), read_baseline(baseline), Places())
-    verdict = stage.accept(params.gate, stage.Candidate(measured, predictions, bench, source), baseline)
+    labels = read_label_verification(measured.with_name(CURATE_JSON))
+    verdict = stage.accept(params.gate, stage.Candidate(measured, predictions, bench, source, labels), baseline)
     print(f"{baseline}: {source.name} accepted ({verdict.verdict}); commit it, then run: dvc repro")
 
 

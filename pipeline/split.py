@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.config.params import SplitParams
 from pipeline.data.hashing import hash_share
-from pipeline.data.records import Image
+from pipeline.data.records import Image, more_images
 from pipeline.errors import DataError
 
 
@@ -47,6 +47,6 @@ def run(params: SplitParams, kept: Sequence[Image]) -> Split:
             raise DataError(
                 f"params.yaml split.val_fraction: {params.val_fraction}; found {len(kept)} kept images in "
                 f"{len(groups)} groups, none of {', '.join(missing) or 'any label'} for {name}; expected every "
-                "label on both sides; generate more images (prompts.count) or change split.val_fraction or split.seed"
+                f"label on both sides; {more_images(kept)}, or change split.val_fraction or split.seed"
             )
     return split

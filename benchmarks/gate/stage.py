@@ -1,9 +1,9 @@
 """Stage: measurement + baseline + limits -> verdict.
 
-Reads metrics/measure.json, data/predictions.parquet and benchmarks/baseline/, and for memory and latency artifacts/,
-data/selfies/ and data/baseline/. Writes metrics/gate.json and section ``gate`` of metrics/machine.json. Every artifact
-that was measured is checked; ``gate.required`` names the formats that must be among them. An artifact that the baseline
-does not have is checked against absolute limits only.
+Reads metrics/measure.json, metrics/curate.json, data/predictions.parquet and benchmarks/baseline/, and for memory and
+latency artifacts/, data/selfies/ and data/baseline/. Writes metrics/gate.json and section ``gate`` of
+metrics/machine.json. Every artifact that was measured is checked; ``gate.required`` names the formats that must be
+among them. An artifact that the baseline does not have is checked against absolute limits only.
 
 The verdict is fail if any check fails, else unmeasured if any check is (advisory ones apart,
 ``benchmarks.gate.checks.check_results.ADVISORY``), else pass. Without any check it is unmeasured.
@@ -11,17 +11,19 @@ The verdict is fail if any check fails, else unmeasured if any check is (advisor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.evaluation.label_verification import LabelVerification
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import NOWHERE, Baseline, Release, read_baseline, write_baseline
 from benchmarks.gate.checks.check_results import BASELINE_COMPARABLE
+from benchmarks.gate.checks.label_verifier import label_checks
 from benchmarks.gate.checks.resource_growth import Bench, closed_bench
 from benchmarks.gate.machine_figures import STAGE, GateMachineFigures, split_machine_figures
 from benchmarks.gate.provenance import gate_inputs
-from benchmarks.gate.verdict import decide_verdict, failed_or_missing
+from benchmarks.gate.verdict import add_checks, decide_verdict, failed_or_missing
 from benchmarks.gate.verdict_text import describe_not_passed
 from pipeline.config.params import GateParams
 from pipeline.data.machine_figures import MACHINE_JSON, record_machine_figures
@@ -38,6 +40,10 @@ class GateResult:
 
     verdict: Verdict
     machine: GateMachineFigures
+
+    def with_labels(self, params: GateParams, labels: LabelVerification) -> GateResult:
+        """The result with the check of the training images' labels, where ``params`` require one."""
+        return replace(self, verdict=add_checks(self.verdict, label_checks(params, labels)))
 
 
 def run(
@@ -72,12 +78,14 @@ class Candidate:
         predictions: data/predictions.parquet.
         bench: Measures its artifacts beside the old baseline's.
         release: The revision its artifacts come from.
+        labels: How the labels of its training images were checked; None: it is no part of the verdict.
     """
 
     measurement: Path
     predictions: Path
     bench: Bench = _CLOSED
     release: Release = NOWHERE
+    labels: LabelVerification | None = None
 
 
 def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:
@@ -93,6 +101,7 @@ def accept(params: GateParams, candidate: Candidate, folder: Path) -> Verdict:
     """
     measurement, predictions = read_measurement(candidate.measurement), read_predictions(candidate.predictions)
     verdict = decide_verdict(params, measurement, predictions, read_baseline(folder), candidate.bench)
+    verdict = add_checks(verdict, label_checks(params, candidate.labels) if candidate.labels else ())
     against = [check for check in failed_or_missing(verdict.checks) if check.name != BASELINE_COMPARABLE]
     if against:
         raise ReleaseRefusedError(

@@ -73,6 +73,12 @@ def decide_verdict(
     return Verdict(verdict=_overall(checks), baseline=_describe(measurement, baseline), checks=tuple(checks))
 
 
+def add_checks(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
+    """Add checks to a verdict, and decide it again."""
+    together = (*verdict.checks, *checks)
+    return verdict.model_copy(update={"checks": together, "verdict": _overall(together)})
+
+
 def failed_or_missing(checks: Iterable[Check]) -> list[Check]:
     """Checks that refuse a release: all that did not pass, except advisory ones that are unmeasured."""
     return [

@@ -17,6 +17,7 @@ from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
 from benchmarks.gate.baseline import Baseline, read_baseline
+from benchmarks.gate.checks.label_verifier import ADVICE
 from benchmarks.gate.machine_figures import join_machine_figures, read_gate_machine_figures
 from benchmarks.report.experiments.results import ExperimentResults, read_experiment_results
 from benchmarks.report.stage_metrics import StageMetrics, read_stage_metrics
@@ -89,6 +90,9 @@ class ReportInput:
             reasons["metrics/gate.json"] = "the gate has not run"
         if self.predictions is None:
             reasons["data/predictions.parquet"] = "no predictions, so no misclassified selfies and no curves"
+        verifier = self.stages.curation.verifier if self.stages.curation else None
+        if verifier is not None and verifier.weakness():
+            reasons["metrics/curate.json label_predictors.verifier"] = f"{verifier.weakness()}, {ADVICE}"
         for place, rows in self.not_taken.items():
             files = [row for row in rows if row.reason != SYSTEM_FILE]
             if files:

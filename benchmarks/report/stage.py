@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 
 from benchmarks.evaluation.summary import Summary, summarise
+from benchmarks.gate.checks.label_verifier import ADVICE
 from benchmarks.gate.verdict_text import VERDICT_ORDER, group_not_passed
 from benchmarks.report import formatting
 from benchmarks.report.charts.line_charts import draw_charts
@@ -109,6 +110,7 @@ def run(params: ReportParams, inputs: ReportInput) -> Report:
         "misclassified": misclassified_selfies(inputs, params.worst_images),
         "samples": training_samples(inputs, params.sample_images),
         "rejections": count_rejections(inputs.rejections),
+        "label_advice": ADVICE,
         "rejected_slices": most_rejected_slices(inputs.stages.curation),
         "contact_sheets": contact_sheets(inputs),
         "robustness": robustness(inputs),

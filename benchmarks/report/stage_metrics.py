@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from benchmarks.evaluation.label_verification import LabelVerification
 from benchmarks.evaluation.measurement import ArtifactFigures
 from benchmarks.evaluation.summary import CurationSummary, TrainingSummary
 from benchmarks.report.formatting import UNMEASURED_HERE
@@ -35,7 +36,7 @@ class SliceRejection(Record):
     high: float
 
 
-class CurationMetrics(CurationSummary):
+class CurationMetrics(LabelVerification, CurationSummary):
     """The part of metrics/curate.json that the section on curation shows.
 
     Attributes:
@@ -91,6 +92,11 @@ class StageMetrics:
         """Operations of an artifact that stay in float; None where it is float throughout, or unknown."""
         recipe = self.recipes.get(artifact.format, {}).get(artifact.recipe)
         return recipe.float_ops if recipe else None
+
+    @property
+    def are_photographs(self) -> bool:
+        """Whether the training images are photographs."""
+        return self.results.get("generate", {}).get("generator") == "photos"
 
     def missing(self) -> list[str]:
         """Stages that have not run."""

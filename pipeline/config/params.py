@@ -247,7 +247,8 @@ class GateParams(Section):
     """Absolute limits, margins against the baseline, and the required formats; docs/decisions/011 has the tests.
 
     A pass is tested at level ``alpha``, a fail at ``fail_alpha``. An undecided check reports the number of selfies
-    that would decide it with probability ``power``. ``max_instruction_growth`` maps a format to its limit.
+    that would decide it with probability ``power``. ``max_instruction_growth`` maps a format to its limit. With
+    ``require_label_verifier``, training labels that no verifier could check are unmeasured.
     """
 
     min_accuracy: Share
@@ -256,6 +257,7 @@ class GateParams(Section):
     min_camera_accuracy: Share | None
     max_size_bytes: Positive
     required: tuple[str, ...]
+    require_label_verifier: bool = True
     alpha: Level
     fail_alpha: Level
     power: Annotated[float, Field(ge=0.5, lt=1)]

@@ -53,6 +53,7 @@ class LabelledSet:
         groups: n group names; images of one group are in the same fold.
         labels: Names of the labels.
         verifier_probabilities: float64 (n, labels), rows sum to one.
+        more_images: How to get more images, for messages.
     """
 
     features: FeatureReader
@@ -60,6 +61,7 @@ class LabelledSet:
     groups: Sequence[str]
     labels: tuple[str, ...]
     verifier_probabilities: Floats
+    more_images: str = "add images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,20 @@ class LabelPredictor:
         name: "out_of_fold" or "verifier".
         probabilities: float64 (n, labels), rows sum to one.
         agreement: Share of labels that equal its most probable label, in [0, 1].
+        chance: Share of the most frequent label: the agreement of a predictor that knows nothing else, in [0, 1].
         exclusion: Why it is not pooled; empty if it is.
     """
 
     name: str
     probabilities: Floats
     agreement: float
+    chance: float
     exclusion: str
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it agrees with fewer labels than halfway between chance and all."""
+        return self.agreement < (1 + self.chance) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +162,14 @@ def evaluate_predictor(name: str, probabilities: Floats, targets: Ints) -> Label
         targets: Label indices, int64 (n,).
     """
     agreeing = int((probabilities.argmax(axis=1) == targets).sum())
-    most_frequent = float(np.bincount(targets).max()) / len(targets)
-    agreement = agreeing / len(targets)
-    is_informative = wilson_interval(agreeing, len(targets))[0] > most_frequent
-    exclusion = "" if is_informative else f"it agrees with only {agreement:.0%} of the labels"
-    return LabelPredictor(name, probabilities, agreement, exclusion)
+    most_frequent = int(np.bincount(targets).max())
+    chance = most_frequent / len(targets)
+    is_informative = wilson_interval(agreeing, len(targets))[0] > chance
+    exclusion = (
+        f"it agrees with {agreeing} of {len(targets)} labels, not significantly more than the {most_frequent} of the "
+        "most frequent label"
+    )
+    return LabelPredictor(name, probabilities, agreeing / len(targets), chance, "" if is_informative else exclusion)
 
 
 def out_of_fold_probabilities(images: LabelledSet, config: ProbeConfig, advance: Callable[[], None]) -> Floats:
@@ -173,7 +185,8 @@ def _train_probes(images: LabelledSet, config: ProbeConfig, advance: Callable[[]
     exclusion = _find_missing_groups(images, config)
     if exclusion:
         uniform = np.full(images.verifier_probabilities.shape, 1 / len(images.labels))
-        return LabelPredictor("out_of_fold", uniform, 0.0, exclusion)
+        chance = float(np.bincount(images.targets).max()) / len(images.targets)
+        return LabelPredictor("out_of_fold", uniform, 0.0, chance, exclusion)
     return evaluate_predictor("out_of_fold", out_of_fold_probabilities(images, config, advance), images.targets)
 
 
@@ -186,7 +199,7 @@ def _find_missing_groups(images: LabelledSet, config: ProbeConfig) -> str:
         if scenes < config.folds:
             return (
                 f"only {int(rows.sum())} images of {label} in {scenes} groups passed the earlier checks; expected at "
-                f"least {config.folds} groups, one per fold: generate more (prompts.count), or lower curate.folds"
+                f"least {config.folds} groups, one per fold: {images.more_images}, or lower curate.folds"
             )
     return ""
 

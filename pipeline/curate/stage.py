@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from pipeline.curate.near_duplicates import find_near_duplicates
 from pipeline.curate.outliers import score_outliers
 from pipeline.curate.rejection_rates import SliceRejections, count_rejections, over_rejected_slices
 from pipeline.data.machine_figures import Figures
-from pipeline.data.records import Decision, Image, Rejection
+from pipeline.data.records import Decision, Image, Rejection, more_images
 from pipeline.errors import DataError
 
 Rows = NDArray[np.int64]
@@ -199,6 +199,7 @@ def _check_labels_and_outliers(curation: _Curation, features: FeatureCache) -> L
         [curation.images[row].group for row in rows],
         tuple(curation.labels),
         features.column("probabilities")[rows],
+        more_images(curation.images),
     )
     task = curation.progress.add_task("checking labels", total=params.folds * params.repeats)
     config = ProbeConfig(params.folds, params.repeats, params.seed)
@@ -253,7 +254,7 @@ def _require_kept(images: Sequence[Image], kept: Sequence[Image], findings: dict
 def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], quality: LabelQuality) -> dict[str, Any]:
     slices = count_rejections(images, findings)
     over_rejected = over_rejected_slices(slices)
-    _warn(quality, over_rejected, len(findings) / len(images))
+    _warn(images, quality, over_rejected, len(findings) / len(images))
     return {
         "images": len(images),
         "kept": len(images) - len(findings),
@@ -266,21 +267,39 @@ def _metrics(images: Sequence[Image], findings: Mapping[int, Finding], quality: 
         },
         "over_rejected_slices": {row.name: row.top_up for row in over_rejected},
         "label_predictors": {
-            predictor.name: {"agreement": predictor.agreement, "used": not predictor.exclusion}
+            predictor.name: {
+                "agreement": predictor.agreement,
+                "chance": predictor.chance,
+                "used": not predictor.exclusion,
+                "exclusion": predictor.exclusion,
+            }
             for predictor in quality.predictors
         },
         "expected_label_errors": quality.expected_errors,
     }
 
 
-def _warn(quality: LabelQuality, over_rejected: Sequence[SliceRejections], average: float) -> None:
-    warnings = [
-        f"label predictor {predictor.name} is not used: {predictor.exclusion}"
-        for predictor in quality.predictors
-        if predictor.exclusion
-    ]
-    if len(warnings) == len(quality.predictors):
-        warnings.append("labels were not checked")
+def _label_warnings(quality: LabelQuality) -> Iterator[str]:
+    """Say which predictors are not used, or agree with few labels, and what that means for the labels."""
+    for predictor in quality.predictors:
+        if predictor.exclusion:
+            yield f"label predictor {predictor.name} is not used: {predictor.exclusion}"
+        elif predictor.is_weak:
+            yield f"label predictor {predictor.name} agrees with {predictor.agreement:.1%} of the labels, little"
+    if all(predictor.exclusion for predictor in quality.predictors):
+        yield "labels were not checked"
+    verifier = quality.predictors[-1]
+    if verifier.exclusion or verifier.is_weak:
+        yield (
+            "the verifier does not know these labels, or the images do not show them: look at the images (gossamer "
+            "review), run gossamer policy check, or choose another verifier (curate.verifier); the gate is unmeasured"
+        )
+
+
+def _warn(
+    images: Sequence[Image], quality: LabelQuality, over_rejected: Sequence[SliceRejections], average: float
+) -> None:
+    warnings = list(_label_warnings(quality))
     warnings += [
         f"{row.name}: {row.rate:.1%} of {row.images} images are rejected ({row.low:.1%} to {row.high:.1%}), more than "
         f"twice the average of {average:.1%}; look at them: gossamer review"
@@ -288,7 +307,9 @@ def _warn(quality: LabelQuality, over_rejected: Sequence[SliceRejections], avera
     ]
     if over_rejected:
         top_up = ", ".join(f"{row.name}: {row.top_up}" for row in over_rejected)
-        warnings.append(f"to generate replacements, set in params.yaml: prompts.top_up: {{{top_up}}}")
+        generated = any(image.factors for image in images)
+        advice = f"to generate replacements, set in params.yaml: prompts.top_up: {{{top_up}}}"
+        warnings.append(advice if generated else f"{more_images(images)}: {top_up}")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for warning in warnings:
         console.print(escape(f"curate: {warning}"))

@@ -9,6 +9,7 @@ Every record carries its own id and its parent's, so that a row of any table lea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -71,6 +72,14 @@ class Image(Record):
     width: int
     height: int
     fault: Fault | None = None
+
+
+def more_images(images: Sequence[Image]) -> str:
+    """Say how to get more images of the kind of these: generated images have factors, photographs have none."""
+    if any(image.factors for image in images):
+        return "generate more (prompts.count)"
+    photographs = "add photographs to dataset.folder"
+    return photographs if images else f"generate more (prompts.count), or {photographs}"
 
 
 class Rejection(Record):

@@ -33,7 +33,7 @@ from pipeline.data.finished_work import mark_finished, work_area
 from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Image
+from pipeline.data.records import Image, more_images
 from pipeline.data.shards import INDEX
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError
@@ -225,7 +225,7 @@ def _check(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> None:
     expected = f"expected rows of {', '.join(labels)}"
     for name, images in (("training", rows.train), ("validation", rows.val)):
         if not images:
-            raise DataError(f"{name} rows: found none; {expected}; make more images (prompts.count), then: dvc repro")
+            raise DataError(f"{name} rows: found none; {expected}; {more_images(rows.train)}, then: dvc repro")
         unknown = sorted({image.label for image in images} - set(labels))
         if unknown:
             raise DataError(f"{name} rows: label {unknown[0]!r}; {expected}; the policy has changed: dvc repro")

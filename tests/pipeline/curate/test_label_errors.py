@@ -21,6 +21,7 @@ from pipeline.curate.label_errors import (
 
 CONFIG = ProbeConfig(folds=3, repeats=2, seed=5)
 LABELS = ("red", "blue")
+NOT_MORE = "not significantly more than the"
 
 
 def labelled(count: int, distance: float = 2.0) -> LabelledSet:
@@ -72,7 +73,10 @@ def test_an_uninformative_predictor_is_excluded() -> None:
     rows = replace(labelled(400), verifier_probabilities=np.full((400, 2), 0.5))
     quality = score_labels(rows, CONFIG, quiet)
     probes, verifier = quality.predictors
-    assert (probes.exclusion, verifier.exclusion) == ("", "it agrees with only 50% of the labels")
+    assert (probes.exclusion, verifier.exclusion) == (
+        "",
+        f"it agrees with 200 of 400 labels, {NOT_MORE} 200 of the most frequent label",
+    )
     np.testing.assert_allclose(quality.probabilities, pool_probabilities([probes.probabilities]))
 
 
@@ -105,9 +109,26 @@ def test_pooled_probabilities_are_clipped_geometric_means() -> None:
 def test_agreement_must_be_significantly_above_the_most_frequent_label() -> None:
     targets = np.asarray([0] * 90 + [1] * 10)
     always = np.tile([0.9, 0.1], (100, 1))
-    assert evaluate_predictor("verifier", always, targets).exclusion == "it agrees with only 90% of the labels"
+    expected = f"it agrees with 90 of 100 labels, {NOT_MORE} 90 of the most frequent label"
+    assert evaluate_predictor("verifier", always, targets).exclusion == expected
     truth = np.eye(2)[targets] * 0.8 + 0.1
     assert evaluate_predictor("verifier", truth, targets).exclusion == ""
+
+
+def test_a_predictor_that_agrees_with_all_of_few_labels_is_not_called_wrong() -> None:
+    targets = np.asarray([0, 1])
+    exclusion = evaluate_predictor("verifier", np.eye(2)[targets], targets).exclusion
+    assert exclusion == f"it agrees with 2 of 2 labels, {NOT_MORE} 1 of the most frequent label"
+
+
+def test_a_predictor_is_weak_below_halfway_between_chance_and_all() -> None:
+    targets = np.asarray([0, 1] * 200)
+
+    def predictor(correct: int) -> bool:
+        predicted = np.where(np.arange(400) < correct, targets, 1 - targets)
+        return evaluate_predictor("verifier", np.eye(2)[predicted], targets).is_weak
+
+    assert [predictor(correct) for correct in (240, 299, 300, 400)] == [True, True, False, False]
 
 
 def test_the_same_configuration_gives_the_same_probabilities() -> None:

@@ -175,7 +175,9 @@ def test_a_warning_says_that_labels_were_not_checked(tmp_path: Path, capsys: pyt
     assert [predictor["used"] for predictor in result.metrics["label_predictors"].values()] == [False, False]
     warnings = capsys.readouterr().err
     assert "label predictor out_of_fold is not used: only 4 images of" in warnings
-    assert "label predictor verifier is not used: it agrees with only 50% of the labels" in warnings
+    assert "label predictor verifier is not used: it agrees with 4 of 8 labels, not significantly more" in warnings
+    assert "the verifier does not know these labels, or the images do not show them" in warnings
+    assert "the gate is unmeasured" in warnings
     assert "curate: labels were not checked" in warnings
     assert result.rejected == []
 
