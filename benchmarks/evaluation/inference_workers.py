@@ -70,13 +70,13 @@ def submit(executor: Executor, open_artifact: OpenArtifact, job: Job) -> Future[
 
 
 def predict(open_artifact: OpenArtifact, job: Job) -> Probabilities | str:
-    """Run one artifact on its frames: probabilities, or the reason why it does not load."""
+    """Run one artifact on its frames: probabilities, or the reason why it does not load or run."""
     frames = np.load(job.frames, mmap_mode="r")[job.part]
     try:
         run = open_artifact(job.path, job.artifact, job.threads)
+        outputs = [run(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
     except GossamerError as error:
         return str(error)
-    outputs = [run(np.array(frame)) for frame in frames.reshape(-1, *frames.shape[-3:])]
     return np.array(outputs, np.float32).reshape(*frames.shape[:-3], -1)
 
 

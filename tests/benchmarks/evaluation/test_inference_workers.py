@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.evaluation.inference_workers import Job, collect, predict, submit, worker_pool
 from pipeline.data.records import Artifact
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, UnmeasurableError
 from tests.benchmarks.small_task import artifact, brightness
 
 
@@ -57,3 +57,14 @@ def test_after_a_worker_died_every_later_job_gets_the_same_reason(job: Job) -> N
         second = collect(submit(executor, by_brightness, job))  # type: ignore[arg-type]
     assert "ended without predictions" in str(first)
     assert second == first
+
+
+def refuse_frames(_path: Path, _artifact: Artifact, _threads: int) -> object:
+    def run(frame: object) -> object:
+        raise UnmeasurableError(f"op pad with mode symmetric ({type(frame).__name__})")
+
+    return run
+
+
+def test_an_artifact_that_loads_and_cannot_run_gives_a_reason(job: Job) -> None:
+    assert predict(refuse_frames, job) == "op pad with mode symmetric (ndarray)"  # type: ignore[arg-type]
