@@ -104,7 +104,10 @@ def render_scene(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -
     try:
         return render(factors, seed, size)
     except ValueError as error:
-        raise PolicyError(f"the renderer cannot draw a selfie: {error}") from error
+        raise PolicyError(
+            f"the renderer cannot draw a selfie: {error}; change the policy (gossamer policy check lists all that it "
+            "cannot draw), or take photographs: set selfies.source: photos and selfies.folder"
+        ) from error
 
 
 def run(params: SelfiesParams, source: Source, out: Path) -> SelfiesResult:

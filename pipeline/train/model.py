@@ -8,6 +8,7 @@ The checkpoint's id is the SHA-256 of the weights file: equal weights are the sa
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import nn
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Record
 from pipeline.data.storage import atomic_write, read_json, write_json
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import ModelError, ParamsError, cut, shown
 from pipeline.machine.memory_layout import choose_memory_format
 
 WEIGHTS = "model.safetensors"
@@ -112,8 +113,7 @@ def build_network(backbone: str, labels: int, pretrained: str = "none", padding:
         ModelError: The weights cannot be loaded, or belong to another network.
     """
     if not timm.is_model(backbone):
-        near = ", ".join(timm.list_models(f"*{backbone.partition('_')[0]}*")[:6]) or "timm.list_models()"
-        raise ParamsError(f"params.yaml train.backbone: {backbone!r}; expected a timm model such as {near}")
+        raise ParamsError(f"params.yaml train.backbone: {shown(backbone)}; {_expected_backbone(backbone)}")
     # "fast" pooling is a mean; exporters convert the default pooling to a reshape and a gather.
     options: dict[str, Any] = {"num_classes": labels, "global_pool": "fast"}
     if padding == "same":
@@ -127,6 +127,14 @@ def build_network(backbone: str, labels: int, pretrained: str = "none", padding:
     if pretrained != "none":
         _load_pretrained(network, Path(pretrained))
     return network
+
+
+def _expected_backbone(backbone: str) -> str:
+    """Name the timm models whose names are most alike, and guess at the one that was meant."""
+    name, models = backbone[:100], timm.list_models()
+    near = difflib.get_close_matches(name, models, n=4, cutoff=0.0)  # always some, however odd the name
+    guess = difflib.get_close_matches(name, near, n=1)
+    return f"expected a timm model such as {', '.join(near)}" + (f"; did you mean {guess[0]!r}?" if guess else "")
 
 
 def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:
@@ -155,7 +163,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if hashlib.sha256(data).hexdigest() != config.checkpoint_id:
         raise ModelError(f"{path}: not the weights that {folder / CONFIG} names; run dvc repro train")
     network = build_network(config.backbone, len(config.labels), padding=config.padding)
-    network.load_state_dict(safetensors.torch.load(data))
+    try:
+        network.load_state_dict(safetensors.torch.load(data))
+    except (SafetensorError, RuntimeError) as error:
+        reason = cut(str(error))
+        raise ModelError(f"{path}: no weights of {config.backbone}: {reason}; run dvc repro train") from error
     return Checkpoint(network.eval(), config)
 
 

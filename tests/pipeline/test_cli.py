@@ -247,3 +247,28 @@ def test_shells_complete_commands_benchmarks_and_formats() -> None:
     assert "policy" in complete("gossamer pol")
     assert "gate_power" in complete("gossamer benchmark ga")
     assert "tflite" in complete("gossamer convert tf")
+
+
+def test_a_policy_that_the_bundled_model_cannot_draw_is_refused_before_anything_is_drawn(home: Path) -> None:
+    net = {"net": [1, "wearing a white disposable hair net"]}
+    change(home / "policies/helmet.yaml", "labels.helmet.headwear", net)
+    change(home / "params.yaml", "prompts.count", 4)
+    (home / "data").mkdir()
+    (home / "data/prompts.jsonl").write_text("", encoding="utf-8")
+    for command in (("policy", "check"), ("prompts",), ("generate",)):
+        result = gossamer(*command)
+        refused(
+            result, "labels.helmet.headwear.net", "does not know disposable, net", "prompts.allow_unknown_words: true"
+        )
+        assert "verifier attributes: cannot check the labels" in result.output
+    assert not (home / "data/images").exists()
+    change(home / "params.yaml", "prompts.allow_unknown_words", True)
+    assert gossamer("policy", "check").exit_code == 0
+    assert gossamer("prompts").exit_code == 0
+
+
+def test_a_policy_is_checked_without_params_but_not_against_models(home: Path) -> None:
+    (home / "params.yaml").unlink()
+    result = gossamer("policy", "check", "policies/mask.yaml")
+    assert result.exit_code == 0, result.output
+    assert "params.yaml: missing, so no generator, verifier or renderer was checked" in result.output

@@ -190,7 +190,7 @@ def read_licence(card: Path) -> Licence:
     if not isinstance(facts, dict) or not facts.get("license"):
         return Licence()
     licence = facts["license"]
-    tag = str(licence[0] if isinstance(licence, list) else licence).lower()
+    tag = cut(str(licence[0] if isinstance(licence, list) else licence).lower())
     return Licence(cut(str(facts.get("license_name") or tag)), tag)
 
 

@@ -33,7 +33,10 @@ def create(params: Params) -> Draw:
             try:
                 yield GeneratedImage(render(prompt.factors, prompt.seed, size))
             except ValueError as error:
-                raise PolicyError(f"prompt {prompt.id}: the renderer cannot draw it: {error}") from error
+                raise PolicyError(
+                    f"prompt {prompt.id}: the renderer cannot draw it: {error}; change the policy (gossamer policy "
+                    "check lists all that it cannot draw), or choose generate.generator: stable_diffusion"
+                ) from error
 
     return draw
 

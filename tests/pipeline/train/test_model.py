@@ -68,8 +68,21 @@ def test_same_padding_changes_the_output() -> None:
 
 
 def test_an_unknown_backbone_is_an_error_with_its_place_and_similar_names() -> None:
-    with pytest.raises(ParamsError, match=r"train.backbone: 'mobilenetv9_x'; expected a timm model such as"):
+    with pytest.raises(ParamsError, match=r"train.backbone: 'mobilenetv9_x'; expected a timm model such as mobilenet"):
         build_network("mobilenetv9_x", 2)
+
+
+def test_a_misspelt_backbone_is_guessed() -> None:
+    with pytest.raises(ParamsError, match=r"did you mean 'mobilenetv3_small_100'\?"):
+        build_network("mobilenetv3_smal_100", 2)
+
+
+@pytest.mark.parametrize("name", ["", "qqqq", "[", "*", "x" * 10_000], ids=["empty", "odd", "bracket", "star", "long"])
+def test_the_error_for_an_odd_backbone_names_models_and_stays_short(name: str) -> None:
+    with pytest.raises(ParamsError, match=r"expected a timm model such as \w+") as caught:
+        build_network(name, 2)
+    assert "list_models" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_unreachable_hub_weights_are_an_error_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
