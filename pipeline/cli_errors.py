@@ -24,7 +24,7 @@ ADVICE: Mapping[int, str] = {
     errno.EISDIR: "expected a file; move the folder away",
     errno.ENOTDIR: "expected a folder; move the file away",
     errno.EEXIST: "expected no file of this name, or a folder; move it away",
-    errno.ENOENT: "expected it there; run the stage that writes it: dvc repro",
+    errno.ENOENT: "expected an input that its stage has written (dvc repro), or a folder that takes the output",
     errno.ENAMETOOLONG: "expected a shorter path",
     errno.ELOOP: "expected a path without a circle of links",
     errno.EIO: "the device failed; check it, then run the same command again",

@@ -26,7 +26,7 @@ from pipeline.config.params import GateParams, MeasureParams, ReportParams
 from pipeline.data.records import Rejection
 from pipeline.data.storage import read_json, read_metrics
 from tests import house
-from tests.benchmarks.report.pages import HOSTILE, Page, section_html
+from tests.benchmarks.report.pages import HOSTILE, Page, section_html, section_text
 from tests.benchmarks.small_task import NAMES
 from tests.house import dvc_stages
 
@@ -138,6 +138,30 @@ def test_slices_that_curation_rejects_most_are_listed_those_far_above_the_averag
     assert section.index("light=night50.00 %") < section.index("age=young62.50 %")
     assert "light=day" not in section
     assert "rejection_rate_by" not in text
+
+
+@pytest.mark.parametrize(
+    ("agreement", "exclusion", "expected"),
+    [
+        (0.97, "", "agrees with 97.0 % of their labels"),
+        (
+            0.5,
+            "it agrees with 20 of 40 labels",
+            "The labels were not verified: of the verifier, it agrees with 20 of 40",
+        ),
+        (0.6, "", "The labels were not verified: of the verifier, it agrees with only 60.0% of the labels"),
+    ],
+)
+def test_the_page_says_whether_a_verifier_knew_the_labels(
+    inputs: ReportInput, agreement: float, exclusion: str, expected: str
+) -> None:
+    verifier = {"agreement": agreement, "used": not exclusion, "exclusion": exclusion}
+    metrics = {"kept": 39, "rejection_rate": 0.025, "label_predictors": {"verifier": verifier}}
+    stages = replace(inputs.stages, curation=CurationMetrics.model_validate(metrics))
+    html = report.run(PARAMS, replace(inputs, stages=stages)).html
+    assert expected in section_text(html, "curation")
+    weak = "The labels were not verified" in expected
+    assert ("metrics/curate.json label_predictors.verifier" in section_text(html, "unmeasured")) == weak
 
 
 def test_ops_that_stay_in_float_stand_beside_the_name_of_their_artifact(
