@@ -57,4 +57,4 @@ lock:            ## resolve requirements.lock again (needs uv)
 		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
 
 clean:           ## remove the outputs of the stages (dvc checkout restores them from DVC's cache)
-	rm -rf data/images data/images.work data/selfies models artifacts report
+	rm -rf data/images data/images.work data/selfies models artifacts artifacts.*.work .scratch.work report

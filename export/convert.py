@@ -2,6 +2,9 @@
 
 Reads a checkpoint, training rows to calibrate on and validation rows to compare on. Writes one file or package per
 recipe and artifact.json into one folder, which appears complete or not at all. Returns metrics/convert-FORMAT.json.
+
+Recipes are exported in a work area, artifacts.FORMAT.work/ beside artifacts/, one entry per recipe: a run that was
+killed resumes with the first recipe that is missing. A later command removes it (``pipeline.data.finished_work``).
 """
 
 from __future__ import annotations
@@ -23,17 +26,21 @@ from export.formats import ExportJob, Format, Interface, open_format, tool_versi
 from export.parity import Parity, ReferencePredictions, compare, run_artifact
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
+from pipeline.data.finished_work import mark_finished
 from pipeline.data.hashing import content_hash, sha256_of, size_of
 from pipeline.data.machine_figures import Figures
-from pipeline.data.records import Artifact, Artifacts, ConvertInputs, Image, Tensor
+from pipeline.data.records import Artifact, Artifacts, ConvertInputs, Image, Record, Tensor
 from pipeline.data.shards import load_batch
-from pipeline.data.storage import atomic_folder, write_json
+from pipeline.data.storage import atomic_folder, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
+from pipeline.data.work_cache import link, open_work, work_key
 from pipeline.errors import DataError, ModelError
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 
 ARTIFACT_JSON = "artifact.json"
+RECORD = "recipe.json"
+"""Name of ``ConvertedRecipe`` in an entry of the work area."""
 MIN_FLOAT_AGREEMENT = 0.999
 MAX_FLOAT_DIFFERENCE = 1e-3
 
@@ -57,6 +64,20 @@ class ConvertRows:
     question: str = ""
     costs: Costs = field(default_factory=Costs)
     policy: str = ""
+
+
+class ConvertedRecipe(Record):
+    """One exported recipe, as an entry of the work area records it.
+
+    Attributes:
+        artifact: Its entry of artifact.json.
+        metrics: Its part of metrics/convert-FORMAT.json.
+        seconds: Duration of the export.
+    """
+
+    artifact: Artifact
+    metrics: dict[str, int | float]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +116,74 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     )
     console = Console(stderr=True)
     job = _job(params, checkpoint, rows, lambda line: console.print(f"convert {format_name}: {line}"))
-    artifacts: list[Artifact] = []
-    metrics: dict[str, Any] = {}
-    machine: dict[str, Figures] = {}
-    with atomic_folder(out) as folder:
-        for recipe in section.recipes:
-            console.print(f"convert {format_name} {recipe}: exporting")
-            path = folder / f"{recipe}{artifact_format.suffix(recipe)}"
-            started = time.perf_counter()
-            with _one_line_error(f"{checkpoint.config.backbone} cannot be exported to {format_name} {recipe}"):
-                quantisation = artifact_format.export(job, recipe, section, path)
-            machine[recipe] = {"seconds": round(time.perf_counter() - started, 2)}
-            probabilities = _predict(artifact_format, path, recipe, job.reference, checkpoint.config)
-            parity = _check(path, recipe, job.reference, probabilities)
-            artifact = _record(artifact_format, format_name, recipe, path, checkpoint.config)
-            point = _operating_point(rows.costs, checkpoint.config, job.reference, probabilities)
-            decision = {"threshold": point.threshold, "retake_band": point.abstention_band}
-            artifacts.append(artifact.model_copy(update={**decision, "quantisation": quantisation}))
-            in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
-            metrics[recipe] = {**asdict(parity), **in_float, "size_bytes": size_of(path)}
-        inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
-        listed = Artifacts(format=format_name, artifacts=tuple(artifacts), inputs=inputs)
-        result = ConvertResult(listed, metrics, machine)
-        write_json(folder / ARTIFACT_JSON, result.artifacts)
-    return result
+    conversion = _Conversion(artifact_format, format_name, section, job, checkpoint.config, rows.costs)
+    cache = open_work(work_area_of(out), _work_key(params.of_format(format_name), conversion, rows))
+    for recipe in section.recipes:
+        if cache.has(recipe):
+            console.print(f"convert {format_name} {recipe}: exported by an interrupted run")
+            continue
+        console.print(f"convert {format_name} {recipe}: exporting")
+        with cache.write_folder(recipe) as folder:
+            write_json(folder / RECORD, conversion.export(recipe, folder))
+    entries = {recipe: read_json(cache.path(recipe) / RECORD, ConvertedRecipe) for recipe in section.recipes}
+    inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
+    artifacts = tuple(entry.artifact for entry in entries.values())
+    listed = Artifacts(format=format_name, artifacts=artifacts, inputs=inputs)
+    with atomic_folder(out, cache.folder) as folder:
+        for recipe, entry in entries.items():
+            link(cache.path(recipe) / entry.artifact.file, folder / entry.artifact.file)
+        write_json(folder / ARTIFACT_JSON, listed)
+    mark_finished(cache, out)
+    metrics = {recipe: entry.metrics for recipe, entry in entries.items()}
+    return ConvertResult(listed, metrics, {recipe: {"seconds": entry.seconds} for recipe, entry in entries.items()})
+
+
+def work_area_of(out: Path) -> Path:
+    """Return the work area of OUT/FORMAT: OUT.FORMAT.work beside OUT, because DVC stages depend on all of OUT."""
+    return out.parent.with_name(f"{out.parent.name}.{out.name}.work")
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """What the recipes of one format share."""
+
+    artifact_format: Format
+    name: str
+    section: Any  # the format's own ``Params``
+    job: ExportJob
+    config: CheckpointConfig
+    costs: Costs
+
+    def export(self, recipe: str, folder: Path) -> ConvertedRecipe:
+        """Export one recipe into a folder, load it again and compare it with the checkpoint."""
+        path = folder / f"{recipe}{self.artifact_format.suffix(recipe)}"
+        started = time.perf_counter()
+        with _one_line_error(f"{self.config.backbone} cannot be exported to {self.name} {recipe}"):
+            quantisation = self.artifact_format.export(self.job, recipe, self.section, path)
+        seconds = round(time.perf_counter() - started, 2)
+        probabilities = _predict(self.artifact_format, path, recipe, self.job.reference, self.config)
+        parity = _check(path, recipe, self.job.reference, probabilities)
+        point = _operating_point(self.costs, self.config, self.job.reference, probabilities)
+        decision = {"threshold": point.threshold, "retake_band": point.abstention_band, "quantisation": quantisation}
+        artifact = _record(self.artifact_format, self.name, recipe, path, self.config).model_copy(update=decision)
+        in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
+        metrics = {**asdict(parity), **in_float, "size_bytes": size_of(path)}
+        return ConvertedRecipe(artifact=artifact, metrics=metrics, seconds=seconds)
+
+
+def _work_key(params: ConvertParams, conversion: _Conversion, rows: ConvertRows) -> str:
+    """Hash all that one recipe's artifact depends on; which other recipes there are is not among it."""
+    inputs = {
+        "params": params.model_dump(mode="json", exclude={"formats"}),
+        "section": conversion.section.model_dump(mode="json", exclude={"recipes"}),
+        "checkpoint": conversion.config,
+        "calibration": [[image.id, image.label, image.sha256] for image in rows.calibration],
+        "parity": [[image.id, image.label, image.sha256] for image in rows.parity],
+        "question": rows.question,
+        "costs": rows.costs,
+    }
+    packages = ("gossamer", "numpy", "torch", *conversion.artifact_format.TOOLS)
+    return work_key(inputs, (__name__, f"export.formats.{conversion.name}"), packages)
 
 
 def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, report: Callable[[str], None]) -> ExportJob:

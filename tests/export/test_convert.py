@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from export import convert as stage
 from export.convert import ARTIFACT_JSON, ConvertRows, run
 from export.formats import onnx
 from export.parity import Predict
+from pipeline.data.finished_work import clear_finished_work
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Artifacts
 from pipeline.data.storage import read_json
@@ -101,6 +103,71 @@ def test_only_the_artifacts_and_their_record_are_written(convert: Convert) -> No
     assert [file.name for file in folder.parent.iterdir()] == ["onnx"]
 
 
+@pytest.fixture
+def exported(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Recipes that were exported, in order; files that were made once stand for the exports."""
+    source = convert("onnx")[1]
+    recipes: list[str] = []
+
+    def export(_job: object, recipe: str, _params: object, path: Path) -> None:
+        recipes.append(recipe)
+        path.write_bytes((source / path.name).read_bytes())
+
+    monkeypatch.setattr(onnx, "export", export)
+    return recipes
+
+
+TWO_RECIPES = {"recipes": ["float32", "float16"], "opset": 18}
+
+
+def test_a_killed_convert_resumes_with_the_first_missing_recipe_and_leaves_nothing_in_the_artifacts(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, exported: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, out = convert_params(onnx=TWO_RECIPES), tmp_path / "artifacts" / "onnx"
+    copy = onnx.export
+
+    def interrupt(job: object, recipe: str, section: object, path: Path) -> None:
+        if recipe == "float16":
+            raise KeyboardInterrupt
+        copy(job, recipe, section, path)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx, "export", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(params, "onnx", checkpoint, rows, out)
+    assert not list((tmp_path / "artifacts").glob("*"))
+    result = run(params, "onnx", checkpoint, rows, out)
+    assert exported == ["float32", "float16"]
+    assert set(result.metrics) == {"float32", "float16"}
+
+
+def test_a_kill_after_the_artifacts_are_in_place_exports_nothing_again_when_dvc_deletes_them(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, exported: list[str]
+) -> None:
+    params, out = convert_params(onnx=TWO_RECIPES), tmp_path / "artifacts" / "onnx"
+    first = run(params, "onnx", checkpoint, rows, out)
+    shutil.rmtree(out)
+    clear_finished_work(tmp_path)
+    again = run(params, "onnx", checkpoint, rows, out)
+    assert exported == ["float32", "float16"]
+    assert again == first
+    clear_finished_work(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
+
+
+def test_a_damaged_recipe_of_the_work_area_is_exported_again_and_it_is_reported(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, exported: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    params, out = convert_params(onnx=TWO_RECIPES), tmp_path / "artifacts" / "onnx"
+    first = run(params, "onnx", checkpoint, rows, out)
+    shutil.rmtree(out)
+    (model,) = stage.work_area_of(out).glob("*/float16/float16.onnx")
+    model.write_bytes(model.read_bytes()[:-1])
+    assert run(params, "onnx", checkpoint, rows, out).artifacts == first.artifacts
+    assert exported == ["float32", "float16", "float16"]
+    assert "float16: not as it was written; it is made again" in capsys.readouterr().err
+
+
 def test_a_float32_artifact_that_decides_differently_is_refused_and_nothing_is_written(
     checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +175,7 @@ def test_a_float32_artifact_that_decides_differently_is_refused_and_nothing_is_w
     monkeypatch.setattr(onnx, "export", lambda _job, _recipe, _params, path: path.write_bytes(source.read_bytes()))
     with pytest.raises(ModelError, match=r"float32\.onnx: Parity\(images=24.*; expected agreement of at least 0\.999"):
         run(convert_params(), "onnx", checkpoint, rows, tmp_path / "artifacts" / "onnx")
-    assert list((tmp_path / "artifacts").iterdir()) == []
+    assert not (tmp_path / "artifacts").exists()
 
 
 def test_an_artifact_with_other_labels_is_refused(
