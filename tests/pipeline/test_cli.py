@@ -129,7 +129,7 @@ def test_a_corrupt_photograph_is_counted_and_the_others_are_packed(home: Path) -
     result = gossamer("generate")
     assert result.exit_code == 0, result.output
     metrics = yaml.safe_load((home / "metrics/generate.json").read_text(encoding="utf-8"))
-    assert (metrics["images"], metrics["unreadable_images"]) == (6, 1)
+    assert (metrics["images"], metrics["rejected"]) == (6, 1)
 
 
 def test_curate_warns_if_a_label_has_fewer_images_than_folds(home: Path) -> None:
