@@ -36,6 +36,7 @@ from pipeline.data.stratified_subset import choose_rows
 from pipeline.data.work_cache import link, open_work, work_key
 from pipeline.errors import DataError, ModelError
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
+from pipeline.train.branch_fusion import fuse_branches
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
 
 ARTIFACT_JSON = "artifact.json"
@@ -205,7 +206,7 @@ def _job(params: ConvertParams, checkpoint: Checkpoint, rows: ConvertRows, repor
         "checkpoint_id": checkpoint.config.checkpoint_id,
     }
     return ExportJob(
-        network=PortableClassifier(checkpoint.network, spec).eval(),
+        network=PortableClassifier(fuse_branches(checkpoint.network), spec).eval(),
         spec=spec,
         labels=checkpoint.config.labels,
         calibration=load_batch(rows.images, chosen, spec),

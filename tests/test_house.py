@@ -25,6 +25,8 @@ TOOLS = (
     "pipeline.generate.diffusion",
     "pipeline.generate.generated_image",
     "pipeline.bundled_diffusion",
+    "pipeline.train.backbone",
+    "pipeline.train.branch_fusion",
     "pipeline.train.complexity",
     "pipeline.train.model",
 )

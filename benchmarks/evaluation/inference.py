@@ -121,6 +121,7 @@ def read_reference(folder: Path) -> Reference:
     Raises:
         ModelError: The folder holds no checkpoint, or a damaged one.
     """
+    from pipeline.train.branch_fusion import fuse_branches
     from pipeline.train.model import load_checkpoint, predict
 
     checkpoint = load_checkpoint(folder)
@@ -131,7 +132,7 @@ def read_reference(folder: Path) -> Reference:
         config.threshold,
         config.preprocess,
         lambda pixels: predict(checkpoint, pixels),
-        measure_complexity(checkpoint.network, config.preprocess.input_size),
+        measure_complexity(fuse_branches(checkpoint.network), config.preprocess.input_size),
     )
 
 

@@ -1,4 +1,4 @@
-"""The classifier: a timm backbone with one output per label, and its checkpoint on disk.
+"""The classifier: a backbone with normalisation and probabilities in its graph, and its checkpoint on disk.
 
     FOLDER/model.safetensors  float32 state dict
     FOLDER/config.json        ``CheckpointConfig``: backbone, labels, preprocessing, threshold, ids
@@ -8,15 +8,12 @@ The checkpoint's id is the SHA-256 of the weights file: equal weights are the sa
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import safetensors.torch
-import timm
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -25,12 +22,12 @@ from torch import nn
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Record
 from pipeline.data.storage import atomic_write, read_json, write_json
-from pipeline.errors import ModelError, ParamsError, cut, shown
+from pipeline.errors import ModelError, cut
 from pipeline.machine.memory_layout import choose_memory_format
+from pipeline.train.backbone import Padding, build_network
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-Padding = Literal["symmetric", "same"]
 
 
 class CheckpointConfig(Record):
@@ -95,48 +92,6 @@ class PortableClassifier(nn.Module):
         return torch.softmax(self.logits(image), dim=1)
 
 
-def build_network(backbone: str, labels: int, pretrained: str = "none", padding: Padding = "symmetric") -> nn.Module:
-    """Create a timm classifier.
-
-    Args:
-        backbone: Name of a timm model.
-        labels: Number of outputs.
-        pretrained: "none", "hub" (timm's own weights), or the path of a safetensors state dict; its classifier is
-            replaced if it has another number of outputs.
-        padding: "symmetric", or "same" for weights that were trained with TensorFlow's padding.
-
-    Returns:
-        Takes normalised float32 (n, 3, height, width), returns logits (n, labels).
-
-    Raises:
-        ParamsError: timm has no such backbone.
-        ModelError: The weights cannot be loaded, or belong to another network.
-    """
-    if not timm.is_model(backbone):
-        raise ParamsError(f"params.yaml train.backbone: {shown(backbone)}; {_expected_backbone(backbone)}")
-    # "fast" pooling is a mean; exporters convert the default pooling to a reshape and a gather.
-    options: dict[str, Any] = {"num_classes": labels, "global_pool": "fast"}
-    if padding == "same":
-        options["pad_type"] = "same"
-    if pretrained == "hub":
-        try:
-            return _shrink_head(_as_module(timm.create_model(backbone, pretrained=True, **options)), labels)
-        except (OSError, RuntimeError) as error:
-            raise ModelError(f"params.yaml train.pretrained: hub; {backbone} cannot be fetched: {error}") from error
-    network = _shrink_head(_as_module(timm.create_model(backbone, **options)))
-    if pretrained != "none":
-        _load_pretrained(network, Path(pretrained))
-    return network
-
-
-def _expected_backbone(backbone: str) -> str:
-    """Name the timm models whose names are most alike, and guess at the one that was meant."""
-    name, models = backbone[:100], timm.list_models()
-    near = difflib.get_close_matches(name, models, n=4, cutoff=0.0)  # always some, however odd the name
-    guess = difflib.get_close_matches(name, near, n=1)
-    return f"expected a timm model such as {', '.join(near)}" + (f"; did you mean {guess[0]!r}?" if guess else "")
-
-
 def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:
     """Write weights and config; returns the config with the checkpoint's id."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -162,7 +117,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != config.checkpoint_id:
         raise ModelError(f"{path}: not the weights that {folder / CONFIG} names; run dvc repro train")
-    network = build_network(config.backbone, len(config.labels), padding=config.padding)
+    size = config.preprocess.input_size
+    network = build_network(config.backbone, len(config.labels), padding=config.padding, input_size=size)
     try:
         network.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:
@@ -177,43 +133,3 @@ def predict(checkpoint: Checkpoint, pixels: NDArray[np.uint8], batch_size: int =
     with torch.inference_mode():
         rows = [classifier(torch.from_numpy(pixels[i : i + batch_size])) for i in range(0, len(pixels), batch_size)]
     return torch.cat(rows).numpy() if rows else np.empty((0, len(checkpoint.config.labels)), np.float32)
-
-
-def _as_module(network: object) -> nn.Module:
-    if not isinstance(network, nn.Module):
-        raise ModelError(f"timm returned {type(network).__name__}; expected a torch module")
-    return network
-
-
-def _shrink_head(network: nn.Module, hub_labels: int = 0) -> nn.Module:
-    """Initialise the head close to zero: timm's initialisation is too large for few outputs (first loss > 1.5).
-
-    A head that was loaded with the hub's weights, because it has ``hub_labels`` outputs, is not changed.
-    """
-    if hub_labels and getattr(network, "pretrained_cfg", {}).get("num_classes") == hub_labels:
-        return network
-    head = network.get_classifier()  # type: ignore[operator]
-    if isinstance(head, nn.Linear):
-        nn.init.normal_(head.weight, std=0.01)
-        nn.init.zeros_(head.bias)
-    return network
-
-
-def _load_pretrained(network: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise ModelError(f"params.yaml train.pretrained: {path} is missing; expected none, hub or a .safetensors file")
-    try:
-        state = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"params.yaml train.pretrained: {path} is not a safetensors file: {error}") from error
-    own = network.state_dict()
-    head = [name for name, tensor in state.items() if name in own and own[name].shape != tensor.shape]
-    if any(not name.startswith(("classifier", "head", "fc")) for name in head):
-        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {head[0]} has another shape")
-    for name in head:
-        del state[name]
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    unset = [name for name in missing if name not in head and "num_batches_tracked" not in name]
-    if unset or unexpected:
-        first = (unset or unexpected)[0]
-        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {first} does not match")

@@ -38,8 +38,9 @@ from pipeline.data.shards import INDEX
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
+from pipeline.train.backbone import build_network
 from pipeline.train.data_loader import EpochPlan, ImageDataset, load_epoch
-from pipeline.train.model import CheckpointConfig, build_network, save_checkpoint
+from pipeline.train.model import CheckpointConfig, save_checkpoint
 from pipeline.train.trainer import Score, Tensors, Trainer, reproducible_pool, split_batch
 from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, save_state
 
@@ -161,7 +162,9 @@ class _Training:
         )
         with torch.random.fork_rng():
             torch.manual_seed(params.seed)
-            network = build_network(params.backbone, len(labels), params.pretrained, params.padding)
+            network = build_network(
+                params.backbone, len(labels), params.pretrained, params.padding, self.spec.input_size
+            )
         self.trainer = Trainer(network, self.spec, params, pool)
         size = min(params.batch_size, len(rows.train))
         self.plan = EpochPlan(len(rows.train) // size, tuple(split_batch(size, self.trainer.device)))

@@ -161,6 +161,8 @@ class Trainer:
 
     def _predict(self, read: Callable[[Indices], NDArray[np.uint8]], count: int) -> torch.Tensor:
         """Compute logits of the first ``count`` rows with the averaged weights: float64 (count, labels)."""
+        self._average.train()  # drops what some networks cache in eval mode: it follows from earlier weights
+        self._average.eval()
         rows = np.arange(count)
         chunks = [rows[low : low + EVALUATION_BATCH] for low in range(0, count, EVALUATION_BATCH)]
         return torch.cat(list(self._pool.map(lambda chunk: self._logits(read(chunk)), chunks))).double()

@@ -324,10 +324,10 @@ def test_a_real_checkpoint_and_its_onnx_artifact_agree(
     from torch import nn
 
     from export.formats import open_format
+    from pipeline.train.backbone import build_network
     from pipeline.train.model import (
         CheckpointConfig,
         PortableClassifier,
-        build_network,
         load_checkpoint,
         save_checkpoint,
     )

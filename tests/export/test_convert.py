@@ -21,6 +21,7 @@ from pipeline.data.records import Artifacts
 from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import OperatingPoint, choose_operating_point
+from pipeline.train.backbone import build_network
 from pipeline.train.model import Checkpoint
 from tests.export.conftest import COSTS, Convert
 from tests.export.tiny import LABELS, RECIPES, SPEC, convert_params
@@ -228,3 +229,14 @@ def test_wrong_params_and_missing_rows_are_refused_before_anything_is_converted(
     with pytest.raises(DataError, match="no image to compare on"):
         run(convert_params(), "onnx", checkpoint, ConvertRows(rows.images, rows.calibration, []), tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_branches_are_fused_before_export(checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    network = build_network("repvgg_a0", 2, input_size=SPEC.input_size).eval()
+    branched = Checkpoint(network, checkpoint.config.model_copy(update={"backbone": "repvgg_a0"}))
+    params = convert_params(onnx={"recipes": ["float32"], "opset": 18})
+    result = run(params, "onnx", branched, rows, tmp_path / "onnx")
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert result.artifacts.artifacts[0].size_bytes < 4 * 0.91 * parameters
+    assert result.metrics["float32"]["max_abs_probability_diff"] < 1e-5

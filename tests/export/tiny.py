@@ -10,7 +10,8 @@ from export.formats import ExportJob, format_names, open_format
 from export.parity import ReferencePredictions
 from pipeline.config.params import ConvertParams, Int8Params
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.train.model import PortableClassifier, build_network
+from pipeline.train.backbone import build_network
+from pipeline.train.model import PortableClassifier
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")

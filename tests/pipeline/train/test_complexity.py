@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from pipeline.train.backbone import build_network
 from pipeline.train.complexity import Complexity, measure_complexity
-from pipeline.train.model import build_network
 
 
 def test_convolution_and_linear_layers_are_counted_as_by_hand() -> None:

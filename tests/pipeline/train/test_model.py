@@ -1,4 +1,4 @@
-"""The classifier and its checkpoint: backbones, pretrained weights, round trip and errors."""
+"""The classifier and its checkpoint: normalisation, round trip and errors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pipeline.data.preprocess import PreprocessSpec, normalise
-from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.errors import DataError, ModelError
+from pipeline.train.backbone import build_network
 from pipeline.train.model import (
     CONFIG,
     WEIGHTS,
     CheckpointConfig,
     PortableClassifier,
-    build_network,
     load_checkpoint,
     predict,
     save_checkpoint,
@@ -43,85 +43,6 @@ PIXELS = np.random.default_rng(5).integers(0, 256, (5, 48, 32, 3), np.uint8)
 def network() -> nn.Module:
     torch.manual_seed(1)
     return build_network(TINY, 2).eval()
-
-
-@pytest.mark.parametrize(
-    "backbone", ["mobilenetv3_small_100", "mobilenetv2_100", "mobilenetv4_conv_small", "tf_efficientnet_lite0"]
-)
-def test_every_backbone_of_the_readme_has_one_output_per_label(backbone: str) -> None:
-    network = build_network(backbone, 3).eval()
-    with torch.inference_mode():
-        assert network(torch.zeros(1, 3, 64, 48)).shape == (1, 3)
-
-
-def test_a_new_head_gives_probabilities_near_a_half(network: nn.Module) -> None:
-    probabilities = torch.softmax(network(torch.from_numpy(normalise(PIXELS, SPEC))), 1)
-    assert (probabilities - 0.5).abs().max() < 0.1
-
-
-def test_same_padding_changes_the_output() -> None:
-    symmetric, same = build_network("mobilenetv2_100", 2), build_network("mobilenetv2_100", 2, padding="same")
-    same.load_state_dict(symmetric.state_dict())
-    pixels = torch.rand(1, 3, 64, 48)
-    with torch.inference_mode():
-        assert not torch.allclose(symmetric.eval()(pixels), same.eval()(pixels))
-
-
-def test_an_unknown_backbone_is_an_error_with_its_place_and_similar_names() -> None:
-    with pytest.raises(ParamsError, match=r"train.backbone: 'mobilenetv9_x'; expected a timm model such as mobilenet"):
-        build_network("mobilenetv9_x", 2)
-
-
-def test_a_misspelt_backbone_is_guessed() -> None:
-    with pytest.raises(ParamsError, match=r"did you mean 'mobilenetv3_small_100'\?"):
-        build_network("mobilenetv3_smal_100", 2)
-
-
-@pytest.mark.parametrize("name", ["", "qqqq", "[", "*", "x" * 10_000], ids=["empty", "odd", "bracket", "star", "long"])
-def test_the_error_for_an_odd_backbone_names_models_and_stays_short(name: str) -> None:
-    with pytest.raises(ParamsError, match=r"expected a timm model such as \w+") as caught:
-        build_network(name, 2)
-    assert "list_models" not in str(caught.value)
-    assert len(str(caught.value)) < 500
-
-
-def test_unreachable_hub_weights_are_an_error_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match=rf"train.pretrained: hub; {TINY}.r160_in1k cannot be fetched"):
-        build_network(f"{TINY}.r160_in1k", 2, "hub")
-
-
-def test_pretrained_weights_with_other_labels_get_a_new_head(tmp_path: Path) -> None:
-    many = build_network(TINY, 10)
-    save_file(many.state_dict(), tmp_path / "many.safetensors")
-    few = build_network(TINY, 2, str(tmp_path / "many.safetensors"))
-    body = {name: tensor for name, tensor in few.state_dict().items() if not name.startswith("classifier")}
-    assert body
-    assert all(torch.equal(tensor, many.state_dict()[name]) for name, tensor in body.items())
-    assert few.state_dict()["classifier.weight"].shape[0] == 2
-
-
-def test_pretrained_weights_with_equally_many_labels_keep_their_head(tmp_path: Path, network: nn.Module) -> None:
-    save_file(network.state_dict(), tmp_path / "same.safetensors")
-    again = build_network(TINY, 2, str(tmp_path / "same.safetensors"))
-    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in network.state_dict().items())
-
-
-def test_pretrained_weights_that_do_not_fit_are_refused(tmp_path: Path, network: nn.Module) -> None:
-    with pytest.raises(ModelError, match=r"gone.safetensors is missing; expected none, hub or a .safetensors file"):
-        build_network(TINY, 2, str(tmp_path / "gone.safetensors"))
-    (tmp_path / "text.safetensors").write_text("no tensors here")
-    with pytest.raises(ModelError, match="not a safetensors file"):
-        build_network(TINY, 2, str(tmp_path / "text.safetensors"))
-    save_file(build_network("test_resnet", 2).state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(ModelError, match="another network's"):
-        build_network(TINY, 2, str(tmp_path / "other.safetensors"))
-    state = network.state_dict()
-    state["conv_stem.weight"] = torch.zeros(1, 2, 3, 4)
-    save_file(state, tmp_path / "bent.safetensors")
-    with pytest.raises(ModelError, match=r"conv_stem.weight has another shape"):
-        build_network(TINY, 2, str(tmp_path / "bent.safetensors"))
 
 
 def test_the_portable_classifier_normalises_as_training_does(network: nn.Module) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from pipeline.config.params import TrainParams, load_params
 from pipeline.data.preprocess import PreprocessSpec, normalise
-from pipeline.train.model import build_network
+from pipeline.train.backbone import build_network
 from pipeline.train.trainer import MicroBatch, Score, Trainer, reproducible_pool, split_batch
 from tests.pipeline.squares import LABELS, SIZE, draw_square
 
@@ -189,3 +189,19 @@ def test_gradients_of_a_strided_1x1_convolution_of_three_channels_are_those_of_c
     functional.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=params.label_smoothing).backward()
     for own, true in zip(network.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(own.grad, true.grad)
+
+
+def test_the_averaged_weights_are_evaluated_as_they_are_now(params: TrainParams, pool: Executor) -> None:
+    """LeViT keeps its attention biases in eval mode, from the first evaluation on."""
+    size = (64, 64)
+    torch.manual_seed(6)
+    network = build_network("levit_128s", 2, input_size=size)
+    trainer = Trainer(network, PreprocessSpec(input_size=size), params, pool)
+    pixels = np.random.default_rng(7).integers(0, 256, (2, *size, 3), np.uint8)
+    first = trainer.probabilities(lambda rows: pixels[rows], 2)
+    with torch.no_grad():
+        for name, parameter in trainer.average.named_parameters():
+            if name.endswith("attention_biases"):
+                parameter.add_(torch.linspace(0, 9, parameter.numel()).view_as(parameter))
+    second = trainer.probabilities(lambda rows: pixels[rows], 2)
+    assert not np.array_equal(second, first)

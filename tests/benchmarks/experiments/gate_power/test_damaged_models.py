@@ -22,7 +22,8 @@ from benchmarks.experiments.gate_power.damaged_models import (
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
 from pipeline.data.storage import read_rows, write_rows
-from pipeline.train.model import CheckpointConfig, build_network, load_checkpoint, predict, save_checkpoint
+from pipeline.train.backbone import build_network
+from pipeline.train.model import CheckpointConfig, load_checkpoint, predict, save_checkpoint
 
 LABELS = ("helmet", "no_helmet")
 FRAMES = np.random.default_rng(2).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
