@@ -124,7 +124,7 @@ def test_a_block_that_was_being_written_when_the_process_was_killed_is_computed_
 ) -> None:
     compute(tmp_path, images, verifier)
     block = min((tmp_path / "work").glob("*/*.npy"))
-    scratch = block.with_name(f".{block.name}.999999999.abc")
+    scratch = block.with_name(f".{block.name}.999999999.0123abcd")
     block.rename(scratch)
     _, done = compute(tmp_path, images, verifier)
     assert sum(done) == len(images)
