@@ -78,7 +78,7 @@ def test_a_stage_may_read_files_of_another_folder(folder: StageFolder, tmp_path:
 def test_a_conversion_is_a_step_of_its_format(folder: StageFolder) -> None:
     step = folder.convert("onnx", ROWS, Path("data/images"), ("arm/train",))
     assert (step.name, step.stage, step.key) == ("arm/convert-onnx", "convert", "onnx")
-    assert step.outs == (folder.path / "artifacts/onnx/artifact.json",)
+    assert step.outs == (folder.path / "artifacts/onnx",)
 
 
 def test_an_experiment_may_use_another_policy(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
