@@ -112,6 +112,9 @@ def write_whole_run(root: Path, checkout: Path, evaluation_set: EvaluationSet, r
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text((checkout / name).read_text(encoding="utf-8"), encoding="utf-8")
     run = WholeRun(root, evaluation_set, runtimes)
+    named = {name.partition("-")[0] for name in NAMES}
+    formats = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["convert"]["formats"]
+    run.change_params("convert", formats={name: recipes for name, recipes in formats.items() if name in named})
     run.change_params("measure", workers=0, min_slice=5, arm64={"use": "never", "folder": "lab", "selfies": 1})
     run.change_params("measure", camera={**run.params.measure.camera.model_dump(), "selfies": 0})
     run.convert()
