@@ -28,12 +28,12 @@ def test_the_params_of_the_smoke_run_are_valid(policy: str) -> None:
         load_section(open_format(name).Params, values, f"convert.formats.{name}")
 
 
-def test_the_smoke_run_is_small_and_converts_a_float_and_an_8_bit_recipe_of_each_format() -> None:
+def test_the_smoke_run_is_small_and_converts_a_float_and_where_there_is_one_an_8_bit_recipe_of_each_format() -> None:
     params = Params.model_validate(smoke.small_params("helmet"))
     assert (params.prompts.count, params.selfies.count) < (300, 100)
-    for section in params.convert.formats.values():
-        assert ["float" in recipe for recipe in section["recipes"]] == [True, False]
-        assert ["ai8" in recipe for recipe in section["recipes"]] == [False, True]
+    kinds = [["ai8" in recipe for recipe in section["recipes"]] for section in params.convert.formats.values()]
+    assert all(kind in ([False], [False, True]) for kind in kinds)
+    assert kinds.count([False, True]) >= 3
 
 
 def test_a_change_of_a_key_that_params_do_not_have_is_refused() -> None:
