@@ -44,7 +44,7 @@ class FinishedStep(Record):
     """The mark of a finished step.
 
     Attributes:
-        key: Of everything it depends on.
+        key: SHA-256 of everything the step depends on.
         seconds: Duration of its last run.
         outs: SHA-256 of each output, in order.
     """

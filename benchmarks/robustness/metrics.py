@@ -63,7 +63,7 @@ class Decisions:
     confidence: float
 
     def accuracy(self, decided: Ints) -> float:
-        """Accuracy of decisions on the first selfies, as many as there are decisions."""
+        """Accuracy of ``decisions`` on the first ``len(decisions)`` selfies."""
         return float(np.mean(decided == self.targets[: len(decided)]))
 
     def checkpoint_on_artifact_selfies(self, corruption: Corruption) -> Ints:

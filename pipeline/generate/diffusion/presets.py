@@ -28,8 +28,8 @@ class Preset(Section):
     Attributes:
         model: "bundled" (the model that comes with Gossamer), a hub id, or a local folder in the diffusers layout.
         revision: Branch, tag or commit of a hub id; null: its main branch.
-        width: Of the images, in pixels; below ``height``.
-        height: Of the images, in pixels.
+        width: Width of the images in pixels; smaller than ``height``.
+        height: Height of the images in pixels.
         scheduler: Sampler of diffusers; "own" keeps the model's.
         steps: Denoising steps.
         guidance: Scale of classifier-free guidance; 1 or less: none.

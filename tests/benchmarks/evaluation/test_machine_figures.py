@@ -6,29 +6,12 @@ from pathlib import Path
 
 from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_machine
 from benchmarks.latency.preprocessing import PreprocessTiming
-from benchmarks.latency.single_artifact import Timing
 from pipeline.data.machine_figures import record_machine_figures
 from tests.benchmarks.evaluation.measurements import changed, full_measurement
+from tests.benchmarks.report import timings
 
 NAME = "onnx-float32"
-TIMING = Timing(
-    load_ms=2.0,
-    cold_load_ms=90.0,
-    first_inference_ms=5.0,
-    latency_p50_ms=1.0,
-    latency_p90_ms=1.5,
-    latency_p99_ms=1.9,
-    latency_runs=300,
-    latency_profile="quick",
-    latency_valid=True,
-    latency_many_p50_ms=0.6,
-    latency_many_p90_ms=0.9,
-    latency_many_valid=True,
-    threads=1,
-    threads_many=2,
-    peak_rss_bytes=10**8,
-    baseline_rss_bytes=6 * 10**7,
-)
+TIMING = timings.TIMING.model_copy(update={"latency_p50_ms": 1.0, "latency_p90_ms": 1.5, "latency_p99_ms": 1.9})
 PICTURES = PreprocessTiming(
     preprocess_p50_ms=0.4, preprocess_p90_ms=0.5, preprocess_runs=64, width=96, height=128, size_bytes=24_000
 )

@@ -10,26 +10,9 @@ from benchmarks.evaluation.measurement import (
     SelfieSet,
     SliceFigures,
 )
-from benchmarks.latency.single_artifact import Timing
+from tests.benchmarks.report import timings
 
-TIMING = Timing(
-    load_ms=2.0,
-    cold_load_ms=90.0,
-    first_inference_ms=5.0,
-    latency_p50_ms=1.25,
-    latency_p90_ms=1.5,
-    latency_p99_ms=1.9,
-    latency_runs=300,
-    latency_profile="quick",
-    latency_valid=True,
-    latency_many_p50_ms=0.6,
-    latency_many_p90_ms=0.9,
-    latency_many_valid=True,
-    threads=1,
-    threads_many=2,
-    peak_rss_bytes=10**8,
-    baseline_rss_bytes=6 * 10**7,
-)
+TIMING = timings.TIMING.model_copy(update={"latency_p50_ms": 1.25, "latency_p90_ms": 1.5, "latency_p99_ms": 1.9})
 
 
 def measurement_of_two_slices(agreement: float | None = 0.99) -> Measurement:
