@@ -33,8 +33,8 @@ from pipeline.data.records import Artifact, Artifacts, ConvertInputs, Image, Rec
 from pipeline.data.shards import load_batch
 from pipeline.data.storage import atomic_folder, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
-from pipeline.data.work_cache import link, open_work, work_key
-from pipeline.errors import DataError, ModelError
+from pipeline.data.work_cache import WorkCache, link, open_work, work_key
+from pipeline.errors import DataError, ModelError, report_kept
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
 from pipeline.train.branch_fusion import fuse_branches
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
@@ -119,13 +119,14 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     job = _job(params, checkpoint, rows, lambda line: console.print(f"convert {format_name}: {line}"))
     conversion = _Conversion(artifact_format, format_name, section, job, checkpoint.config, rows.costs)
     cache = open_work(work_area_of(out), _work_key(params.of_format(format_name), conversion, rows))
-    for recipe in section.recipes:
-        if cache.has(recipe):
-            console.print(f"convert {format_name} {recipe}: exported by an interrupted run")
-            continue
-        console.print(f"convert {format_name} {recipe}: exporting")
-        with cache.write_folder(recipe) as folder:
-            write_json(folder / RECORD, conversion.export(recipe, folder))
+    with report_kept(lambda: _kept(section.recipes, cache)):
+        for recipe in section.recipes:
+            if cache.has(recipe):
+                console.print(f"convert {format_name} {recipe}: exported by an interrupted run")
+                continue
+            console.print(f"convert {format_name} {recipe}: exporting")
+            with cache.write_folder(recipe) as folder:
+                write_json(folder / RECORD, conversion.export(recipe, folder))
     entries = {recipe: read_json(cache.path(recipe) / RECORD, ConvertedRecipe) for recipe in section.recipes}
     inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
     artifacts = tuple(entry.artifact for entry in entries.values())
@@ -137,6 +138,11 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     mark_finished(cache, out)
     metrics = {recipe: entry.metrics for recipe, entry in entries.items()}
     return ConvertResult(listed, metrics, {recipe: {"seconds": entry.seconds} for recipe, entry in entries.items()})
+
+
+def _kept(recipes: Sequence[str], cache: WorkCache) -> str:
+    done = sum(cache.path(recipe).exists() for recipe in recipes)
+    return f"{done} of {len(recipes)} recipes are kept in {cache.folder.parent}"
 
 
 def work_area_of(out: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.errors import GossamerError
+from pipeline.errors import GossamerError, InterruptedRunError
 
 _PERMISSION = "expected a path that you may read and write; check its permissions: ls -ld"
 _SPACE = "free some space, then run the same command again"
@@ -47,8 +47,11 @@ class ErrorHandlingGroup(TyperGroup):
         except GossamerError as error:
             print_note(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
+        except InterruptedRunError as error:
+            print_note(f"interrupted: {error}; run the same command again to resume")
+            raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
-            print_note("interrupted: finished work is kept; run the same command again to resume")
+            print_note("interrupted; run the same command again")
             raise typer.Exit(2) from error
         except OSError as error:
             advice = ADVICE.get(error.errno or 0)

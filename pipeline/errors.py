@@ -7,7 +7,8 @@ Only ``pipeline.cli_errors`` catches every kind: it prints the message, not a tr
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 MAX_SHOWN = 100
@@ -64,6 +65,26 @@ class ReleaseRefusedError(GossamerError):
     """The gate's verdict is not a pass."""
 
     exit_code = 1
+
+
+class InterruptedRunError(KeyboardInterrupt):
+    """Ctrl-C in a stage that keeps finished work; the message says what is kept, and where."""
+
+
+@contextmanager
+def report_kept(describe: Callable[[], str]) -> Iterator[None]:
+    """Add what is kept to a Ctrl-C.
+
+    Args:
+        describe: Words it, e.g. "72 of 240 images are kept in data/images.work"; called after the interruption.
+
+    Raises:
+        InterruptedRunError: Ctrl-C was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(describe()) from error
 
 
 class _Short(reprlib.Repr):

@@ -33,7 +33,7 @@ from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Image
 from pipeline.data.shards import read_bytes
 from pipeline.data.work_cache import WorkCache, open_work, work_key
-from pipeline.errors import DataError
+from pipeline.errors import DataError, report_kept
 from pipeline.machine.devices import torch_threads
 from pipeline.machine.process_pool import run_jobs
 
@@ -173,9 +173,16 @@ def compute_features(
         _Job(folder, tuple(missing[first : first + BLOCKS_PER_JOB]), verifier, work)
         for first in range(0, len(missing), BLOCKS_PER_JOB)
     ]
-    for count in run_jobs(_compute_blocks, jobs, cache.workers):
-        advance(count)
+    with report_kept(lambda: _kept(blocks, work)):
+        for count in run_jobs(_compute_blocks, jobs, cache.workers):
+            advance(count)
     return FeatureCache(tuple((work.path(name), len(block)) for name, block in blocks))
+
+
+def _kept(blocks: Sequence[tuple[str, Sequence[Image]]], work: WorkCache) -> str:
+    done = sum(len(block) for name, block in blocks if work.path(name).exists())
+    total = sum(len(block) for _, block in blocks)
+    return f"features of {done:,} of {total:,} images are kept in {work.folder.parent}"
 
 
 def _blocks(images: Sequence[Image]) -> list[tuple[Image, ...]]:

@@ -32,7 +32,7 @@ from pipeline.data.records import Image, Prompt, Rejection
 from pipeline.data.shards import INDEX, write_card, write_images, write_index
 from pipeline.data.storage import atomic_folder
 from pipeline.data.work_cache import WorkCache, link, open_work, work_key
-from pipeline.errors import DataError
+from pipeline.errors import DataError, report_kept
 from pipeline.generate import shard_job
 from pipeline.generate.dataset_card import dataset_card
 from pipeline.generate.generators import Description, find_generator
@@ -85,7 +85,8 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     jobs = plan_jobs(prompts, params.images_per_shard, params.generator, options.model_dump_json(), cache)
     todo = [job for job in jobs if not job.is_done]
     start = time.perf_counter()
-    _draw_all(todo, module.processes(options, params.workers), len(prompts))
+    with report_kept(lambda: _kept(jobs, len(prompts), cache)):
+        _draw_all(todo, module.processes(options, params.workers), len(prompts))
     seconds = time.perf_counter() - start
     images = [image for job in jobs for image in job.read_images()]
     _put_in_place(jobs, images, dataset_card(policy, source, images), cache, out)
@@ -141,6 +142,11 @@ def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
             drawn += count
             rate = drawn / (time.perf_counter() - start)
             progress.update(task, advance=count, rate=f"{rate:.1f}/s")
+
+
+def _kept(jobs: Sequence[ShardJob], total: int, cache: WorkCache) -> str:
+    drawn = sum(len(job.prompts) for job in jobs if job.shard.exists())
+    return f"{drawn:,} of {total:,} images are kept in {cache.folder.parent}"
 
 
 def _put_in_place(jobs: Sequence[ShardJob], images: Sequence[Image], card: str, cache: WorkCache, out: Path) -> None:

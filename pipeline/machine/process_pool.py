@@ -1,8 +1,8 @@
 """Runs jobs on this machine, in this process or in several worker processes.
 
-Workers are spawned, not forked: torch and its threads do not survive a fork. They ignore Ctrl-C; the parent then starts
-no further jobs and waits for the running ones, so what they write is complete. Workers exit when the parent does, even
-if it is killed, and free their memory.
+Workers are spawned, not forked: torch and its threads do not survive a fork. After Ctrl-C the parent starts no further
+jobs and the workers exit at once, in the middle of a job: what they write appears whole or not at all. After an error
+the running jobs are waited for. Workers exit when the parent does, even if it is killed, and free their memory.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 J = TypeVar("J")
@@ -41,24 +42,34 @@ def run_jobs(task: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterato
 
 @contextmanager
 def open_pool(workers: int, environment: Mapping[str, str] | None = None) -> Iterator[ProcessPoolExecutor]:
-    """Start worker processes; on an error or Ctrl-C waiting jobs are cancelled and running ones are waited for.
+    """Start worker processes; on an error waiting jobs are cancelled, on Ctrl-C running ones are stopped as well.
 
     Args:
         workers: Number of processes.
         environment: Environment variables of the workers, in addition to this process's.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _initialise_worker, (dict(environment or {}),)) as pool:
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _initialise_worker, (dict(environment or {}), stop)) as pool:
         try:
             yield pool
+        except (KeyboardInterrupt, GeneratorExit):  # the latter: Ctrl-C in the code that uses the results
+            stop.set()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _initialise_worker(environment: Mapping[str, str]) -> None:
+def _initialise_worker(environment: Mapping[str, str], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_when_stopped, args=(stop,), daemon=True).start()
+
+
+def _exit_when_stopped(stop: Event) -> None:
+    stop.wait()
+    os._exit(1)
 
 
 def _exit_with_parent() -> None:

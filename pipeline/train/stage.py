@@ -36,7 +36,7 @@ from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image, more_images
 from pipeline.data.shards import INDEX
 from pipeline.data.work_cache import WorkCache, open_work, work_key
-from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.errors import DataError, ModelError, ParamsError, report_kept
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
 from pipeline.train.backbone import build_network
 from pipeline.train.data_loader import EpochPlan, ImageDataset, load_epoch
@@ -107,7 +107,8 @@ def run(
     cache = open_work(work_area(out), _work_key(params, labels, rows))
     with reproducible_pool(params) as pool:
         training = _Training(params, labels, rows, pool)
-        best, epochs = training.run_epochs(cache, on_epoch)
+        with report_kept(lambda: _kept(cache, params.epochs)):
+            best, epochs = training.run_epochs(cache, on_epoch)
         network = training.trainer.average
         network.load_state_dict(best)
         probabilities = training.trainer.probabilities(training.val.read, len(rows.val))
@@ -247,6 +248,10 @@ def _work_key(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> st
         "pretrained": Path(params.pretrained),  # none and hub are no files
     }
     return work_key(inputs, (__name__,), PACKAGES)
+
+
+def _kept(cache: WorkCache, epochs: int) -> str:
+    return f"{len(load_state(cache)[1])} of {epochs} epochs are kept in {cache.folder.parent}"
 
 
 def _score(epoch: Epoch) -> Score:

@@ -218,7 +218,7 @@ def test_ctrl_c_keeps_the_finished_shards(root: Path, tmp_path: Path) -> None:
         "pipeline.cli",
         "generate",
         "prompts.jsonl",
-        "unused.yaml",
+        str(root / "policies" / "helmet.yaml"),
         "images",
         "generate.json",
     ]
@@ -229,7 +229,8 @@ def test_ctrl_c_keeps_the_finished_shards(root: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 2, errors
-    assert "interrupted: finished work is kept" in errors
+    kept = 200 * len(list(tmp_path.glob("images.work/*/shard-*")))
+    assert f"interrupted: {kept:,} of 4,000 images are kept in images.work; run the same command again" in errors
     assert "Traceback" not in errors
     finished = list(tmp_path.glob("images.work/*/shard-*"))
     assert finished

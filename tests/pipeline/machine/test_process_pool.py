@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -58,6 +59,30 @@ def test_an_interruption_cancels_waiting_jobs() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt(waiting)
     assert sum(future.cancelled() for future in waiting) > 100
+
+
+def wait_and_interrupt(file: Path) -> None:
+    with open_pool(1) as pool:
+        pool.submit(write_pid_and_wait, file)
+        while not file.is_file():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+
+def interrupt_between_results(file: Path) -> None:
+    for _ in run_jobs(wait_unless_none, [None, file], 2):
+        raise KeyboardInterrupt
+
+
+def wait_unless_none(file: Path | None) -> None:
+    if file is not None:
+        write_pid_and_wait(file)
+
+
+@pytest.mark.parametrize("run", [wait_and_interrupt, interrupt_between_results])
+def test_an_interruption_stops_running_jobs_at_once(run: Callable[[Path], None], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "pid")  # the job itself takes ten minutes
 
 
 def is_running(pid: int) -> bool:
