@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,10 @@ def test_metrics_that_dvc_shows_are_one_file_of_about_twenty_figures_whatever_th
 def test_a_queued_experiment_runs_its_own_copy_of_the_code(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository", ["prompts"])
     repository.change_params(lambda values: values["prompts"].update(count=40))
+    repository.change_params(lambda values: values["generate"].update(generator="rendered"))
+    weights = Path("pipeline/bundled_diffusion/weights/attributes.safetensors")  # the verifier's vocabulary
+    (repository.folder / weights).parent.mkdir()
+    shutil.copy(ROOT / weights, repository.folder / weights)
     repository.commit()
     stage = repository.folder / "pipeline/prompts/stage.py"
     text = stage.read_text(encoding="utf-8")

@@ -33,7 +33,9 @@ class _ThreadPool:
 
     def resize(self, threads: int) -> int:
         """Replace the pool if it has another number of threads; returns the version of the pool."""
-        from executorch.extension.pybindings import portable_lib
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the interface is experimental
+            from executorch.extension.pybindings import portable_lib
 
         if portable_lib._threadpool_get_thread_count() != threads:  # noqa: SLF001 - there is no public way
             portable_lib._unsafe_reset_threadpool(threads)  # noqa: SLF001
