@@ -27,6 +27,7 @@ from pipeline.cli_arguments import (
     reads,
     writes,
 )
+from pipeline.cli_errors import print_note
 
 app = typer.Typer()
 policy_app = typer.Typer(no_args_is_help=True, help="Check a policy.")
@@ -55,6 +56,22 @@ def check_policy(
         check(load_params(), checked, str(policy), print)
     else:
         print(f"{PARAMS}: missing, so no generator, verifier or renderer was checked")
+
+
+@app.command()
+def fingerprint(
+    out: Annotated[Path, writes("folder of fingerprints, OUT/STAGE.json")] = Path("data/external"),
+) -> None:
+    """Hash photographs, weights and models that params.yaml names, so that dvc repro sees when they change."""
+    from pipeline.config.external_files import STAGES, named_paths
+    from pipeline.config.params import load_params
+    from pipeline.data.file_fingerprint import HASHES, HashCache, update_fingerprints
+
+    params, cache = load_params(), HashCache.open(out.with_name(f"{out.name}.work") / HASHES)
+    for stage in STAGES:
+        for kept in update_fingerprints(out / f"{stage}.json", named_paths(params, stage), cache):
+            print_note(f"params.yaml {kept.key}: {kept.path} is not here; {stage} counts it as unchanged")
+    cache.save()
 
 
 @baseline_app.command("accept")

@@ -37,6 +37,8 @@ STAGES = {
     "report": "benchmarks",
 }
 """Stage -> the top-level folder it is in, in the order of the chain."""
+FINGERPRINT = "fingerprint"
+"""DVC stage before the chain, which always runs: it hashes the files that params.yaml names (dvc.yaml explains it)."""
 PLUG_INS = {
     "generate": "pipeline.generate.generators",
     "curate": "pipeline.curate.verifiers",

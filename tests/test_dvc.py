@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from benchmarks.evaluation.summary import CurationSummary, TrainingSummary, summarise
+from pipeline.config.external_files import STAGES as EXTERNAL
 from pipeline.data.records import Check, Verdict
 from tests.benchmarks.evaluation.measurements import artifact_figures, full_measurement
-from tests.house import ROOT, dvc_stages
+from tests.house import FINGERPRINT, ROOT, dvc_stages
 from tests.small_repository import make_repository
 
 
@@ -56,3 +59,37 @@ def test_a_queued_experiment_runs_its_own_copy_of_the_code(tmp_path: Path) -> No
     experiment = repository.run("git", "for-each-ref", "--format=%(objectname)", "refs/exps").split()[0]
     assert '"changed": 7' in repository.run("git", "show", f"{experiment}:metrics/prompts.json")
     assert not (repository.folder / "metrics").exists(), "the workspace is as it was"
+
+
+def use_photographs(values: dict[str, Any]) -> None:
+    values["selfies"] |= {"source": "photos", "folder": "photos"}
+
+
+@pytest.mark.slow
+def test_dvc_sees_that_a_photograph_was_overwritten_and_runs_nothing_else(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "repository", ["selfies"])
+    repository.change_params(use_photographs)
+    declared = repository.folder / "dvc.yaml"
+    stages = yaml.safe_load(declared.read_text(encoding="utf-8"))
+    stages["stages"]["selfies"]["cmd"] = "mkdir data/selfies && cp -r photos data/selfies"
+    declared.write_text(yaml.safe_dump(stages), encoding="utf-8")
+    shot = repository.folder / "photos/helmet/1.jpg"
+    shot.parent.mkdir(parents=True)
+    shot.write_bytes(b"old")
+    assert repository.repro() == ["selfies"]
+    assert repository.repro() == [], "nothing changed"
+    assert repository.run("dvc", "status").split() == [f"{FINGERPRINT}:", "always", "changed"]
+    times = shot.stat()
+    shot.write_bytes(b"new")
+    os.utime(shot, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert repository.repro() == ["selfies"], "one was overwritten, with the time and the size of the old one"
+    shutil.rmtree(repository.folder / "photos")
+    printed = repository.run("dvc", "repro")
+    assert "params.yaml selfies.folder: photos is not here; selfies counts it as unchanged" in printed
+    assert "Running stage 'selfies'" not in printed
+
+
+def test_the_stages_that_read_files_of_params_yaml_depend_on_their_fingerprints() -> None:
+    files = [next(iter(out)) for out in dvc_stages()[FINGERPRINT]["outs"]]
+    assert files == [f"data/external/{stage}.json" for stage in EXTERNAL]
+    assert all(file in dvc_stages()[stage]["deps"] for stage, file in zip(EXTERNAL, files, strict=True))

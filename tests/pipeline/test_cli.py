@@ -25,7 +25,7 @@ from pipeline.cli_arguments import name_format
 from pipeline.config.fields import load_section
 from pipeline.config.params import load_params
 from pipeline.errors import ParamsError
-from tests.house import STAGES, dvc_stages
+from tests.house import FINGERPRINT, STAGES, dvc_stages
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_an_output_folder_that_is_a_file_is_refused(home: Path) -> None:
 
 def test_the_defaults_of_a_command_are_the_paths_of_dvc_yaml() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    for name in STAGES:
+    for name in (FINGERPRINT, *STAGES):
         words = shlex.split(dvc_stages()[name]["cmd"])
         arguments = [each for each in commands[name].params if each.param_type_name == "argument"]
         defaults = [str(each.default) for each in arguments if not each.required]
