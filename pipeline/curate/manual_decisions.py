@@ -2,7 +2,8 @@
 
 A line is on disk (fsync) before ``append_decision`` returns. A decision applies to an image id *and* the sha256 of its
 encoded bytes; the last line of an image wins, and "undo" clears it. A process killed while writing leaves an incomplete
-last line: reading ignores it, the next append removes it.
+last line: reading ignores it, the next append removes it. Empty lines are skipped: without decisions, the file has one,
+since DVC warns of a file of zero bytes in every run.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def read_decisions(path: Path) -> list[Decision]:
     decisions: list[Decision] = []
     for number, line in enumerate(lines, start=1):
         is_last = number == len(lines)
-        if is_last and not line:
-            break
+        if not line.strip():
+            continue
         try:
             decisions.append(Decision.model_validate_json(line))
         except ValidationError as error:

@@ -1,6 +1,7 @@
 """Reading and writing of records: JSON lines, JSON and CSV; files and folders appear whole or not at all.
 
-A file is written under a temporary name (``pipeline.data.scratch``) and renamed when it is whole.
+A file is written under a temporary name (``pipeline.data.scratch``) and renamed when it is whole. Without rows, it has
+one empty line, which readers skip: DVC warns of a file of zero bytes in every run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.data.scratch import move_file, move_folder, scratch_file, scratch_
 from pipeline.errors import DataError
 
 R = TypeVar("R", bound=Record)
+NO_ROWS = b"\n"
 
 
 @contextmanager
@@ -58,11 +60,13 @@ def write_rows(path: Path, rows: Iterable[Record]) -> int:
         for row in rows:
             file.write(row.model_dump_json().encode() + b"\n")
             count += 1
+        if not count:
+            file.write(NO_ROWS)
     return count
 
 
 def read_rows(path: Path, kind: type[R]) -> list[R]:
-    """Read JSON lines as records of one kind.
+    """Read JSON lines as records of one kind; empty lines are skipped.
 
     Raises:
         DataError: The file is missing, or a line is not such a record (the message has its number).
@@ -72,6 +76,8 @@ def read_rows(path: Path, kind: type[R]) -> list[R]:
     rows: list[R] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
             try:
                 rows.append(kind.model_validate_json(line))
             except ValidationError as error:
@@ -92,14 +98,14 @@ def encode_json(value: Record | dict[str, Any]) -> bytes:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows with equal columns as CSV with a header; without rows the file is empty."""
+    """Write rows with equal columns as CSV with a header; without rows the file has one empty line."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode() or NO_ROWS)
 
 
 def read_json(path: Path, kind: type[R]) -> R:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from dvc.cli import main
 from dvc.render.match import match_defs_renderers
 from dvc.repo import Repo
 
@@ -93,6 +95,19 @@ def test_a_plot_shows_two_revisions_side_by_side(repository: Path, table: Table)
         assert {row["rev"] for row in specification["data"]["values"]} == {"HEAD", "workspace"}, name
     text = (repository / ".dvc/plots/small_multiples.json").read_text(encoding="utf-8")
     assert '"color": {"field": "rev"' in text
+
+
+def test_the_page_of_plots_draws_without_a_network(
+    repository: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(root / ".dvc/config", repository / ".dvc/config")
+    monkeypatch.chdir(repository)
+    assert main(["plots", "diff", "HEAD", "--out", "page"]) == 0
+    page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<(?:script|link|iframe)[^>]+(?:src|href)=", page) == [], "loads nothing"
+    assert page.count("vegaEmbed('#") == len(drawn(repository)), "one call per plot"
+    scripts = re.findall(r"<script>/\* (\S+) \d+\.\d+\.\d+ \*/", page[: page.index("vegaEmbed('#")])
+    assert scripts == ["vega", "vega-lite", "vega-embed"]
 
 
 def fields(specification: object) -> set[str]:

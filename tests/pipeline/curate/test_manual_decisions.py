@@ -37,6 +37,14 @@ def test_a_missing_or_empty_file_holds_no_decisions(file: Path) -> None:
     file.parent.mkdir()
     file.touch()
     assert read_decisions(file) == []
+    file.write_bytes(b"\n \n")
+    assert read_decisions(file) == []
+    append_decision(file, decision("1"))
+    assert read_decisions(file) == [decision("1")]
+
+
+def test_the_file_of_the_checkout_is_not_of_zero_bytes_of_which_dvc_warns(root: Path) -> None:
+    assert (root / "data/decisions.jsonl").stat().st_size > 0
 
 
 def test_decisions_are_read_in_the_order_they_were_made(file: Path) -> None:

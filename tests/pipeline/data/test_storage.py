@@ -31,8 +31,14 @@ def test_rows_are_read_back_equal_from_one_json_object_per_line(tmp_path: Path) 
     assert [json.loads(line)["label"] for line in path.read_text(encoding="utf-8").splitlines()] == ["hélmet"] * 2
 
 
-def test_without_rows_the_file_is_empty_not_missing(tmp_path: Path) -> None:
+def test_without_rows_the_file_is_neither_missing_nor_of_zero_bytes_of_which_dvc_warns(tmp_path: Path) -> None:
     assert write_rows(tmp_path / "rows.jsonl", []) == 0
+    assert (tmp_path / "rows.jsonl").read_bytes() == b"\n"
+    assert read_rows(tmp_path / "rows.jsonl", Rejection) == []
+
+
+def test_a_file_of_zero_bytes_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").touch()
     assert read_rows(tmp_path / "rows.jsonl", Rejection) == []
 
 
@@ -120,8 +126,8 @@ def test_a_folder_replaces_the_old_one_on_success_only(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_table_has_a_header_and_without_rows_it_is_empty(tmp_path: Path) -> None:
+def test_a_table_has_a_header_and_without_rows_an_empty_line(tmp_path: Path) -> None:
     write_csv(tmp_path / "table.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     assert (tmp_path / "table.csv").read_text(encoding="utf-8") == "epoch,loss\n1,0.5\n2,0.25\n"
     write_csv(tmp_path / "table.csv", [])
-    assert (tmp_path / "table.csv").read_bytes() == b""
+    assert (tmp_path / "table.csv").read_bytes() == b"\n"
