@@ -2,7 +2,8 @@
 
 Fetches Python for an arm64 Debian with apt, and the runtimes' aarch64 wheels with pip in the versions of this
 environment; unpacks them, compiles the plug-in that counts instructions, and tests the result. Works in FOLDER.part,
-which is renamed to FOLDER when everything works; an interrupted setup continues with what it has fetched.
+which is renamed to FOLDER when everything works; an interrupted setup continues with what it has fetched. Replaces only
+labs, and works only in what a setup has begun: a folder with anything else in it is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -37,10 +38,15 @@ from benchmarks.arm64.lab_layout import (
     installed_runtimes,
     link_root,
 )
+from pipeline.data.hashing import is_system_file
 from pipeline.data.storage import write_json
 from pipeline.errors import GossamerError, ModelError
 
 NEEDED_GB = 0.7
+BEGUN = "lab.part"
+"""File that marks FOLDER.part as this command's."""
+_OWN = {RECORD, ROOT, CACHE, PLUGIN, *(processor.name for processor in PROCESSORS)}
+_OWN_PART = {*_OWN, BEGUN, "apt", "wheels", "trial"}
 PLUGIN_SOURCE = Path(__file__).with_name("count.c")
 PLUGIN_APIS = range(1, 8)  # QEMU 4.2 to 8.1 speak 1; later ones refuse it and want a higher one
 _GLIBC = range(36, 16, -1)
@@ -62,8 +68,7 @@ def missing(folder: Path) -> list[str]:
     if "pip" not in _output([sys.executable, "-m", "pip", "--version"]):
         lacks.append(f"{sys.executable} -m pip: does not run; expected pip in this environment")
     free = shutil.disk_usage(next(path for path in folder.absolute().parents if path.is_dir())).free / 1e9
-    if folder.exists() and not (folder / RECORD).is_file():
-        lacks.append(f"{folder}: exists and is no ARM lab; expected a new folder")
+    lacks += [*_foreign(folder, RECORD, _OWN), *_foreign(_part_of(folder), BEGUN, _OWN_PART)]
     if free < NEEDED_GB:
         lacks.append(f"{folder.parent}: {free:.1f} GB free; expected {NEEDED_GB} GB")
     return lacks
@@ -78,8 +83,9 @@ def set_up(folder: Path, report_progress: debian_packages.ReportProgress) -> Lab
     lacks = missing(folder)
     if lacks:
         raise GossamerError("the ARM lab cannot be set up here:\n" + "\n".join(f"  {lack}" for lack in lacks))
-    part = folder.absolute().with_name(f"{folder.name}.part")
+    part = _part_of(folder)
     part.mkdir(parents=True, exist_ok=True)
+    (part / BEGUN).touch()
     report_progress(f"fetching about 85 MB into {part}; unpacked 250 MB")
     apt, runtimes = debian_packages.Apt(part / "apt"), installed_runtimes()
     python, packages = debian_packages.fetch(apt, report_progress)
@@ -203,6 +209,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _part_of(folder: Path) -> Path:
+    return folder.absolute().with_name(f"{folder.absolute().name}.part")
+
+
+def _foreign(folder: Path, mark: str, own: Collection[str]) -> list[str]:
+    """Say why a folder is not this command's to replace; nothing if it is, or if there is none."""
+    if not folder.exists() and not folder.is_symlink():
+        return []
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    if mark not in names:
+        return [f"{folder}: exists and is no ARM lab; expected a new folder"]
+    foreign = [name for name in names if name not in own and not is_system_file(name)]
+    return (
+        [f"{folder}: holds {foreign[0]!r}, which no setup wrote; move it away, or name a new folder"] if foreign else []
+    )
+
+
 def _unpack(apt: debian_packages.Apt, packages: Mapping[str, str], wheels: Sequence[Path], part: Path) -> None:
     root = part / ROOT
     shutil.rmtree(root, ignore_errors=True)  # a stopped setup may have left it incomplete
@@ -218,6 +241,7 @@ def _finish(part: Path, folder: Path, record: LabRecord) -> None:
     """Replace the old lab by the new one and keep its cached results, whose keys contain the id of their lab."""
     for name in ("apt", "wheels"):
         shutil.rmtree(part / name)
+    (part / BEGUN).unlink()
     write_json(part / RECORD, record)
     if (folder / CACHE).is_dir():
         (folder / CACHE).rename(part / CACHE)

@@ -108,7 +108,8 @@ def open_folder(folder: Path, params: Params, policies: Path) -> Path:
         file.write(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False).encode())
     link = folder / POLICIES
     if not link.is_symlink() or link.resolve() != policies.resolve():
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
         link.symlink_to(policies.resolve(), target_is_directory=True)
     return folder
 

@@ -129,7 +129,8 @@ def _relabel(config: DownstreamConfig) -> None:
     rows = config.relabel(read_index(config.source))
     for shard in {row.shard for row in rows}:
         link = out / shard
-        link.unlink(missing_ok=True)
+        if link.is_symlink():
+            link.unlink()
         link.symlink_to((config.source / shard).resolve())
     write_rows(out / INDEX, rows)
 

@@ -41,6 +41,24 @@ def test_an_existing_folder_that_is_no_lab_is_refused(tmp_path: Path) -> None:
     assert not any("is no ARM lab" in lack for lack in setup.missing(tmp_path / "new"))
 
 
+@pytest.mark.parametrize("place", ["lab", "lab.part"])
+def test_a_lab_and_a_begun_setup_with_somebody_elses_file_are_refused_by_its_name(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / place
+    (folder / "root").mkdir(parents=True)
+    (folder / (RECORD if place == "lab" else setup.BEGUN)).touch()
+    assert not any(str(folder) in lack for lack in setup.missing(tmp_path / "lab")), "nothing but its own files"
+    (folder / "holiday.jpg").touch()
+    assert any(f"{folder}: holds 'holiday.jpg'" in lack for lack in setup.missing(tmp_path / "lab"))
+    with pytest.raises(GossamerError, match=r"holiday\.jpg"):
+        setup.set_up(tmp_path / "lab", lambda _text: None)
+    assert (folder / "holiday.jpg").exists()
+
+
+def test_a_folder_beside_the_lab_that_no_setup_began_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lab.part" / "root").mkdir(parents=True)
+    assert any("lab.part: exists and is no ARM lab" in lack for lack in setup.missing(tmp_path / "lab"))
+
+
 def test_wheels_that_were_fetched_are_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = tmp_path / "ai_edge_litert-2.3.0-cp311-cp311-manylinux_2_27_aarch64.whl"
     wheel.write_bytes(b"")
@@ -69,6 +87,7 @@ def test_a_new_lab_replaces_the_old_one_and_keeps_its_cache(tmp_path: Path) -> N
     for name in ("apt", "wheels", "root"):
         (part / name).mkdir(parents=True)
     (part / "root" / "new").touch()
+    (part / setup.BEGUN).touch()
     setup._finish(part, old, RECORDED)
     assert sorted(path.name for path in old.iterdir()) == [CACHE, RECORD, "root"]
     assert (old / "root" / "new").exists()
