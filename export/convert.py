@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from export.formats import ExportJob, Format, Interface, open_format, tool_versions
+from export.decision import Decision, decision_metadata
+from export.formats import ExportJob, Format, Interface, extras_of, open_format, tool_versions
 from export.parity import Parity, ReferencePredictions, compare, run_artifact
 from pipeline.config.fields import load_section
 from pipeline.config.params import ConvertParams
@@ -171,6 +172,7 @@ class _Conversion:
         probabilities = _predict(self.artifact_format, path, recipe, self.job.reference, self.config)
         parity = _check(path, recipe, self.job.reference, probabilities)
         point = _operating_point(self.costs, self.config, self.job.reference, probabilities)
+        _annotate(self.artifact_format, path, self.job, Decision(point.threshold, point.abstention_band))
         decision = {"threshold": point.threshold, "retake_band": point.abstention_band, "quantisation": quantisation}
         artifact = _record(self.artifact_format, self.name, recipe, path, self.config).model_copy(update=decision)
         in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
@@ -278,6 +280,21 @@ def _operating_point(
     point = choose_operating_point(config.temperature, costs, len(config.labels))
     alignment = align_log_odds(reference.probabilities, probabilities, reference.targets, point.threshold)
     return point.transfer(*alignment)
+
+
+def _annotate(artifact_format: Format, path: Path, job: ExportJob, decision: Decision) -> None:
+    """State the decision in the artifact's own metadata, and read it back.
+
+    Raises:
+        ModelError: The file states something else afterwards.
+    """
+    annotate = extras_of(artifact_format).annotate
+    if annotate is None:
+        return
+    annotate(path, decision_metadata(job.metadata, job.labels, decision))
+    stated = artifact_format.describe(path).decision
+    if stated != decision:
+        raise ModelError(f"{path.name}: its metadata state {stated}; expected {decision}; the format is at fault")
 
 
 def _record(artifact_format: Format, format_name: str, recipe: str, path: Path, config: CheckpointConfig) -> Artifact:

@@ -142,17 +142,20 @@ def release(
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
     from export.bundle.card_figures import CardFigures
+    from export.bundle.contract import check_version
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
     from pipeline.data.machine_figures import MACHINE_JSON
 
+    check_version(version)
     checked, paths = load_policy(policy), RunPaths(artifacts, selfies, measured, predictions, baseline, verdict)
     run = complete_run(read_run(paths), checked, load_params())
     refuse_unless_pass(run.verdict)
     timings = read_measured_machine(measured.with_name(MACHINE_JSON), run.measurement).artifacts
-    figures = CardFigures(run.measurement, timings, run.verdict.verdict)
+    figures = CardFigures(run.measurement, timings, run.verdict.verdict, run.training, run.generation)
     bundle = build(gather(checked, version, artifacts, selfies, figures), out)
-    print(f"{bundle}: built; every check passed; to check it, run: gossamer verify {bundle}")
+    print(f"{bundle.path}: built; every check passed; digest sha256:{bundle.digest}")
+    print(f"to check it, wherever it is: gossamer verify {bundle.path} --digest {bundle.digest}")
 
 
 @app.command("verdict")
@@ -180,15 +183,28 @@ def show_verdict(
 
 
 @app.command()
-def verify(bundle: Annotated[Path, reads("bundle, release/NAME-VERSION")]) -> None:
-    """Check a bundle: first its checksums, then the outputs of every artifact on its golden images."""
-    from export.bundle.bundle import verify as check
+def verify(
+    bundle: Annotated[Path, reads("bundle, release/NAME-VERSION")],
+    digest: Annotated[str | None, typer.Option(help="digest that gossamer release printed for the bundle")] = None,
+) -> None:
+    """Check a pulled bundle: every file, the contract, and the outputs of every artifact on its golden images.
+
+    The digest stands for the whole bundle: compare it with the one that
+    gossamer release printed, or pass it. Exits with 1 if anything is wrong.
+    """
+    from export.bundle.verify import verify as check
     from pipeline.errors import ReleaseRefusedError
 
-    findings = check(bundle)
-    if findings:
-        raise ReleaseRefusedError("\n".join(f"{bundle}/{finding.file}: {finding.problem}" for finding in findings))
-    print(f"{bundle}: complete; every artifact gives the expected outputs on the golden images")
+    found = check(bundle, digest)
+    if found.findings:
+        raise ReleaseRefusedError("\n".join(f"{bundle}/{finding}" for finding in found.findings))
+    for name, reason in found.not_run:
+        print(f"not run here: {name}: {reason}")
+    if not found.run:
+        raise ReleaseRefusedError(f"{bundle}: no artifact could be run here; files and contract agree")
+    print(f"{bundle}: complete; digest sha256:{found.digest}")
+    outcome = "gives the expected outputs on the golden images"
+    print(f"{len(found.run)} of {len(found.run) + len(found.not_run)} artifacts: each {outcome}")
 
 
 @app.command()

@@ -24,6 +24,10 @@ class GossamerError(Exception):
     exit_code = 2
 
 
+class UsageError(GossamerError):
+    """An argument of a command is wrong."""
+
+
 class ParamsError(GossamerError):
     """A key or value in params.yaml is unknown, missing or out of range."""
 

@@ -6,6 +6,7 @@ two phones decide alike; within one format, in which layer a recipe loses precis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from rich.progress import track
 from rich.table import Table
 
 from export.artifact_comparison.layer_snr import Layer, compare_layers, steepest_fall
-from export.bundle.model_card import Contract
+from export.bundle.contract import Contract, ContractArtifact, contract_artifact
 from export.formats import extras_of, format_of, open_format
 from export.parity import Parity, compare, run_artifact
 from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.records import Artifact, Artifacts
+from pipeline.data.records import Artifacts
 from pipeline.data.shards import load_batch, read_index
 from pipeline.data.storage import read_json
 from pipeline.data.stratified_subset import choose_rows
@@ -31,8 +32,8 @@ _SEED = 0
 class Comparison:
     """Parity of an artifact with a reference, and the layers in execution order if they were requested."""
 
-    reference: Artifact
-    artifact: Artifact
+    reference: ContractArtifact
+    artifact: ContractArtifact
     parity: Parity
     layers: list[Layer]
 
@@ -56,7 +57,7 @@ def compare_artifacts(reference: Path, artifact: Path, images: Path, count: int,
         raise ModelError(f"{artifact}: other labels or preprocessing than {reference}; expected the same checkpoint's")
     if layers and ours.format != theirs.format:
         raise ModelError(f"{artifact}: {theirs.format}; expected {ours.format}: layers of two formats share no names")
-    spec = PreprocessSpec.model_validate(ours.preprocess)
+    spec = PreprocessSpec(input_size=ours.preprocess.input_size, fit=ours.preprocess.fit)
     frames = load_batch(images, choose_rows(read_index(images), count, _SEED), spec)
     if not len(frames):
         raise DataError(f"{images}: no image to compare on; run dvc repro selfies")
@@ -73,15 +74,17 @@ def compare_artifacts(reference: Path, artifact: Path, images: Path, count: int,
     return Comparison(ours, theirs, compare(expected, probabilities, ours.threshold), compared)
 
 
-def record_of(path: Path) -> Artifact:
-    """Read the record of an artifact from artifact.json beside it, or from its bundle's contract.json.
+def record_of(path: Path) -> ContractArtifact:
+    """Read what goes into an artifact from artifact.json beside it, or from its bundle's contract.json.
 
     Raises:
         DataError: Neither file exists, or it does not list the artifact.
     """
     listed, contract = path.parent / "artifact.json", path.parents[1] / "contract.json"
+    records: Sequence[ContractArtifact]
     if listed.is_file():
-        records = read_json(listed, Artifacts).artifacts
+        own = read_json(listed, Artifacts)
+        records = [contract_artifact(artifact, f"{own.format}/{artifact.file}") for artifact in own.artifacts]
     elif contract.is_file():
         records = read_json(contract, Contract).artifacts
     else:

@@ -1,4 +1,4 @@
-"""The release bundle that the mobile team pulls, and the check they run on it.
+"""Builds the release bundle that the mobile team pulls; ``export.bundle.verify`` checks what they pulled.
 
     NAME-VERSION/FORMAT/RECIPE.SUFFIX   the artifacts
     NAME-VERSION/contract.json          input, output, threshold and origin of each artifact
@@ -7,7 +7,7 @@
     NAME-VERSION/MODEL_CARD.md
     NAME-VERSION/SHA256SUMS             checksums of all other files, for `sha256sum -c SHA256SUMS`
 
-``build`` reads artifact folders and writes a bundle, complete or not at all; ``verify`` reads one and writes nothing.
+Reads artifact folders and selfies; writes a bundle, complete or not at all.
 """
 
 from __future__ import annotations
@@ -22,25 +22,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.card_figures import CardFigures
+from export.bundle.checksums import write_sums
 from export.bundle.code_snippets import write_snippets
-from export.bundle.model_card import Contract, write_card
+from export.bundle.contract import (
+    CARD,
+    CONTRACT,
+    GOLDEN,
+    SNIPPETS,
+    Contract,
+    ContractArtifact,
+    GoldenVectors,
+    check_version,
+    contract_artifact,
+    tolerance_of,
+)
+from export.bundle.model_card import write_card
 from export.formats import open_format
 from export.parity import run_artifact
-from pipeline.data.decoding.decode import decode
-from pipeline.data.hashing import files_of, sha256_of
+from pipeline.data.hashing import is_system_file, sha256_of
 from pipeline.data.preprocess import PreprocessSpec, encode_png
-from pipeline.data.records import Artifact, Artifacts, Record
+from pipeline.data.records import Artifacts
 from pipeline.data.shards import load_batch, read_index
 from pipeline.data.storage import atomic_folder, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
-from pipeline.errors import DataError, GossamerError, ModelError
+from pipeline.errors import DataError, ModelError
 
-CONTRACT, SUMS, CARD, GOLDEN, SNIPPETS = "contract.json", "SHA256SUMS", "MODEL_CARD.md", "golden", "snippets"
 GOLDEN_IMAGES = 8
 ARTIFACT_JSON = "artifact.json"
-# Processors round sums of halves and of 8 bits differently; in float32 only the order of additions differs.
-_TOLERANCES = {"float32": 1e-4, "float16": 0.02}
-_INT8_TOLERANCE = 0.05
 
 
 class Policy(Protocol):
@@ -53,24 +61,6 @@ class Policy(Protocol):
     @property
     def question(self) -> str:
         """Question that the labels answer."""
-
-
-class GoldenVectors(Record):
-    """Expected predictions of one artifact on the golden frames.
-
-    Attributes:
-        artifact: Id of the artifact.
-        runtime: Runtime that predicted.
-        inputs: File names of the golden frames.
-        probabilities: One row per frame, in the order of the labels.
-        tolerance: Largest difference of a probability that is accepted on another device.
-    """
-
-    artifact: str
-    runtime: str
-    inputs: tuple[str, ...]
-    probabilities: tuple[tuple[float, ...], ...]
-    tolerance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +85,11 @@ class BundleContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A defect of a bundle: the file, relative to the bundle, and what is wrong with it."""
+class Bundle:
+    """A bundle on disk, and its digest: the SHA-256 of its SHA256SUMS."""
 
-    file: str
-    problem: str
+    path: Path
+    digest: str
 
 
 def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures: CardFigures) -> BundleContent:
@@ -129,13 +119,15 @@ def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures
     )
 
 
-def build(content: BundleContent, release: Path) -> Path:
-    """Write the folder NAME-VERSION into ``release``, replacing an older one, and return it.
+def build(content: BundleContent, release: Path) -> Bundle:
+    """Write the folder NAME-VERSION into ``release``, replacing an older one.
 
     Raises:
+        UsageError: The version is not of an accepted form.
         DataError: An artifact.json is missing or damaged, or there are no golden frames.
         ModelError: An artifact is missing, or is not the one that its artifact.json describes.
     """
+    check_version(content.version)
     if not len(content.frames) or not content.folders:
         raise DataError(f"{content.name}: no golden frames or no artifacts to bundle; run dvc repro")
     out = release / f"{content.name}-{content.version}"
@@ -150,39 +142,14 @@ def build(content: BundleContent, release: Path) -> Path:
         )
         write_json(bundle / CONTRACT, contract)
         _write_golden(bundle, artifacts, content.frames[:GOLDEN_IMAGES])
-        (bundle / CARD).write_text(write_card(contract, content.figures), encoding="utf-8")
-        (bundle / SNIPPETS).mkdir()
-        measurement = content.figures.measurement
-        agreement = {name: row.agreement or 0.0 for name, row in measurement.artifacts.items()} if measurement else {}
-        for file, text in write_snippets(artifacts, agreement).items():
-            (bundle / SNIPPETS / file).write_text(text, encoding="utf-8")
-        sums = [f"{sha256_of(file)}  {file.relative_to(bundle).as_posix()}\n" for file in files_of(bundle)]
-        (bundle / SUMS).write_text("".join(sums), encoding="utf-8")
-    return out
+        _write_text(bundle / CARD, write_card(contract, content.figures))
+        for file, text in write_snippets(artifacts, content.figures).items():
+            _write_text(bundle / SNIPPETS / file, text)
+        digest = write_sums(bundle)
+    return Bundle(out, digest)
 
 
-def verify(bundle: Path) -> list[Finding]:
-    """Check the checksum of every file, then run every artifact on the golden frames.
-
-    Returns:
-        Defects; empty if there are none.
-
-    Raises:
-        ModelError: The folder is no bundle.
-    """
-    if not (bundle / SUMS).is_file() or not (bundle / CONTRACT).is_file():
-        raise ModelError(f"{bundle}: no bundle: {SUMS} or {CONTRACT} is missing; expected what gossamer release writes")
-    findings = list(_check_sums(bundle))
-    try:
-        contract = read_json(bundle / CONTRACT, Contract)
-    except DataError as error:
-        return [*findings, Finding(CONTRACT, str(error))]
-    for artifact in contract.artifacts:
-        findings += _replay(bundle, artifact)
-    return findings
-
-
-def _copy(folder: Path, bundle: Path) -> Iterator[Artifact]:
+def _copy(folder: Path, bundle: Path) -> Iterator[ContractArtifact]:
     """Copy the artifacts of one format; each must be the one that was measured."""
     listed = read_json(folder / ARTIFACT_JSON, Artifacts)
     for artifact in listed.artifacts:
@@ -193,13 +160,22 @@ def _copy(folder: Path, bundle: Path) -> Iterator[Artifact]:
             )
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, ignore=_system_files)
         else:
             shutil.copyfile(source, target)
-        yield artifact.model_copy(update={"file": f"{listed.format}/{artifact.file}"})
+        yield contract_artifact(artifact, f"{listed.format}/{artifact.file}")
 
 
-def _write_golden(bundle: Path, artifacts: tuple[Artifact, ...], frames: NDArray[np.uint8]) -> None:
+def _system_files(folder: str, names: list[str]) -> list[str]:  # noqa: ARG001 - what shutil passes
+    return [name for name in names if is_system_file(name)]
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_golden(bundle: Path, artifacts: tuple[ContractArtifact, ...], frames: NDArray[np.uint8]) -> None:
     folder = bundle / GOLDEN
     folder.mkdir()
     inputs = tuple(f"{index:02d}.png" for index in range(len(frames)))
@@ -213,45 +189,6 @@ def _write_golden(bundle: Path, artifacts: tuple[Artifact, ...], frames: NDArray
             runtime=artifact_format.runtime().name,
             inputs=inputs,
             probabilities=tuple(tuple(float(value) for value in row) for row in rows),
-            tolerance=_TOLERANCES.get(artifact.recipe.partition("_")[0], _INT8_TOLERANCE),
+            tolerance=tolerance_of(artifact.recipe),
         )
         write_json(folder / f"{artifact.id}.json", vectors)
-
-
-def _check_sums(bundle: Path) -> Iterator[Finding]:
-    listed: dict[str, str] = {}
-    for line in (bundle / SUMS).read_text(encoding="utf-8", errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
-        listed[name] = digest
-    present = {file.relative_to(bundle).as_posix(): file for file in files_of(bundle)}
-    for name, digest in listed.items():
-        if name not in present:
-            yield Finding(name, f"missing; listed in {SUMS}")
-        elif sha256_of(present[name]) != digest:
-            yield Finding(name, f"differs from the file listed in {SUMS}; pull the bundle again")
-    for name in present.keys() - listed.keys() - {SUMS}:
-        yield Finding(name, f"not listed in {SUMS}")
-
-
-def _replay(bundle: Path, artifact: Artifact) -> list[Finding]:
-    """Run one artifact on the golden frames; a failure to run it is a defect as well."""
-    try:
-        golden = read_json(bundle / GOLDEN / f"{artifact.id}.json", GoldenVectors)
-        frames = [_read_frame(bundle / GOLDEN / name) for name in golden.inputs]
-        rows = run_artifact(open_format(artifact.format).load(bundle / artifact.file), frames)
-    except GossamerError as error:
-        return [Finding(artifact.file, str(error))]
-    expected = np.array(golden.probabilities, np.float32)
-    if expected.shape != rows.shape:
-        return [Finding(artifact.file, f"returns probabilities {rows.shape}; expected {expected.shape}")]
-    difference = float(np.abs(rows - expected).max())
-    if not difference <= golden.tolerance:
-        reason = f"differs by {difference:.4f} from its golden predictions; expected at most {golden.tolerance}"
-        return [Finding(artifact.file, reason)]
-    return []
-
-
-def _read_frame(path: Path) -> NDArray[np.uint8]:
-    if not path.is_file():
-        raise DataError(f"{path}: missing; expected a golden input; pull the bundle again")
-    return decode(path.read_bytes(), str(path))

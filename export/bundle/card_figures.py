@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pipeline.data.records import Outcome
 
@@ -81,6 +81,58 @@ class Timing(Protocol):
         """90th percentile."""
 
 
+class SelfieSet(Protocol):
+    """The test set."""
+
+    @property
+    def count(self) -> int:
+        """Number of selfies."""
+
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """Label -> number of selfies."""
+
+    @property
+    def dataset_id(self) -> str:
+        """Id of the set."""
+
+    @property
+    def source(self) -> Literal["rendered", "photos"] | None:
+        """Whether they were rendered or are photographs; None if unknown."""
+
+
+class Training(Protocol):
+    """What the checkpoint was trained on."""
+
+    @property
+    def backbone(self) -> str:
+        """Name of the timm model; empty if unknown."""
+
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """Label -> number of training images."""
+
+
+class Generation(Protocol):
+    """Where the training images come from."""
+
+    @property
+    def generator(self) -> str:
+        """Name of the generator, or "photos"."""
+
+    @property
+    def model(self) -> str | None:
+        """Model of a diffusion generator."""
+
+    @property
+    def model_revision(self) -> str | None:
+        """Its revision."""
+
+    @property
+    def model_licence(self) -> str | None:
+        """Its licence."""
+
+
 class Measurement(Protocol):
     """The artifacts on the test set."""
 
@@ -91,6 +143,10 @@ class Measurement(Protocol):
     @property
     def artifacts(self) -> Mapping[str, ArtifactFigures]:
         """Artifact id -> its figures."""
+
+    @property
+    def selfies(self) -> SelfieSet:
+        """The test set."""
 
     @property
     def slices(self) -> Mapping[str, Mapping[str, SliceFigures]]:
@@ -105,8 +161,12 @@ class CardFigures:
         measurement: None where nothing was measured.
         timings: Artifact id -> its latency; artifacts that this machine has not timed are left out.
         verdict: Verdict of the gate; None where it has not run.
+        training: None where the checkpoint comes from elsewhere.
+        generation: None where the images come from elsewhere.
     """
 
     measurement: Measurement | None = None
     timings: Mapping[str, Timing] = field(default_factory=dict)
     verdict: Outcome | None = None
+    training: Training | None = None
+    generation: Generation | None = None

@@ -1,46 +1,55 @@
 """Fills each format's code snippets for the artifact that is best to ship. Pure: artifacts in, source text out.
 
 A format lists its templates in ``EXTRAS.snippets``. They can substitute: file, labels, positive, threshold, swift_band,
-kotlin_band, height, width, input, output, swift_fit, kotlin_fit.
+kotlin_band, height, width, input, output, swift_fit, kotlin_fit, kotlin_scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from string import Template
 
+from export.bundle.card_figures import CardFigures
+from export.bundle.contract import ContractArtifact
 from export.formats import extras_of, open_format
-from pipeline.data.records import Artifact
-
-_FAITHFUL = 0.99
-"""Agreement from which an artifact counts as deciding like the checkpoint."""
 
 
-def write_snippets(artifacts: Sequence[Artifact], agreement: Mapping[str, float]) -> dict[str, str]:
-    """Fill the snippets of every format.
+def write_snippets(artifacts: Sequence[ContractArtifact], figures: CardFigures) -> dict[str, str]:
+    """Fill the snippets of every format, each for the artifact of the format that is best for a phone.
 
-    Each is filled for the smallest artifact of its format that decides as the checkpoint does on 99 % of the selfies;
-    if none is known to, for the smallest of all.
+    That is the one that decides most often as the checkpoint does; of those that agree equally, the fastest on this
+    machine; of equally fast ones, or where none was timed, the smallest. What was not measured ranks last.
 
     Args:
         artifacts: Artifacts of all formats.
-        agreement: Artifact id -> share of decisions equal to the checkpoint's, of those that were measured.
+        figures: What was measured of them.
 
     Returns:
         File name -> source text.
     """
     texts: dict[str, str] = {}
     for name in dict.fromkeys(artifact.format for artifact in artifacts):
-        own = [artifact for artifact in artifacts if artifact.format == name]
-        faithful = [artifact for artifact in own if agreement.get(artifact.id, 0.0) >= _FAITHFUL]
-        shipped = min(faithful or own, key=lambda artifact: artifact.size_bytes)
+        shipped = best_for_phone([artifact for artifact in artifacts if artifact.format == name], figures)
         texts |= {snippet.file: _fill(snippet.template, shipped) for snippet in extras_of(open_format(name)).snippets}
     return texts
 
 
-def _fill(template: Template, artifact: Artifact) -> str:
+def best_for_phone(artifacts: Sequence[ContractArtifact], figures: CardFigures) -> ContractArtifact:
+    """Choose the artifact to ship: by agreement with the checkpoint, then by latency, then by size."""
+    measured = figures.measurement.artifacts if figures.measurement else {}
+
+    def rank(artifact: ContractArtifact) -> tuple[float, float, int, str]:
+        row, timing = measured.get(artifact.id), figures.timings.get(artifact.id)
+        agreement = row.agreement if row and row.agreement is not None else -1.0
+        return -agreement, timing.latency_p50_ms if timing else math.inf, artifact.size_bytes, artifact.id
+
+    return min(artifacts, key=rank)
+
+
+def _fill(template: Template, artifact: ContractArtifact) -> str:
     _, height, width, _ = artifact.input.shape
-    crop = artifact.preprocess.get("fit", "crop") == "crop"
+    crop = artifact.preprocess.fit == "crop"
     band = artifact.retake_band
     return template.substitute(
         file=artifact.file,
@@ -54,6 +63,7 @@ def _fill(template: Template, artifact: Artifact) -> str:
         input=artifact.input.name,
         output=artifact.output.name,
         swift_fit="centerCrop" if crop else "scaleFit",
+        kotlin_scale="maxOf" if crop else "minOf",
         kotlin_fit="scaled to cover, centre kept" if crop else "scaled to fit, black borders",
     )
 

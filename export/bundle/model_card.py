@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from export.bundle.card_figures import ArtifactFigures, CardFigures, Measurement, Timing
-from pipeline.data.records import Artifact, Record
+from export.bundle.contract import Contract, ContractArtifact
 
-UNMEASURED = "not measured"
+UNMEASURED, UNRECORDED = "not measured", "not recorded"
+_FITS = {
+    "crop": "scale to cover the frame and cut the overhang evenly",
+    "pad": "scale to lie inside the frame and fill the rest with black",
+}
+_SELFIES = {
+    "rendered": "rendered selfies, no photographs",
+    "photos": "photographs",
+    None: f"selfies, source {UNRECORDED}",
+}
 _WORST = 8
 _COLUMNS = (
     "accuracy",
@@ -24,16 +33,6 @@ _COLUMNS = (
     "p50 ms",
     "p90 ms",
 )
-
-
-class Contract(Record):
-    """contract.json: the artifacts of a bundle with their inputs and outputs; files are relative to the bundle."""
-
-    name: str
-    version: str
-    question: str
-    labels: tuple[str, ...]
-    artifacts: tuple[Artifact, ...]
 
 
 def write_card(contract: Contract, figures: CardFigures) -> str:
@@ -56,7 +55,8 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
         "",
         "## Input",
         f"One upright RGB frame, uint8, {width} x {height} pixels (portrait); normalisation is inside the model.",
-        f"Larger frames: {first.preprocess.get('fit', 'crop')} and scale, antialiased.",
+        f"Pictures of another size: {_FITS[first.preprocess.fit]}; bilinear, antialiased.",
+        "Pass the values as the camera gives them, 0 to 255: an app that normalises them as well gets wrong answers.",
         "",
         "## Artifacts",
         *_table(contract.artifacts, figures),
@@ -64,10 +64,15 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
         "## Where it is weakest",
         *_slices(figures.measurement),
         "",
+        "## Data",
+        f"- **Tested on**: {_tested_on(figures.measurement)}",
+        f"- **Trained on**: {_trained_on(figures)}",
+        "",
         "## Limits",
+        *_rendered_limit(figures.measurement),
         "- The figures hold for the selfies they were measured on; another camera, place or dress code needs its own.",
         "- Latency is that of the machine that measured, not of a phone. A format whose own runtime does not run there",
-        "  (Core ML outside macOS) is run by an executor of its programs, and its latency is not measured.",
+        "  (Core ML outside macOS) is run by an executor of its programs, which has no latency to report.",
         "- The model answers one question about one person in a portrait frame. It does not recognise anybody.",
         "",
         "## Origin",
@@ -78,6 +83,37 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _tested_on(measurement: Measurement | None) -> str:
+    if measurement is None:
+        return UNMEASURED
+    selfies = measurement.selfies
+    labels = ", ".join(f"{count:,} {label}" for label, count in selfies.labels.items())
+    return f"{selfies.count:,} {_SELFIES[selfies.source]} ({labels}); data set `{selfies.dataset_id}`"
+
+
+def _trained_on(figures: CardFigures) -> str:
+    """Say what the checkpoint was trained on, as the stages recorded it."""
+    if figures.training is None:
+        return UNRECORDED
+    training, generation = figures.training, figures.generation
+    labels = ", ".join(f"{count:,} {label}" for label, count in training.labels.items())
+    images = f"{sum(training.labels.values()):,} images ({labels})"
+    backbone = f"; {training.backbone}" if training.backbone else ""
+    if generation is None:
+        return f"{images} from a source that is {UNRECORDED}{backbone}"
+    if generation.generator == "photos":
+        return f"{images}, photographs{backbone}"
+    model = f" with the model {generation.model}" if generation.model else ""
+    revision = f" {generation.model_revision}" if generation.model_revision else ""
+    licence = f" (licence: {generation.model_licence})" if generation.model_licence else ""
+    return f"{images} from the generator {generation.generator}{model}{revision}{licence}, no photographs{backbone}"
+
+
+def _rendered_limit(measurement: Measurement | None) -> Iterator[str]:
+    if measurement and measurement.selfies.source == "rendered":
+        yield "- All figures are on rendered pictures and say nothing about photographs of real people: test on those."
+
+
 def _decision(contract: Contract) -> str:
     if len(contract.labels) != 2:
         return "the most probable label"
@@ -86,11 +122,11 @@ def _decision(contract: Contract) -> str:
     return f"`{contract.labels[-1]}` from the artifact's threshold on{again}"
 
 
-def _band(artifact: Artifact) -> str:
+def _band(artifact: ContractArtifact) -> str:
     return "{:.3f} to {:.3f}".format(*artifact.retake_band) if artifact.retake_band else "none"
 
 
-def _table(artifacts: Sequence[Artifact], figures: CardFigures) -> Iterator[str]:
+def _table(artifacts: Sequence[ContractArtifact], figures: CardFigures) -> Iterator[str]:
     yield f"| file | bytes | threshold | retake band | {' | '.join(_COLUMNS)} |"
     yield f"| --- |{' --- |' * (len(_COLUMNS) + 3)}"
     measured = figures.measurement.artifacts if figures.measurement else {}
@@ -130,7 +166,7 @@ def _slices(measurement: Measurement | None) -> Iterator[str]:
         yield f"| {name} | {_figure(accuracy)} | {count} |"
 
 
-def _tools(artifacts: Sequence[Artifact]) -> dict[str, str]:
+def _tools(artifacts: Sequence[ContractArtifact]) -> dict[str, str]:
     return {tool: version for artifact in artifacts for tool, version in artifact.tools.items()}
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from export.decision import Decision
 from export.parity import Predict, ReferencePredictions, Trace
 from pipeline.config.fields import Section
 from pipeline.config.params import Int8Params
@@ -74,7 +75,11 @@ class ExportJob:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """Input and output of an artifact as its own reader reports them; ``height`` and ``width`` in pixels."""
+    """What an artifact's own reader reports of it; ``height`` and ``width`` in pixels.
+
+    Attributes:
+        decision: What the file states of its threshold and retake band; None if it states nothing.
+    """
 
     input_name: str
     dtype: str
@@ -83,6 +88,7 @@ class Interface:
     width: int
     output_name: str
     labels: tuple[str, ...]
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,9 @@ class Extras:
     """What other parts of Gossamer can use of a format; the defaults are those of a format without ``EXTRAS``.
 
     Attributes:
+        annotate: Replaces the metadata in a file by others, texts by name: those of ``ExportJob.metadata``, labels and
+            decision (``export.decision``). Neither input nor output of the model changes, and equal metadata give equal
+            bytes. Default: the format has no place for them, and ``describe`` reports no decision.
         trace: Opens an artifact so that it yields its intermediate results, for ``gossamer parity --layers``. Raises
             ModelError if it is damaged or cannot yield them. Default: no artifact of the format can.
         short_name: Shortens a tensor's name for tables. Default: names are short enough.
@@ -198,6 +207,7 @@ class Extras:
         arm64_guest: How the ARM lab runs the format. Default: it does not.
     """
 
+    annotate: Callable[[Path, Mapping[str, str]], None] | None = None
     trace: Callable[[Path], Trace] = _no_trace
     short_name: Callable[[str], str] = str
     snippets: tuple[Snippet, ...] = ()

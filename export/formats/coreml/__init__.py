@@ -15,6 +15,7 @@ import json
 import platform
 import shutil
 import tempfile
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -25,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from export.decision import DESCRIPTION, read_decision
 from export.formats import (
     INPUT,
     OUTPUT,
@@ -142,7 +144,13 @@ def describe(path: Path) -> Interface:
         width=program.width,
         output_name=program.output_name,
         labels=program.labels,
+        decision=read_decision(read_spec(path).description.metadata.userDefined, path),
     )
+
+
+def annotate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the metadata of the package, which Xcode shows."""
+    _write_spec(path, read_spec(path), metadata)
 
 
 def runtime() -> Runtime:
@@ -166,6 +174,7 @@ def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, pa
 
 
 EXTRAS = Extras(
+    annotate=annotate,
     trace=trace,
     snippets=(SNIPPET,),
     toolkit_defaults=ToolkitDefaults(("wi8", "wi8_ai8"), export_with_toolkit_defaults),
@@ -280,18 +289,21 @@ def _normalise(package: Path, job: ExportJob) -> None:
     if spec.description.predictedProbabilitiesName != OUTPUT:
         utils.rename_feature(spec, spec.description.predictedProbabilitiesName, OUTPUT)
         spec.description.predictedProbabilitiesName = OUTPUT
-    metadata = spec.description.metadata
-    metadata.userDefined.clear()
-    metadata.author, metadata.license = job.metadata.get("author", ""), job.metadata.get("license", "")
-    metadata.versionString = job.metadata.get("version", "")
-    metadata.shortDescription = job.metadata.get("description", "")
-    metadata.userDefined.update({key: text for key, text in job.metadata.items() if key not in _OWN_KEYS})
-    data = spec.SerializeToString(deterministic=True)
-    (package / DATA / "model.mlmodel").write_bytes(data)
     # The converter leaves a table for its debugger beside the parts of the package.
     for extra in package.iterdir():
         if extra.name not in ("Data", "Manifest.json"):
             extra.unlink()
+    _write_spec(package, spec, job.metadata)
+
+
+def _write_spec(package: Path, spec: Any, facts: Mapping[str, str]) -> None:  # noqa: ANN401 - protobuf
+    """Write the description of a package with these metadata, and the manifest that goes with it."""
+    metadata = spec.description.metadata
+    metadata.userDefined.clear()
+    metadata.author, metadata.license = facts.get("author", ""), facts.get("license", "")
+    metadata.versionString, metadata.shortDescription = facts.get("version", ""), facts.get(DESCRIPTION, "")
+    metadata.userDefined.update({key: text for key, text in facts.items() if key not in _OWN_KEYS})
+    (package / DATA / "model.mlmodel").write_bytes(spec.SerializeToString(deterministic=True))
     _write_manifest(package)
 
 

@@ -13,6 +13,11 @@ SNIPPET = Snippet(
 import CoreML
 import Vision
 
+enum Decision: Equatable {
+    case label(String, probability: Double)
+    case retake  // too close to call: ask for another picture
+}
+
 final class Classifier {
     static let labels = [$labels]
     static let threshold = $threshold  // of "$positive"
@@ -23,6 +28,23 @@ final class Classifier {
     /// `url`: of the compiled model (.mlmodelc) in the app's bundle.
     init(contentsOf url: URL) throws {
         model = try MLModel(contentsOf: url)
+    }
+
+    /// `frame` as for `probabilities`.
+    func decide(_ frame: CGImage) throws -> Decision {
+        Self.decide(try probabilities(of: frame))
+    }
+
+    /// The policy's decision, which is not the most probable label.
+    static func decide(_ probabilities: [Double]) -> Decision {
+        guard !probabilities.contains(where: { $$0.isNaN }), let positive = probabilities.last else { return .retake }
+        if let band = retakeBand, positive > band.low, positive < band.high { return .retake }
+        if labels.count == 2 {
+            let index = positive >= threshold ? 1 : 0
+            return .label(labels[index], probability: probabilities[index])
+        }
+        let best = probabilities.indices.max { probabilities[$$0] < probabilities[$$1] } ?? 0
+        return .label(labels[best], probability: probabilities[best])
     }
 
     /// `frame`: upright, portrait, any size; scaled to $width x $height as in training. Normalisation is inside.

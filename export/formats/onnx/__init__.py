@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from export.decision import DESCRIPTION, LABELS, read_decision
 from export.formats import (
     INPUT,
     OUTPUT,
@@ -30,7 +32,7 @@ from export.formats import (
     ToolkitDefaults,
     check_frame,
 )
-from export.formats.onnx.ort_format import sort_kernels
+from export.formats.onnx.ort_format import replace_metadata, sort_kernels
 from export.formats.onnx.quantiser import (
     float_nodes,
     open_quantiser,
@@ -104,8 +106,22 @@ def describe(path: Path) -> Interface:
         height=frame.shape[1],
         width=frame.shape[2],
         output_name=probabilities.name,
-        labels=tuple(json.loads(metadata.get("labels", "[]"))),
+        labels=_labels(metadata, path),
+        decision=read_decision(metadata, path),
     )
+
+
+def annotate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the metadata of the graph, whose description is its doc string, too."""
+    content = path.read_bytes()
+    if path.suffix == suffix(_ORT):
+        path.write_bytes(replace_metadata(content, metadata))
+        return
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    _set_metadata(model, metadata)
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def runtime() -> Runtime:
@@ -128,6 +144,7 @@ def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, pa
 
 
 EXTRAS = Extras(
+    annotate=annotate,
     trace=trace,
     toolkit_defaults=ToolkitDefaults(("static_wi8_ai8",), export_with_toolkit_defaults),
     arm64_guest=Arm64Guest(Path(__file__).with_name("arm64_guest.py"), ("onnxruntime",)),
@@ -199,11 +216,26 @@ def _serialise(model: Any, job: ExportJob) -> bytes:  # noqa: ANN401 - onnx has 
     # Stale intermediate shapes break later passes, so they are inferred again.
     del graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    onnx.helper.set_model_props(model, {"labels": json.dumps(job.labels), **job.metadata})
     model.producer_name, model.producer_version = "gossamer", ""
-    model.doc_string = job.metadata.get("description", "")
+    _set_metadata(model, {LABELS: json.dumps(job.labels), **job.metadata})
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _set_metadata(model: Any, metadata: Mapping[str, str]) -> None:  # noqa: ANN401 - onnx has no types
+    import onnx
+
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(sorted(metadata.items())))
+    model.doc_string = metadata.get(DESCRIPTION, "")
+
+
+def _labels(metadata: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    try:
+        labels = json.loads(metadata.get(LABELS, "[]"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: its own metadata have no list of labels; run dvc repro convert@onnx") from error
+    return tuple(map(str, labels)) if isinstance(labels, list) else ()
 
 
 def _halve(model: bytes, job: ExportJob) -> bytes:

@@ -1,5 +1,6 @@
-"""Sorts the table of kernels in an .ort file, which ONNX Runtime writes in the order of a hash map.
+"""Writes two parts of an .ort file again: the table of kernels, and the metadata.
 
+ONNX Runtime writes kernels in the order of a hash map, and no metadata into a finished file.
 An .ort file is a flatbuffer; it is read and written here with the schema's generated code, which comes with ONNX
 Runtime. Flatbuffers are written back to front: the graph and everything it refers to are at the end, the table of
 kernels and the root table before them. So the end is copied unchanged, and what precedes it is written again with the
@@ -9,12 +10,27 @@ kernels sorted. Pure and deterministic: bytes in, bytes out.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import flatbuffers
+from flatbuffers import number_types
 
 IDENTIFIER = b"ORTM"
 _ALIGNMENT = 16
+_MODEL_FIELDS = (
+    "number",  # ir_version
+    "reference",  # opset_import
+    "reference",  # producer_name
+    "reference",  # producer_version
+    "reference",  # domain
+    "number",  # model_version
+    "replaced",  # doc_string
+    "reference",  # graph
+    "reference",  # graph_doc_string
+    "replaced",  # metadata_props
+)
+"""Fields of the table of the model, in the order of the schema."""
 Argument = tuple[int, int]
 """Kind (0: input, 1: output) and index."""
 Kernel = tuple[bytes, tuple[tuple[bytes, tuple[Argument, ...]], ...]]
@@ -27,21 +43,53 @@ def sort_kernels(model: bytes) -> bytes:
     Raises:
         ValueError: The bytes are no .ort file.
     """
-    fbs, session = _schema(), _open(model)
-    tail = model[_first_byte(model, session.Model()._tab.Pos) :]  # noqa: SLF001 - the generated code gives offsets nowhere else
-    builder = flatbuffers.Builder(len(model))
-    builder.minalign = _ALIGNMENT
-    builder.head = len(builder.Bytes) - len(tail)
-    builder.Bytes[builder.head :] = tail
-    graph = len(model) - session.Model()._tab.Pos  # noqa: SLF001 - counted from the end, as builders do
-    table = _write_kernels(builder, read_kernels(model))
-    version = builder.CreateString(session.OrtVersion())
-    fbs.InferenceSession.Start(builder)
-    fbs.InferenceSession.AddOrtVersion(builder, version)
-    fbs.InferenceSession.AddModel(builder, graph)
-    fbs.InferenceSession.AddKernelTypeStrResolver(builder, table)
-    builder.Finish(fbs.InferenceSession.End(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    builder = _copy_graph(model)
+    return _finish(builder, model, _from_end(model, _open(model).Model()))
+
+
+def replace_metadata(model: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Replace the metadata of an .ort file; ``description`` becomes the model's doc string, too.
+
+    The model's table is written again, and refers to the graph and all else where they were.
+
+    Raises:
+        ValueError: The bytes are no .ort file.
+    """
+    fbs, old = _schema(), _open(model).Model()
+    if read_metadata(model) == dict(metadata):
+        return model
+    builder = _copy_graph(model)
+    entries = []
+    for key, value in sorted(metadata.items()):
+        name, text = builder.CreateString(key), builder.CreateString(value)
+        fbs.StringStringEntry.Start(builder)
+        fbs.StringStringEntry.AddKey(builder, name)
+        fbs.StringStringEntry.AddValue(builder, text)
+        entries.append(fbs.StringStringEntry.End(builder))
+    properties, description = _vector(builder, entries), builder.CreateString(metadata.get("description", ""))
+    fbs.Model.Start(builder)
+    for slot, field in enumerate(_MODEL_FIELDS):
+        at = old._tab.Offset(4 + 2 * slot)  # noqa: SLF001 - the generated code gives offsets nowhere else
+        if at and field == "number":
+            value = old._tab.Get(number_types.Int64Flags, old._tab.Pos + at)  # noqa: SLF001
+            builder.PrependInt64Slot(slot, value, 0)
+        elif at and field == "reference":
+            target = len(model) - old._tab.Indirect(old._tab.Pos + at)  # noqa: SLF001
+            builder.PrependUOffsetTRelativeSlot(slot, target, 0)
+    fbs.Model.AddDocString(builder, description)
+    fbs.Model.AddMetadataProps(builder, properties)
+    return _finish(builder, model, fbs.Model.End(builder))
+
+
+def read_metadata(model: bytes) -> dict[str, str]:
+    """Read the metadata of an .ort file.
+
+    Raises:
+        ValueError: The bytes are no .ort file.
+    """
+    table = _open(model).Model()
+    entries = map(table.MetadataProps, range(table.MetadataPropsLength()))
+    return {entry.Key().decode(): entry.Value().decode() for entry in entries}
 
 
 def read_kernels(model: bytes) -> list[Kernel]:
@@ -53,6 +101,34 @@ def read_kernels(model: bytes) -> list[Kernel]:
     resolver = _open(model).KernelTypeStrResolver()
     entries = map(resolver.OpKernelTypeStrArgs, range(resolver.OpKernelTypeStrArgsLength()))
     return sorted((bytes(entry.OpId()), _read_types(entry)) for entry in entries)
+
+
+def _copy_graph(model: bytes) -> flatbuffers.Builder:
+    """Begin a file with the end of another one: the table of the model and everything it refers to."""
+    tail = model[_first_byte(model, _open(model).Model()._tab.Pos) :]  # noqa: SLF001 - given nowhere else
+    builder = flatbuffers.Builder(len(model))
+    builder.minalign = _ALIGNMENT
+    builder.head = len(builder.Bytes) - len(tail)
+    builder.Bytes[builder.head :] = tail
+    return builder
+
+
+def _from_end(model: bytes, table: Any) -> int:  # noqa: ANN401 - untyped
+    """Return the place of a table, counted from the end of the file, as builders do."""
+    return len(model) - int(table._tab.Pos)  # noqa: SLF001
+
+
+def _finish(builder: flatbuffers.Builder, model: bytes, table: int) -> bytes:
+    """Write the sorted kernels and the root table of a file whose model is the table at this place."""
+    fbs = _schema()
+    kernels = _write_kernels(builder, read_kernels(model))
+    version = builder.CreateString(_open(model).OrtVersion())
+    fbs.InferenceSession.Start(builder)
+    fbs.InferenceSession.AddOrtVersion(builder, version)
+    fbs.InferenceSession.AddModel(builder, table)
+    fbs.InferenceSession.AddKernelTypeStrResolver(builder, kernels)
+    builder.Finish(fbs.InferenceSession.End(builder), file_identifier=IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def _read_types(entry: Any) -> tuple[tuple[bytes, tuple[Argument, ...]], ...]:  # noqa: ANN401 - untyped

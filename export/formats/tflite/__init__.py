@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -21,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from export.decision import read_decision
 from export.formats import (
     INPUT,
     OUTPUT,
@@ -54,6 +57,7 @@ RECIPES: tuple[str, ...] = get_args(Recipe)
 _CLASSES = ("export.formats.tflite", "_named.<locals>.Named"), ("pipeline.model", "PortableClassifier")
 """Module and name of the two outermost classes. The converter puts the names of classes into those of tensors; fixed
 here, they keep the bytes of artifacts the same when code moves."""
+FACTS_FILE = "metadata.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of the files in the archive: the earliest that zip has."""
 
@@ -79,13 +83,13 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
     if recipe == "static_wi8_ai8":
         open_own = partial(open_quantiser, model, job.calibration)
         model, quantisation = search(open_own, job.reference, job.int8, job.report)
-    _write(model, job, path)
+    _write(model, job.spec.input_size, job.labels, job.metadata, path)
     return quantisation
 
 
 def load(path: Path, threads: int = 1) -> Predict:
     """Open the model in LiteRT on the CPU."""
-    _labels(path)
+    _read_archive(path)
     interpreter, frame_details, output_details = _open(path, threads)
     height, width = (int(side) for side in frame_details["shape"][1:3])
 
@@ -100,7 +104,7 @@ def load(path: Path, threads: int = 1) -> Predict:
 
 def describe(path: Path) -> Interface:
     """Read the input and output of the signature, and the labels of the archive."""
-    labels = _labels(path)
+    labels, facts, _ = _read_archive(path)
     interpreter, frame, _ = _open(path, 1)
     names = interpreter.get_signature_list()[SIGNATURE]
     return Interface(
@@ -111,7 +115,15 @@ def describe(path: Path) -> Interface:
         width=int(frame["shape"][2]),
         output_name=names["outputs"][0],
         labels=labels,
+        decision=read_decision(facts, path),
     )
+
+
+def annotate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the metadata of the flatbuffer and the facts behind it."""
+    interface = describe(path)
+    model = path.read_bytes()[: _read_archive(path)[2]]
+    _write(model, (interface.height, interface.width), interface.labels, metadata, path)
 
 
 def runtime() -> Runtime:
@@ -121,7 +133,7 @@ def runtime() -> Runtime:
 
 def trace(path: Path) -> Trace:
     """Open the model so that it yields its intermediate results."""
-    _labels(path)
+    _read_archive(path)
     with quiet_output():
         return open_trace(path.read_bytes())
 
@@ -138,10 +150,11 @@ def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, pa
     """Quantise with AI Edge Quantizer's defaults, as a comparison for ``static_wi8_ai8``."""
     with quiet_toolkits():
         model = quantise_by_default(_convert(job), job.calibration, SIGNATURE)
-    _write(model, job, path)
+    _write(model, job.spec.input_size, job.labels, job.metadata, path)
 
 
 EXTRAS = Extras(
+    annotate=annotate,
     trace=trace,
     short_name=short_name,
     snippets=(SNIPPET,),
@@ -213,26 +226,32 @@ def _compress_weights(model: bytes, recipe_name: str) -> bytes:
     return bytes(result.quantized_model)
 
 
-def _write(model: bytes, job: ExportJob, path: Path) -> None:
+def _write(model: bytes, size: tuple[int, int], labels: Sequence[str], facts: Mapping[str, str], path: Path) -> None:
     """Write a flatbuffer with its metadata, and labels and facts behind it."""
-    path.write_bytes(add_metadata(model, job.spec.input_size, job.metadata, (INPUT, OUTPUT)))
-    files = {LABELS_FILE: "\n".join(job.labels) + "\n", "metadata.json": json.dumps(dict(job.metadata), indent=2)}
+    path.write_bytes(add_metadata(model, size, facts, (INPUT, OUTPUT)))
+    files = {LABELS_FILE: "\n".join(labels) + "\n", FACTS_FILE: json.dumps(dict(sorted(facts.items())), indent=2)}
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
 
 
-def _labels(path: Path) -> tuple[str, ...]:
+def _read_archive(path: Path) -> tuple[tuple[str, ...], dict[str, str], int]:
+    """Read the archive behind a flatbuffer: labels, facts, and the size of the flatbuffer in bytes."""
     if not path.is_file():
         raise ModelError(f"{path}: missing; expected a TFLite model; run dvc repro convert@tflite")
     try:
         with zipfile.ZipFile(path) as archive:
-            return tuple(archive.read(LABELS_FILE).decode().split())
-    except (zipfile.BadZipFile, KeyError) as error:
+            labels = tuple(archive.read(LABELS_FILE).decode().split())
+            facts = json.loads(archive.read(FACTS_FILE))
+            start = min(entry.header_offset for entry in archive.infolist())
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
         raise ModelError(
             f"{path}: cut short, or not one of Gossamer's TFLite models: no labels behind it ({error}); "
             "run dvc repro convert@tflite"
         ) from error
+    if not isinstance(facts, dict):
+        raise ModelError(f"{path}: {FACTS_FILE} behind it is no JSON object; run dvc repro convert@tflite")
+    return labels, {str(key): str(value) for key, value in facts.items()}, start
 
 
 def _open(path: Path, threads: int) -> tuple[Any, dict[str, Any], dict[str, Any]]:

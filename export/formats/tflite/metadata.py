@@ -26,20 +26,25 @@ Field = Callable[[flatbuffers.Builder, int], None]
 
 
 def add_metadata(model: bytes, size: tuple[int, int], facts: Mapping[str, str], names: tuple[str, str]) -> bytes:
-    """Add the metadata to a model.
+    """Add the metadata to a model, in place of those it has.
 
     Args:
-        model: A flatbuffer without this metadata.
+        model: A flatbuffer.
         size: Height and width of the frame, in pixels.
         facts: Values for ``description``, ``version``, ``author`` and ``license``.
         names: Names of input and output in the signature.
     """
     packed = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
     packed.buffers = [_AlignedBuffer(buffer, model) for buffer in packed.buffers]
-    packed.buffers.append(_AlignedBuffer(_buffer(encode(size, facts, names))))
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = NAME, len(packed.buffers) - 1
-    packed.metadata = [*(packed.metadata or ()), entry]
+    buffer = _AlignedBuffer(_buffer(encode(size, facts, names)))
+    entry = next((each for each in packed.metadata or () if each.name in (NAME, NAME.encode())), None)
+    if entry is None:
+        packed.buffers.append(buffer)
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = NAME, len(packed.buffers) - 1
+        packed.metadata = [*(packed.metadata or ()), entry]
+    else:
+        packed.buffers[entry.buffer] = buffer
     builder = flatbuffers.Builder(len(model) + 4096)
     builder.Finish(packed.Pack(builder), file_identifier=_MODEL_IDENTIFIER)
     return bytes(builder.Output())

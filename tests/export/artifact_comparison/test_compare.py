@@ -77,7 +77,7 @@ def test_the_record_is_read_beside_an_artifact_or_from_its_bundle(convert: Conve
     with pytest.raises(DataError, match=r"not listed in the record beside it; expected one of float32\.onnx, "):
         record_of(folder / "int4.onnx")
     content = BundleContent("helmet", "1.0.0", "?", (folder,), draw_frames(2, 8), CardFigures())
-    bundle = build(content, tmp_path)
+    bundle = build(content, tmp_path).path
     assert record_of(bundle / "onnx" / "float32_ort.ort").id == "onnx-float32_ort"
     shutil.copyfile(folder / "float32.onnx", tmp_path / "stray.onnx")
     with pytest.raises(DataError, match=r"neither .*artifact\.json nor .*contract\.json exists"):

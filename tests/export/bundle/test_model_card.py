@@ -1,36 +1,81 @@
+"""The card prints what was measured and recorded; what it calls not measured is really missing."""
+
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from benchmarks.evaluation.measurement import Measurement
+from benchmarks.gate.provenance import GenerationFigures, TrainingFigures
 from export.bundle.card_figures import CardFigures
-from export.bundle.model_card import Contract, write_card
-from export.convert import ARTIFACT_JSON
-from pipeline.data.records import Artifacts
+from export.bundle.contract import Contract
+from export.bundle.model_card import UNMEASURED, UNRECORDED, write_card
 from pipeline.data.storage import read_json
-from tests.export.conftest import Convert
+from tests.benchmarks.evaluation.measurements import artifact_figures, full_measurement
+from tests.export.bundle.figures import TIMING
+from tests.export.bundle.small_bundle import MODELS, write_small_bundle
+
+TRAINING = TrainingFigures(backbone="mobilenetv3_small_100", labels={"no_helmet": 2600, "helmet": 2772})
+GENERATION = GenerationFigures(
+    generator="stable_diffusion", model="bundled", model_revision="sha256:3073", model_licence="apache-2.0"
+)
 
 
-def test_a_card_says_of_each_artifact_where_it_decides_and_where_it_asks_again(convert: Convert) -> None:
-    artifacts = convert("onnx")[0].artifacts.artifacts
-    changes = {"threshold": 0.8625, "retake_band": (0.25, 0.96)}
-    first, *others = artifacts
-    changed = (first.model_copy(update=changes), *(each.model_copy(update={"retake_band": None}) for each in others))
-    card = write_card(
-        Contract(name="m", version="0", question="", labels=first.labels, artifacts=changed), CardFigures()
-    )
-    assert f"| {first.file} | {first.size_bytes} | 0.863 | 0.250 to 0.960 |" in card
-    assert "| none | not measured |" in card
-    assert "strictly within its retake band, ask for another picture" in card
-    never = tuple(each.model_copy(update={"retake_band": None}) for each in artifacts)
-    assert "retake band, ask" not in write_card(
-        Contract(name="m", version="0", question="", labels=first.labels, artifacts=never), CardFigures()
-    )
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return read_json(write_small_bundle(tmp_path) / "contract.json", Contract)
 
 
-def test_a_card_without_any_measurement_says_so_everywhere(convert: Convert) -> None:
-    _, folder = convert("onnx")
-    artifacts = read_json(folder / ARTIFACT_JSON, Artifacts).artifacts
-    contract = Contract(name="mask", version="0", question="", labels=artifacts[0].labels, artifacts=artifacts)
+def measured(source: str | None = "rendered") -> Measurement:
+    """A measurement with every figure of both artifacts."""
+    rows = [artifact_figures(*name.split("-")) for name in MODELS]
+    selfies = full_measurement().selfies.model_copy(update={"source": source})
+    return full_measurement().model_copy(update={"artifacts": {row.name: row for row in rows}, "selfies": selfies})
+
+
+def test_nothing_is_called_not_measured_where_every_figure_exists(contract: Contract) -> None:
+    figures = CardFigures(measured(), dict.fromkeys(MODELS, TIMING), "pass", TRAINING, GENERATION)
+    card = write_card(contract, figures)
+    assert UNMEASURED not in card
+    assert UNRECORDED not in card
+    assert "| light: night | 0.9 | 30 |" in card
+
+
+def test_everything_is_called_not_measured_where_no_figure_exists(contract: Contract) -> None:
     card = write_card(contract, CardFigures())
     assert "**Verdict of the gate**: not measured" in card
     assert "## Where it is weakest\nnot measured" in card
-    assert "**Question**: not stated" in card
-    assert artifacts[0].checkpoint_id in card
+    assert "**Tested on**: not measured" in card
+    assert "**Trained on**: not recorded" in card
+    assert card.count("| not measured") == 10 * len(MODELS)
+
+
+def test_a_card_says_that_rendered_selfies_are_no_photographs(contract: Contract) -> None:
+    rendered = write_card(contract, CardFigures(measured("rendered")))
+    assert "**Tested on**: 100 rendered selfies, no photographs (50 no_helmet, 50 helmet)" in rendered
+    assert "All figures are on rendered pictures and say nothing about photographs" in rendered
+    photos = write_card(contract, CardFigures(measured("photos")))
+    assert "**Tested on**: 100 photographs (50 no_helmet, 50 helmet)" in photos
+    assert "rendered" not in photos
+    assert "source not recorded" in write_card(contract, CardFigures(measured(None)))
+
+
+def test_a_card_says_what_the_model_was_trained_on(contract: Contract) -> None:
+    generated = write_card(contract, CardFigures(training=TRAINING, generation=GENERATION))
+    assert (
+        "**Trained on**: 5,372 images (2,600 no_helmet, 2,772 helmet) from the generator stable_diffusion with the "
+        "model bundled sha256:3073 (licence: apache-2.0), no photographs; mobilenetv3_small_100"
+    ) in generated
+    photos = write_card(contract, CardFigures(training=TRAINING, generation=GenerationFigures(generator="photos")))
+    assert "2,772 helmet), photographs; mobilenetv3_small_100" in photos
+    assert "from a source that is not recorded" in write_card(contract, CardFigures(training=TRAINING))
+
+
+def test_a_card_says_of_each_artifact_where_it_decides_and_that_nobody_normalises(contract: Contract) -> None:
+    card = write_card(contract, CardFigures())
+    assert "| 0.500 | 0.300 to 0.900 |" in card
+    assert "strictly within its retake band, ask for another picture" in card
+    assert "an app that normalises them as well gets wrong answers" in card
+    never = tuple(each.model_copy(update={"retake_band": None}) for each in contract.artifacts)
+    assert "retake band, ask" not in write_card(contract.model_copy(update={"artifacts": never}), CardFigures())

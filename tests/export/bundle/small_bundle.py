@@ -1,0 +1,54 @@
+"""A bundle without real models, to test what is checked before a model is opened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from export.bundle.checksums import write_sums
+from export.bundle.contract import Contract, GoldenVectors, contract_artifact
+from pipeline.data.hashing import sha256_of, size_of
+from pipeline.data.preprocess import encode_png
+from pipeline.data.storage import write_json
+from tests.benchmarks.small_task import artifact
+
+MODELS = {"onnx-float32": "onnx/float32.onnx", "coreml-float16": "coreml/float16.mlpackage"}
+
+
+def write_small_bundle(root: Path) -> Path:
+    """Write release/helmet-1.2.0 with an ONNX file and a Core ML package, both of arbitrary bytes."""
+    bundle = root / "helmet-1.2.0"
+    for name in ("onnx/float32.onnx", "coreml/float16.mlpackage/Data/weights.bin", "coreml/float16.mlpackage/M.json"):
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).write_text(name, encoding="utf-8")
+    artifacts = []
+    for name, file in MODELS.items():
+        facts = {"sha256": sha256_of(bundle / file), "size_bytes": size_of(bundle / file), "retake_band": (0.3, 0.9)}
+        record = artifact(*name.split("-")).model_copy(update=facts)
+        artifacts.append(contract_artifact(record, file))
+        vectors = GoldenVectors(
+            artifact=name, runtime="any", inputs=("00.png",), probabilities=((0.25, 0.75),), tolerance=1e-4
+        )
+        (bundle / "golden").mkdir(exist_ok=True)
+        write_json(bundle / "golden" / f"{name}.json", vectors)
+    (bundle / "golden" / "00.png").write_bytes(encode_png(np.zeros((8, 6, 3), np.uint8)))
+    labels = artifacts[0].labels
+    contract = Contract(name="helmet", version="1.2.0", question="?", labels=labels, artifacts=tuple(artifacts))
+    write_json(bundle / "contract.json", contract)
+    (bundle / "MODEL_CARD.md").write_text("# helmet\n", encoding="utf-8")
+    (bundle / "snippets").mkdir()
+    (bundle / "snippets" / "Classifier.kt").write_text("class Classifier\n", encoding="utf-8")
+    write_sums(bundle)
+    return bundle
+
+
+def rewrite(path: Path, change: dict[str, object], *place: str | int) -> None:
+    """Change values of a JSON file, below a place in it."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    at = values
+    for key in place:
+        at = at[key]
+    at |= change
+    path.write_text(json.dumps(values), encoding="utf-8")
