@@ -1,7 +1,7 @@
 """Fills each format's code snippets for the artifact that is best to ship. Pure: artifacts in, source text out.
 
 A format lists its templates in ``EXTRAS.snippets``. They can substitute: file, labels, positive, threshold, swift_band,
-kotlin_band, height, width, input, output, swift_fit, kotlin_fit, kotlin_scale.
+kotlin_band, height, width, input, output, swift_fit, swift_scale, kotlin_fit, kotlin_scale.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def _fill(template: Template, artifact: ContractArtifact) -> str:
         input=artifact.input.name,
         output=artifact.output.name,
         swift_fit="centerCrop" if crop else "scaleFit",
+        swift_scale="max" if crop else "min",
         kotlin_scale="maxOf" if crop else "minOf",
         kotlin_fit="scaled to cover, centre kept" if crop else "scaled to fit, black borders",
     )

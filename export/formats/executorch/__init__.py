@@ -4,14 +4,15 @@ Recipes: ``float32``; ``static_wi8_ai8``, 8-bit weights and activations. There i
 run time: XNNPACK refuses the convolutions of such programs.
 
 Reads an ``ExportJob``; writes one .pte file. The file format has no names of inputs and outputs and no metadata, so
-both are constant methods of the program, which is ExecuTorch's convention for such facts: ``labels`` returns a JSON
-list; ``input_name``, ``output_name``, ``author``, ``license``, ``version``, ``description`` and ``checkpoint_id``
-return strings.
+both are constant methods of the program, which is ExecuTorch's convention for such facts. All return strings:
+``labels`` and ``retake_band`` JSON lists (or null), ``threshold`` a number, ``input_name``, ``output_name``,
+``author``, ``license``, ``version``, ``description`` and ``checkpoint_id`` plain text.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from export.decision import LABELS, RETAKE_BAND, THRESHOLD, read_decision
 from export.formats import (
     INPUT,
     OUTPUT,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 TOOLS = ("torch", "torchao", "executorch")
 Recipe = Literal["float32", "static_wi8_ai8"]
 RECIPES: tuple[str, ...] = get_args(Recipe)
+_NAMES = {"input_name": INPUT, "output_name": OUTPUT}
 
 
 class Params(FormatParams):
@@ -89,6 +92,7 @@ def describe(path: Path) -> Interface:
     frame: Any = program.metadata("forward").input_tensor_meta(0)
     _, height, width, _ = frame.sizes()
     constant = partial(run_constant, path, program)
+    decision = {name: constant(name) for name in (THRESHOLD, RETAKE_BAND) if name in program.method_names}
     return Interface(
         input_name=constant("input_name"),
         dtype=SCALAR_TYPES.get(frame.dtype(), f"scalar type {frame.dtype()}"),
@@ -96,8 +100,16 @@ def describe(path: Path) -> Interface:
         height=height,
         width=width,
         output_name=constant("output_name"),
-        labels=tuple(json.loads(constant("labels"))),
+        labels=tuple(json.loads(constant(LABELS))),
+        decision=read_decision(decision, path),
     )
+
+
+def annotate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Replace the constant methods, except the names of input and output."""
+    from export.formats.executorch.lowering import replace_constants
+
+    path.write_bytes(replace_constants(path.read_bytes(), {**_NAMES, **metadata}))
 
 
 def runtime() -> Runtime:
@@ -118,6 +130,7 @@ def export_with_toolkit_defaults(job: ExportJob, recipe: str, params: Params, pa
 
 
 EXTRAS = Extras(
+    annotate=annotate,
     snippets=(kotlin_snippet.SNIPPET, swift_snippet.SNIPPET),
     toolkit_defaults=ToolkitDefaults(("static_wi8_ai8",), export_with_toolkit_defaults),
 )
@@ -135,7 +148,6 @@ def _write(network: fx.GraphModule, job: ExportJob, path: Path) -> None:
     """Lower a network and write it with its labels, names and metadata."""
     from export.formats.executorch.lowering import capture, lower
 
-    names = {"input_name": INPUT, "output_name": OUTPUT}
     with quiet_toolkits():
         program = capture(network, job.spec.input_size)
-        path.write_bytes(lower(program, {"labels": json.dumps(job.labels), **names, **job.metadata}))
+        path.write_bytes(lower(program, {LABELS: json.dumps(job.labels), **_NAMES, **job.metadata}))

@@ -1,11 +1,12 @@
 """Lowers an exported network to the bytes of a .pte program that XNNPACK runs.
 
-The same network gives the same bytes: torch's notes on where a node came from are removed, because they would end up in
-the order of the program's debug data.
+It also writes the constant methods of a program again. The same network gives the same bytes: torch's notes on where a
+node came from are removed, because they would end up in the order of the program's debug data.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,3 +40,24 @@ def lower(program: ExportedProgram, constants: Mapping[str, str]) -> bytes:
     methods: dict[str, Any] = dict(constants)
     edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=methods)
     return bytes(edge.to_executorch().buffer)
+
+
+def replace_constants(content: bytes, constants: Mapping[str, str]) -> bytes:
+    """Replace all constant methods of a .pte program that ``lower`` wrote; its network stays as it is.
+
+    Args:
+        content: The program.
+        constants: Name -> the string that the method returns, in the order they are written.
+    """
+    from executorch.exir._serialize import _deserialize_pte_binary, _serialize_pte_binary
+
+    file = _deserialize_pte_binary(content)
+    plans = file.program.execution_plan
+    network = [plan for plan in plans if plan.inputs]
+    constant = next(plan for plan in plans if not plan.inputs)
+    for name, text in constants.items():
+        plan = copy.deepcopy(constant)
+        plan.name, plan.values[0].val.string_val = name, text
+        network.append(plan)
+    file.program.execution_plan = network
+    return bytes(_serialize_pte_binary(file, extract_delegate_segments=True))

@@ -10,10 +10,11 @@ import pytest
 
 import export.formats
 from export.convert import ConvertRows, run
+from export.decision import Decision, decision_metadata
 from export.formats import Extras, extras_of, format_names, open_format
 from export.parity import compare, run_artifact
 from pipeline.config.fields import load_section
-from pipeline.data.hashing import files_of, size_of
+from pipeline.data.hashing import files_of, sha256_of, size_of
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.train.model import Checkpoint, predict
 from tests.export.conftest import Convert, artifact_of
@@ -76,6 +77,40 @@ def test_the_reader_of_the_format_returns_the_contract(convert: Convert, name: s
     assert (interface.input_name, interface.output_name) == ("image", "probs")
     assert (interface.height, interface.width, interface.dtype) == (64, 48, "uint8")
     assert interface.labels == LABELS
+
+
+@every_recipe
+def test_a_file_that_is_passed_on_alone_states_its_labels_threshold_and_retake_band(
+    convert: Convert, name: str, recipe: str
+) -> None:
+    result, _ = convert(name)
+    artifact = next(each for each in result.artifacts.artifacts if each.recipe == recipe)
+    stated = open_format(name).describe(artifact_of(convert, name, recipe)).decision
+    assert stated == Decision(artifact.threshold, artifact.retake_band)
+
+
+@every_recipe
+def test_metadata_are_replaced_reproducibly_and_predictions_stay(
+    convert: Convert, tmp_path: Path, name: str, recipe: str
+) -> None:
+    artifact_format, source = open_format(name), artifact_of(convert, name, recipe)
+    target = tmp_path / source.name
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+    annotate = extras_of(artifact_format).annotate
+    assert annotate is not None
+    for decision in (Decision(0.25, None), Decision(0.8125, (0.1, 0.975))):
+        metadata = decision_metadata({"description": "Is it?"}, LABELS, decision)
+        annotate(target, metadata)
+        first = sha256_of(target)
+        assert artifact_format.describe(target).decision == decision
+        annotate(target, metadata)
+        assert sha256_of(target) == first
+    frames = draw_frames(2, 4)
+    before, after = (run_artifact(artifact_format.load(path), frames) for path in (source, target))
+    np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_a_package_takes_an_image_and_holds_no_date(convert: Convert) -> None:
     image = spec.description.input[0].type.imageType
     assert (image.height, image.width) == (64, 48)
     assert spec.description.metadata.author == "Gossamer"
-    assert spec.description.metadata.shortDescription == "Does the rider wear a helmet?"
+    assert spec.description.metadata.shortDescription.startswith("Does the rider wear a helmet? Decide ")
     assert not any("date" in key for key in spec.description.metadata.userDefined)
 
 
@@ -71,7 +71,7 @@ def test_coremltools_reads_metadata_and_the_required_system(convert: Convert, re
 
         model = coremltools.models.MLModel(str(artifact_of(convert, "coreml", recipe)), skip_model_load=True)
     assert (model.author, model.license) == ("Gossamer", "Apache-2.0")
-    assert model.short_description == "Does the rider wear a helmet?"
+    assert model.short_description.startswith("Does the rider wear a helmet? Decide ")
     assert model.user_defined_metadata["checkpoint_id"].startswith(model.version)
     spec = model.get_spec()
     assert spec.specificationVersion == target  # 7: iOS 16, 8: iOS 17

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.decision import Decision
 from export.formats import open_format
 from export.formats.executorch.runtime import open_program, run_constant
 from pipeline.errors import ModelError
@@ -47,13 +49,17 @@ Path(sys.argv[1]).write_bytes(content)
 def test_constant_methods_return_names_labels_and_metadata(convert: Convert, recipe: str) -> None:
     path = artifact_of(convert, "executorch", recipe)
     program = open_program(path, path.read_bytes())
+    artifact = next(each for each in convert("executorch")[0].artifacts.artifacts if each.recipe == recipe)
+    decision = Decision(artifact.threshold, artifact.retake_band)
     expected = {
         "labels": '["no_helmet", "helmet"]',
         "input_name": "image",
         "output_name": "probs",
         "author": "Gossamer",
         "license": "Apache-2.0",
-        "description": "Does the rider wear a helmet?",
+        "description": f"Does the rider wear a helmet? {decision.sentence(artifact.labels)}",
+        "threshold": repr(artifact.threshold),
+        "retake_band": json.dumps(artifact.retake_band),
     }
     assert {name: run_constant(path, program, name) for name in expected} == expected
     identity = run_constant(path, program, "checkpoint_id")

@@ -1,4 +1,4 @@
-"""Kernels of an .ort file are sorted, and the model stays the same."""
+"""Kernels of an .ort file are sorted and metadata replaced, and the model stays the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from export.formats.onnx import ort_format
-from export.formats.onnx.ort_format import read_kernels, sort_kernels
+from export.formats.onnx.ort_format import read_kernels, read_metadata, replace_metadata, sort_kernels
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,18 @@ def test_sorting_again_does_not_grow_the_file(written: bytes) -> None:
     once = sort_kernels(written)
     assert abs(len(sort_kernels(once)) - len(once)) <= 32
     assert len(once) < len(written) + 256
+
+
+def test_metadata_are_replaced_and_the_model_stays_the_same(written: bytes) -> None:
+    assert read_metadata(written) == {}
+    first = replace_metadata(sort_kernels(written), {"threshold": "0.5", "labels": '["a", "b"]', "description": "What"})
+    second = replace_metadata(first, {"threshold": "0.8125"})
+    assert read_metadata(first) == {"threshold": "0.5", "labels": '["a", "b"]', "description": "What"}
+    assert read_metadata(second) == {"threshold": "0.8125"}
+    assert replace_metadata(second, {"threshold": "0.8125"}) == second
+    assert onnxruntime.InferenceSession(second).get_modelmeta().custom_metadata_map == {"threshold": "0.8125"}
+    assert read_kernels(second) == read_kernels(written)
+    np.testing.assert_array_equal(run(second), run(written))
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0\0\0\0TFL3", Path(__file__).read_bytes()[:64]])
