@@ -32,7 +32,7 @@ from pipeline.data.hashing import content_hash, sha256_of, size_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.records import Artifact, Artifacts, ConvertInputs, Image, Record, Tensor
 from pipeline.data.shards import load_batch
-from pipeline.data.storage import atomic_folder, read_json, write_json
+from pipeline.data.storage import atomic_folder, check_replaceable, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.data.work_cache import WorkCache, link, open_work, work_key
 from pipeline.errors import DataError, ModelError, report_kept
@@ -116,6 +116,8 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     section = load_section(
         artifact_format.Params, params.formats.get(format_name, {}), f"convert.formats.{format_name}"
     )
+    own = _own_files(artifact_format)
+    check_replaceable(out, own)
     console = Console(stderr=True)
     job = _job(params, checkpoint, rows, lambda line: console.print(f"convert {format_name}: {line}"))
     conversion = _Conversion(artifact_format, format_name, section, job, checkpoint.config, rows.costs)
@@ -132,13 +134,19 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
     artifacts = tuple(entry.artifact for entry in entries.values())
     listed = Artifacts(format=format_name, artifacts=artifacts, inputs=inputs)
-    with atomic_folder(out, cache.folder) as folder:
+    with atomic_folder(out, cache.folder, own=own) as folder:
         for recipe, entry in entries.items():
             link(cache.path(recipe) / entry.artifact.file, folder / entry.artifact.file)
         write_json(folder / ARTIFACT_JSON, listed)
     mark_finished(cache, out)
     metrics = {recipe: entry.metrics for recipe, entry in entries.items()}
     return ConvertResult(listed, metrics, {recipe: {"seconds": entry.seconds} for recipe, entry in entries.items()})
+
+
+def _own_files(artifact_format: Format) -> tuple[str, ...]:
+    """Patterns of the files in OUT/FORMAT."""
+    suffixes = sorted({artifact_format.suffix(recipe) for recipe in artifact_format.RECIPES})
+    return ARTIFACT_JSON, *(f"*{suffix}{rest}" for suffix in suffixes for rest in ("", "/*"))
 
 
 def _kept(recipes: Sequence[str], cache: WorkCache) -> str:

@@ -71,7 +71,7 @@ def fetch(root: Path, accepted: Accepted, out: Path) -> int:
             "gossamer baseline accept"
         )
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(out / ARTIFACTS) as work:
+    with atomic_folder(out / ARTIFACTS, own=("*/artifact.json", "*/*")) as work:
         work.rmdir()  # dvc get makes it
         command = ["get", "--quiet", "--rev", accepted.revision, "--out", str(work.resolve()), ".", ARTIFACTS]
         done = subprocess.run(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.card_figures import CardFigures
-from export.bundle.checksums import write_sums
+from export.bundle.checksums import SUMS, listed_files, write_sums
 from export.bundle.code_snippets import write_snippets
 from export.bundle.contract import (
     CARD,
@@ -123,7 +123,7 @@ def build(content: BundleContent, release: Path) -> Bundle:
     """Write the folder NAME-VERSION into ``release``, replacing an older one.
 
     Raises:
-        UsageError: The version is not of an accepted form.
+        UsageError: The version is not of an accepted form, or something else than a bundle has this name.
         DataError: An artifact.json is missing or damaged, or there are no golden frames.
         ModelError: An artifact is missing, or is not the one that its artifact.json describes.
     """
@@ -131,7 +131,7 @@ def build(content: BundleContent, release: Path) -> Bundle:
     if not len(content.frames) or not content.folders:
         raise DataError(f"{content.name}: no golden frames or no artifacts to bundle; run dvc repro")
     out = release / f"{content.name}-{content.version}"
-    with atomic_folder(out) as bundle:
+    with atomic_folder(out, own=(SUMS, *listed_files(out))) as bundle:
         artifacts = tuple(artifact for folder in content.folders for artifact in _copy(folder, bundle))
         contract = Contract(
             name=content.name,

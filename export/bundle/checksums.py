@@ -66,6 +66,14 @@ def write_sums(bundle: Path) -> str:
     return sha256_of(bundle / SUMS)
 
 
+def listed_files(bundle: Path) -> tuple[str, ...]:
+    """Return the files, relative to a folder, that its SHA256SUMS lists; none where it has no such file."""
+    sums = bundle / SUMS
+    if sums.is_symlink() or not sums.is_file() or sums.stat().st_size > _MOST_BYTES:
+        return ()
+    return tuple(_parse(sums.read_bytes())[0])
+
+
 def check_sums(bundle: Path) -> Listing:
     """Compare everything in a bundle with its SHA256SUMS; opens regular files only, and follows no link."""
     files, findings = _walk(bundle)

@@ -42,7 +42,7 @@ def build_sampler() -> DPMSolverMultistepScheduler:
 
 def save_pipeline(pipe: StableDiffusionPipeline, out: Path) -> None:
     """Replace the model in ``out`` by a pipeline, as float16; other files in ``out``, such as its card, are kept."""
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, own=("*",)) as folder:
         pipe.to(torch.float16).save_pretrained(folder)
         for path in folder.rglob("*.safetensors"):
             with atomic_write(path) as file:  # safetensors ignores the umask

@@ -22,7 +22,7 @@ from pipeline.config.params import CurateParams
 from pipeline.data.preprocess import Pixels
 from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import read_index, read_pixels
-from pipeline.data.storage import atomic_write
+from pipeline.data.storage import atomic_folder
 from pipeline.errors import DataError
 
 COLUMNS = 8
@@ -59,26 +59,25 @@ def write_contact_sheets(params: CurateParams, result: CurationOutcome, images: 
         params: ``sheet_images`` limits the images of a sheet; ``seed`` selects the kept ones.
         result: Kept and rejected images.
         images: Folder of the shards that hold them.
-        sheets: Folder to write; its *.png files are deleted first.
+        sheets: Folder to write; sheets of an earlier run are replaced.
+
+    Raises:
+        UsageError: The folder holds anything else.
 
     Returns:
         Paths of the sheets, kept.png last.
     """
     by_id = {image.id: image for image in read_index(images)}
-    for stale in sheets.glob("*.png"):
-        stale.unlink()
     reasons = dict.fromkeys(row.reason for row in result.rejected)
     pages: dict[str, list[Card]] = {}
     for reason in reasons:
         rows = sorted((row for row in result.rejected if row.reason == reason), key=lambda row: row.score)
         pages[reason] = [_rejected_card(images, by_id[row.image_id], row) for row in rows[: params.sheet_images]]
     pages["kept"] = [_kept_card(images, image) for image in _sample(result.kept, params)]
-    written: list[Path] = []
-    for name, cards in pages.items():
-        written.append(sheets / f"{name}.png")
-        with atomic_write(written[-1]) as file:
-            file.write(draw_sheet(cards))
-    return written
+    with atomic_folder(sheets, own=("kept.png", "*.png")) as folder:
+        for name, cards in pages.items():
+            (folder / f"{name}.png").write_bytes(draw_sheet(cards))
+    return [sheets / f"{name}.png" for name in pages]
 
 
 def draw_sheet(cards: Sequence[Card]) -> bytes:

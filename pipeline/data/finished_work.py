@@ -10,14 +10,13 @@ them. The work area still has everything then.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Record
 from pipeline.data.scratch import PIPELINE
 from pipeline.data.storage import read_json
-from pipeline.data.work_cache import WorkCache
+from pipeline.data.work_cache import WorkCache, remove_area
 
 FINISHED = ".finished"
 _AREAS = ("*.work", "*/*.work")
@@ -60,7 +59,7 @@ def clear_finished_work(folder: Path) -> None:
             mark = read_json(path, Finished)
             out = Path(os.path.normpath(root / mark.out))
             if out.exists() and sha256_of(out) == mark.sha256 and _is_recorded(out):
-                shutil.rmtree(root)
+                remove_area(root)
 
 
 def _is_recorded(out: Path) -> bool:

@@ -28,6 +28,8 @@ from pipeline.errors import DataError
 
 INDEX = "index.jsonl"
 CARD = "README.md"
+FILES = (INDEX, CARD, "rejected.jsonl", "shard-*.tar")
+"""Patterns of the files in a folder of shards; the first is in every one."""
 LONGEST_MEMBER = 100
 """Bytes of a file name in a tar header (USTAR)."""
 

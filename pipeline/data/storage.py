@@ -1,7 +1,9 @@
 """Reading and writing of records: JSON lines, JSON and CSV; files and folders appear whole or not at all.
 
 A file is written under a temporary name (``pipeline.data.scratch``) and renamed when it is whole. Without rows, it has
-one empty line, which readers skip: DVC warns of a file of zero bytes in every run.
+one empty line, which readers skip: DVC warns of a file of zero bytes in every run. A folder is replaced as a whole, so
+only one that holds nothing but files that Gossamer writes there is: whoever names ``~/Pictures`` as an output by
+mistake, or adds notes to a bundle, keeps them.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 
+from pipeline.data.hashing import is_system_file
 from pipeline.data.records import Record
 from pipeline.data.scratch import move_file, move_folder, scratch_file, scratch_folder
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 
 R = TypeVar("R", bound=Record)
 NO_ROWS = b"\n"
@@ -36,21 +40,55 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_folder(out: Path, place: Path | None = None) -> Iterator[Path]:
+def atomic_folder(out: Path, place: Path | None = None, *, own: Sequence[str] = ()) -> Iterator[Path]:
     """Make a temporary folder to fill; it replaces ``out`` on success and is removed on an error.
 
     Args:
         out: The final path.
         place: Where the temporary folder lies; None: see ``pipeline.data.scratch``.
+        own: As for ``check_replaceable``.
+
+    Raises:
+        UsageError: ``out`` is not Gossamer's to replace.
     """
+    check_replaceable(out, own)
     out.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(out, place) as scratch:
         folder = scratch / out.name
         folder.mkdir()
         yield folder
+        check_replaceable(out, own)
         if out.exists():
             shutil.rmtree(out)
         move_folder(folder, out)
+
+
+def check_replaceable(out: Path, own: Sequence[str]) -> None:
+    """Refuse to replace a folder that holds anything but files of Gossamer, empty folders, and files of Finder.
+
+    Args:
+        out: The folder; where there is none, anything may be written.
+        own: Patterns (``fnmatch``; ``*`` includes slashes) of the files that Gossamer writes there, relative to
+            ``out``. A file of the first pattern marks the folder as Gossamer's.
+
+    Raises:
+        UsageError: It is a link or a file, lacks the mark, or has another file.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out}: {'a link' if out.is_symlink() else 'a file'}; expected a folder, or nothing there")
+    entries = sorted(out.rglob("*")) if out.is_dir() else []
+    files = [path for path in entries if path.is_symlink() or not path.is_dir()]
+    names = [path.relative_to(out).as_posix() for path in files if not is_system_file(path.name)]
+    if not names:
+        return
+    marked = any(fnmatchcase(name, own[0]) for name in names) if own else False
+    foreign = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in own)]
+    if foreign or not marked:
+        found = f"holds {foreign[0]!r}" if foreign else f"has no {own[0]}"
+        raise UsageError(
+            f"{out}: not a folder that Gossamer wrote: it {found}; it would be replaced as a whole; "
+            "move it away, or choose another name"
+        )
 
 
 def write_rows(path: Path, rows: Iterable[Record]) -> int:

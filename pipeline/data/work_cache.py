@@ -19,9 +19,10 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +38,7 @@ from pipeline.data.source_closure import hash_code, import_closure
 from pipeline.data.storage import atomic_folder, atomic_write
 
 KEY_LENGTH = 32
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 SUMS = ".sums"
 
 
@@ -81,7 +83,7 @@ class WorkCache:
     @contextmanager
     def write_folder(self, name: str) -> Iterator[Path]:
         """Give an empty folder to fill; it becomes an entry when the block ends, in place of an earlier one."""
-        with atomic_folder(self.path(name)) as folder:
+        with atomic_folder(self.path(name), own=("*",)) as folder:
             yield folder
             self._record(name, folder)
 
@@ -119,7 +121,8 @@ class WorkCache:
 def open_work(root: Path, key: str) -> WorkCache:
     """Open the area of a key for writing.
 
-    Removes what was left under other keys, and says so on stderr; removes what killed processes were writing.
+    Removes what was left under other keys, and says so on stderr; removes what killed processes were writing. Anything
+    else in the folder stays.
 
     Args:
         root: The work area, e.g. data/images.work.
@@ -127,13 +130,18 @@ def open_work(root: Path, key: str) -> WorkCache:
     """
     cache = WorkCache(root / key)
     cache.folder.mkdir(parents=True, exist_ok=True)
-    others = [path for path in root.iterdir() if path != cache.folder]
-    for path in others:
-        _remove(path)
-    if others:
+    if _remove_keys(root, except_for=cache.folder):
         _report(f"{root}: removed the work of an earlier run, which had other inputs or other code")
     remove_stale_scratch(cache.folder)
     return cache
+
+
+def remove_area(root: Path) -> None:
+    """Remove a work area; what somebody else put there stays."""
+    _remove_keys(root)
+    remove_stale_scratch(root)
+    with suppress(OSError):  # not empty
+        root.rmdir()
 
 
 def link(source: Path, target: Path) -> None:
@@ -212,6 +220,15 @@ def _version(package: str) -> str | None:
 
 def _report(line: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(escape(line))
+
+
+def _remove_keys(root: Path, except_for: Path | None = None) -> int:
+    """Remove the folders of keys in a work area; returns how many there were."""
+    folders = [path for path in root.iterdir() if path != except_for and path.is_dir() and not path.is_symlink()]
+    keys = [path for path in folders if _KEY.fullmatch(path.name) or (path / SUMS).is_dir()]
+    for path in keys:
+        shutil.rmtree(path)
+    return len(keys)
 
 
 def _remove(path: Path) -> None:

@@ -29,8 +29,8 @@ from pipeline.data.hashing import sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import REJECTED, read_photographs, write_rejections
 from pipeline.data.records import Image, Prompt, Rejection
-from pipeline.data.shards import INDEX, write_card, write_images, write_index
-from pipeline.data.storage import atomic_folder
+from pipeline.data.shards import FILES, INDEX, write_card, write_images, write_index
+from pipeline.data.storage import atomic_folder, check_replaceable
 from pipeline.data.work_cache import WorkCache, link, open_work, work_key
 from pipeline.errors import DataError, report_kept
 from pipeline.generate import shard_job
@@ -77,6 +77,7 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     """
     if not prompts:
         raise DataError("data/prompts.jsonl: no prompts; expected at least one; see params.yaml prompts.count")
+    check_replaceable(out, FILES)
     module = find_generator(params.generator)
     options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
     source = module.describe(options)
@@ -151,7 +152,7 @@ def _kept(jobs: Sequence[ShardJob], total: int, cache: WorkCache) -> str:
 
 def _put_in_place(jobs: Sequence[ShardJob], images: Sequence[Image], card: str, cache: WorkCache, out: Path) -> None:
     """Assemble the folder within the work area and move it to ``out``; a kill at any point loses no shard."""
-    with atomic_folder(out, cache.folder) as folder:
+    with atomic_folder(out, cache.folder, own=FILES) as folder:
         for job in jobs:
             link(job.shard, folder / job.name)
         write_index(folder, images)

@@ -19,7 +19,7 @@ from pipeline.data.finished_work import clear_finished_work
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.records import Artifacts
 from pipeline.data.storage import read_json
-from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.errors import DataError, ModelError, ParamsError, UsageError
 from pipeline.metrics.decision_threshold import OperatingPoint, choose_operating_point
 from pipeline.train.backbone import build_network
 from pipeline.train.model import Checkpoint
@@ -208,10 +208,20 @@ def test_an_older_folder_is_replaced_completely(tmp_path: Path) -> None:
     out = tmp_path / "onnx"
     out.mkdir()
     (out / "stale.onnx").write_bytes(b"old")
-    with stage.atomic_folder(out) as folder:
+    with stage.atomic_folder(out, own=("*.onnx",)) as folder:
         (folder / "new.onnx").write_bytes(b"new")
         assert (out / "stale.onnx").exists()
     assert [file.name for file in out.iterdir()] == ["new.onnx"]
+
+
+def test_a_folder_of_somebody_else_is_refused_before_anything_is_converted(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path
+) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "thesis.pdf").touch()
+    with pytest.raises(UsageError, match=r"onnx: not a folder that Gossamer wrote: it holds 'thesis\.pdf'"):
+        run(convert_params(), "onnx", checkpoint, rows, tmp_path / "onnx")
+    assert (tmp_path / "onnx" / "thesis.pdf").exists()
 
 
 def test_wrong_params_and_missing_rows_are_refused_before_anything_is_converted(

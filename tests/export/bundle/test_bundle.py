@@ -19,7 +19,7 @@ from export.convert import ConvertRows
 from export.formats import format_names
 from pipeline.data.decoding.decode import decode
 from pipeline.data.hashing import files_of, sha256_of, size_of
-from pipeline.errors import DataError, ModelError
+from pipeline.errors import DataError, ModelError, UsageError
 from tests.export.bundle.figures import TIMING, measurement_of_two_slices
 from tests.export.conftest import Convert
 from tests.export.tiny import RECIPES, draw_frames
@@ -168,6 +168,24 @@ def test_an_artifact_that_is_not_the_measured_one_is_not_bundled(convert: Conver
     with pytest.raises(ModelError, match=r"float32\.onnx: missing, or differs from the one that artifact\.json"):
         build(content, tmp_path / "release")
     assert list((tmp_path / "release").iterdir()) == []
+
+
+def test_a_release_replaces_an_earlier_bundle_but_nothing_of_somebody_else(bundle: Path, tmp_path: Path) -> None:
+    content = BundleContent("helmet", "1.2.0", "", (tmp_path / "nowhere",), draw_frames(2, 1), CardFigures())
+    with pytest.raises(DataError, match=r"nowhere/artifact\.json: missing"):
+        build(content, tmp_path)
+    (bundle / "golden" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"helmet-1\.2\.0: not a folder that Gossamer wrote: it holds 'golden/notes"):
+        build(content, tmp_path)
+    assert (bundle / "golden" / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("version", ["../victim", "x/../../victim", "/victim", "1.2.0/..", "1.2.0\n", "", "v1.2.0"])
+def test_no_version_leaves_the_folder_of_releases(version: str, tmp_path: Path) -> None:
+    content = BundleContent("helmet", version, "", (tmp_path,), draw_frames(2, 1), CardFigures())
+    with pytest.raises(UsageError, match="expected a semantic version"):
+        build(content, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
 
 
 def test_the_content_of_a_bundle_is_read_from_the_outputs_of_the_stages(

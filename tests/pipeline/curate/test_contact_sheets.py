@@ -15,6 +15,7 @@ from pipeline.curate.contact_sheets import CAPTION, CELL, COLUMNS, MARGIN, Card,
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Image, Rejection
 from pipeline.data.shards import Encoded, write_images
+from pipeline.errors import UsageError
 
 PARAMS = load_params().curate
 STEP_X, STEP_Y = CELL[0] + MARGIN, CELL[1] + CAPTION + MARGIN
@@ -74,10 +75,14 @@ def test_a_sheet_holds_at_most_the_configured_number_of_images(tmp_path: Path) -
     assert shade_at(path, 8) < 250 == shade_at(path, 9)
 
 
-def test_sheets_of_an_earlier_run_are_deleted(tmp_path: Path) -> None:
+def test_sheets_of_an_earlier_run_are_deleted_but_no_pictures_of_somebody_else(tmp_path: Path) -> None:
     images = write(tmp_path / "images", 2)
     (tmp_path / "sheets").mkdir()
     (tmp_path / "sheets" / "light.png").write_bytes(b"old")
+    with pytest.raises(UsageError, match=r"not a folder that Gossamer wrote: it has no kept\.png"):
+        write_contact_sheets(PARAMS, Outcome(images), tmp_path / "images", tmp_path / "sheets")
+    assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["light.png"]
+    (tmp_path / "sheets" / "kept.png").write_bytes(b"old")
     write_contact_sheets(PARAMS, Outcome(images), tmp_path / "images", tmp_path / "sheets")
     assert [path.name for path in (tmp_path / "sheets").iterdir()] == ["kept.png"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from pipeline.data.storage import (
     write_json,
     write_rows,
 )
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 
 ROW = Rejection(image_id="p1", label="hélmet", reason="dark", score=0.01, threshold=0.05, detail='a "black" frame')
 
@@ -112,7 +113,7 @@ def test_files_and_folders_have_the_mode_that_the_umask_leaves(umask: int, mode:
 
 def test_a_folder_replaces_the_old_one_on_success_only(tmp_path: Path) -> None:
     def fill(name: str, *, fail: bool) -> None:
-        with atomic_folder(tmp_path / "out") as folder:
+        with atomic_folder(tmp_path / "out", own=("*",)) as folder:
             (folder / name).touch()
             if fail:
                 raise ValueError("half way")
@@ -124,6 +125,51 @@ def test_a_folder_replaces_the_old_one_on_success_only(tmp_path: Path) -> None:
     fill("new", fail=False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_holds_anything_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    own = ("index.jsonl", "shard-*.tar")
+    for number, foreign in enumerate(("notes.txt", ".hidden", "shard/notes.txt")):
+        out = tmp_path / f"out{number}"
+        for name in ("index.jsonl", "shard-00000.tar", foreign):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"not a folder that Gossamer wrote: it holds '{foreign}'"):
+            replace(out, own)
+        assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {
+            "index.jsonl",
+            "shard-00000.tar",
+            foreign,
+        }
+
+
+def test_a_folder_without_the_mark_a_link_and_a_file_are_not_replaced(tmp_path: Path) -> None:
+    own = ("index.jsonl", "*")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "cat.jpg").touch()
+    (tmp_path / "link").symlink_to("pictures")
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    expected = {"pictures": "it has no index.jsonl", "link": "a link", "broken": "a link", "file": "a file"}
+    for name, problem in expected.items():
+        with pytest.raises(UsageError, match=problem):
+            replace(tmp_path / name, own)
+    with pytest.raises(UsageError, match=r"it holds 'cat\.jpg'"):
+        replace(tmp_path / "pictures", ())
+    assert (tmp_path / "pictures" / "cat.jpg").exists()
+
+
+def test_a_folder_of_gossamers_own_files_and_those_of_finder_is_replaced(tmp_path: Path) -> None:
+    for name in ("index.jsonl", "shard-00000.tar", ".DS_Store"):
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    replace(tmp_path, ("index.jsonl", "shard-*.tar"))
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def replace(out: Path, own: Sequence[str]) -> None:
+    with atomic_folder(out, own=own) as folder:
+        (folder / "new").touch()
 
 
 def test_a_table_has_a_header_and_without_rows_an_empty_line(tmp_path: Path) -> None:

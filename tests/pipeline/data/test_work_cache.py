@@ -179,16 +179,18 @@ def test_the_scratch_of_a_running_process_is_not_removed(cache: WorkCache) -> No
     assert cache.path("state").read_bytes() == b"whole"
 
 
-def test_a_new_key_removes_the_entries_of_other_keys_and_reports_it(
+def test_a_new_key_removes_the_entries_of_other_keys_reports_it_and_leaves_all_else(
     cache: WorkCache, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with cache.write("state") as file:
         file.write(b"old")
     root = cache.folder.parent
-    (root / "earlier-version.npy").touch()
+    (root / "notes.txt").touch()
+    (root / "pictures").mkdir()
+    (root / "0123456789abcdef0123456789abcdef").mkdir()
     assert capsys.readouterr().err == ""
     other = open_work(root, "other")
-    assert [path.name for path in root.iterdir()] == ["other"]
+    assert sorted(path.name for path in root.iterdir()) == ["notes.txt", "other", "pictures"]
     assert not other.has("state")
     assert f"{root}: removed the work of an earlier run" in capsys.readouterr().err
     open_work(root, "other")
