@@ -56,5 +56,5 @@ lock:            ## resolve requirements.lock again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
 
-clean:           ## remove the outputs of the stages (dvc checkout restores them from DVC's cache)
-	rm -rf data/images data/images.work data/selfies models artifacts artifacts.*.work .scratch.work report
+clean: $(READY)  ## remove the outputs that dvc checkout restores from its cache, and work areas; nothing else
+	gossamer clean

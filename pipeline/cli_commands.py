@@ -240,6 +240,17 @@ def doctor() -> None:
 
 
 @app.command()
+def clean() -> None:
+    """Remove the outputs of the stages that dvc checkout restores, and the work areas; name the outputs that stay."""
+    from pipeline.data.finished_work import remove_outputs
+
+    removal = remove_outputs(Path.cwd(), ("report/run.json", "report/index.html", "report/summary.md"))
+    print("removed: " + (", ".join(removal.removed) or "nothing"))
+    for name, reason in removal.kept.items():
+        print(f"kept: {name}: {reason}; if you do not need it, delete it yourself")
+
+
+@app.command()
 def benchmark(
     name: BenchmarkName = "",
     changes: Annotated[

@@ -1,4 +1,6 @@
-"""Removes the work areas of finished stages: not when a stage ends, but when a later start finds its outputs recorded.
+"""Removes what can be made again: work areas of finished stages, and on request the outputs that DVC has recorded.
+
+A work area is not removed when its stage ends, but when a later start finds the outputs recorded:
 
     ROOT/KEY/.finished  name and SHA-256 of the output that the area's entries were made for
 
@@ -10,13 +12,21 @@ them. The work area still has everything then.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Record
 from pipeline.data.scratch import PIPELINE
 from pipeline.data.storage import read_json
 from pipeline.data.work_cache import WorkCache, remove_area
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from dvc.output import Output
 
 FINISHED = ".finished"
 _AREAS = ("*.work", "*/*.work")
@@ -60,6 +70,67 @@ def clear_finished_work(folder: Path) -> None:
             out = Path(os.path.normpath(root / mark.out))
             if out.exists() and sha256_of(out) == mark.sha256 and _is_recorded(out):
                 remove_area(root)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What ``remove_outputs`` did, as paths relative to the checkout.
+
+    Attributes:
+        removed: Outputs and work areas that are gone.
+        kept: Output that stays -> why.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+
+
+def remove_outputs(folder: Path, shown: Sequence[str] = ()) -> Removal:
+    """Remove the outputs that ``dvc checkout`` restores, and the work areas.
+
+    An output stays if it is not as DVC recorded it, e.g. because somebody put a file into it, or if DVC's cache lacks
+    it. Other files are not touched, and folders go only when they are empty.
+
+    Args:
+        folder: The checkout.
+        shown: Outputs that Git ignores and DVC does not cache, and files that are written with them: removed if the
+            first is as DVC recorded it.
+
+    Raises:
+        DataError: The folder is not a checkout with DVC, or DVC cannot read dvc.yaml or dvc.lock.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    removal = Removal()
+    try:
+        with Repo(str(folder)) as repo:
+            _remove_recorded(repo.index.outs, folder, shown, removal)
+    except DvcException as error:
+        raise DataError(f"{folder}: {error}; expected the root of a checkout with DVC; run from there") from error
+    for name in shown if shown and shown[0] in removal.removed else ():
+        (folder / name).unlink(missing_ok=True)
+    for area in sorted(path for pattern in _AREAS for path in folder.glob(pattern) if path.is_dir()):
+        remove_area(area)
+        removal.removed.extend([] if area.exists() else [area.relative_to(folder).as_posix()])
+    for parent in {(folder / name).parent for name in removal.removed} - {folder}:
+        with suppress(OSError):  # not empty
+            parent.rmdir()
+    return removal
+
+
+def _remove_recorded(outs: Iterable[Output], folder: Path, shown: Sequence[str], removal: Removal) -> None:
+    for out in outs:
+        name = os.path.relpath(out.fs_path, folder.absolute())
+        if not out.exists or out.persist or not (out.use_cache or name in shown):
+            continue
+        if out.changed_checksum():
+            removal.kept[name] = "not as dvc.lock records it"
+        elif out.use_cache and out.changed_cache():
+            removal.kept[name] = "not in DVC's cache, which could not restore it"
+        else:
+            out.remove()
+            removal.removed.append(name)
 
 
 def _is_recorded(out: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,12 @@ def test_training_stops_when_the_autoencoder_loses_helmets(values: dict[str, Any
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_make_bundled_ends_with_a_message_where_its_params_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bundled_diffusion", "nowhere/params.yaml"])
+    with pytest.raises(SystemExit, match=r"error: nowhere/params\.yaml"):
+        runpy.run_module("pipeline.bundled_diffusion", run_name="__main__")
+
+
 def test_a_missing_device_is_an_error(values: dict[str, Any], tmp_path: Path) -> None:
     path = write({**values, "device": "cuda"}, tmp_path)
     with pytest.raises(ParamsError, match=r"bundled_diffusion\.device: cuda; this machine has cpu; expected"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.data.finished_work import clear_finished_work, mark_finished, work_area
+from pipeline.data.finished_work import clear_finished_work, mark_finished, remove_outputs, work_area
 from pipeline.data.work_cache import open_work
 
 STAGES = """
@@ -83,3 +84,43 @@ def test_in_a_dvc_repository_the_work_area_stays_until_dvc_lock_names_the_output
     dvc("commit", "--force")
     clear_finished_work(folder)
     assert not root.exists()
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own use of pygtrie
+def test_outputs_that_dvc_restores_are_removed_and_whatever_somebody_changed_or_added_stays_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc-site"))
+    folder = tmp_path / "repository"
+    names = ("data/images", "data/selfies", "models/checkpoint", "artifacts/onnx", "report/run.json")
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name, encoding="utf-8")
+    (folder / "data/selfies").unlink()
+    (folder / "data/selfies").mkdir()
+    (folder / "data/selfies/shard").touch()
+    outs = "".join(f"    - {name}\n" for name in names[:-1])
+    stage = f'stages:\n  all:\n    cmd: "true"\n    outs:\n{outs}    - {names[-1]}:\n        cache: false\n'
+    (folder / "dvc.yaml").write_text(stage, encoding="utf-8")
+    for command in (("init", "--no-scm"), ("commit", "--force")):
+        subprocess.run([sys.executable, "-m", "dvc", *command, "--quiet"], cwd=folder, check=True)
+    for name in ("models/mine.safetensors", "data/selfies/notes.txt", "report/index.html", "report/mine.html"):
+        (folder / name).write_text("mine", encoding="utf-8")
+    (folder / "artifacts/onnx").write_text("another", encoding="utf-8")
+    open_work(folder / "data/images.work", "0" * 32)
+    (folder / "mine.work").mkdir()
+    (folder / "mine.work/notes.txt").touch()
+    removal = remove_outputs(folder, ("report/run.json", "report/index.html"))
+    assert removal.removed == ["data/images", "models/checkpoint", "report/run.json", "data/images.work"]
+    assert removal.kept == dict.fromkeys(("data/selfies", "artifacts/onnx"), "not as dvc.lock records it")
+    stayed = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    expected = {"models/mine.safetensors", "data/selfies/notes.txt", "report/mine.html", "mine.work/notes.txt"}
+    assert {name for name in stayed if not name.startswith((".dvc", "dvc."))} == {
+        *expected,
+        "data/selfies/shard",
+        "artifacts/onnx",
+    }
+    shutil.rmtree(folder / ".dvc/cache")
+    (folder / "artifacts/onnx").write_text("artifacts/onnx", encoding="utf-8")
+    assert "not in DVC's cache" in remove_outputs(folder).kept["artifacts/onnx"]
