@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from pipeline.errors import DataError
 
 Predict = Callable[[Pixels], NDArray[np.float32]]
 """An open model: one frame, uint8 (height, width, 3) RGB -> probabilities, float32 (labels,)."""
+PredictFrames = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""An open model that may take many frames at once: uint8 (n, height, width, 3) RGB -> probabilities, float32
+(n, labels)."""
 Trace = Callable[[Pixels], Iterable[tuple[str, NDArray[np.float32]]]]
 """An open model that yields its intermediate results: a frame as above -> (name, value) of each float tensor, in
 execution order."""
@@ -58,10 +62,9 @@ class ReferencePredictions:
     threshold: float
     targets: NDArray[np.int64]
 
-    def parity_of(self, predict: Predict, count: int | None = None) -> Parity:
+    def parity_of(self, predict: PredictFrames, count: int | None = None) -> Parity:
         """Run a model on the first ``count`` frames (None: on all) and compare."""
-        probabilities = run_artifact(predict, self.frames[:count])
-        return compare(self.probabilities[:count], probabilities, self.threshold)
+        return compare(self.probabilities[:count], predict(self.frames[:count]), self.threshold)
 
 
 def run_artifact(predict: Predict, frames: Iterable[Pixels]) -> NDArray[np.float32]:
@@ -77,6 +80,11 @@ def run_artifact(predict: Predict, frames: Iterable[Pixels]) -> NDArray[np.float
     if not rows:
         raise DataError("no frame to compare on; expected at least one validation row; run dvc repro split")
     return np.stack(rows)
+
+
+def one_by_one(predict: Predict) -> PredictFrames:
+    """Let a model that takes one frame predict many (``run_artifact``)."""
+    return partial(run_artifact, predict)
 
 
 def compare(reference: NDArray[np.float32], artifact: NDArray[np.float32], threshold: float = 0.5) -> Parity:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from export.parity import Parity, Predict, ReferencePredictions
+from export.parity import Parity, PredictFrames, ReferencePredictions
 from export.toolkit_output import quiet_toolkits
 from pipeline.config.params import Int8Params
 from pipeline.data.records import Quantisation, QuantisationTrial
@@ -48,10 +48,10 @@ class Quantiser(Protocol[Model]):
     def quantise(self, scheme: Scheme) -> Model:
         """Quantise all ops except ``scheme.float_ops``; deterministic."""
 
-    def isolate(self, op: str, percentile: float) -> Predict:
+    def isolate(self, op: str, percentile: float) -> PredictFrames:
         """Open a model in which only ``op`` has 8 bits."""
 
-    def open(self, model: Model) -> Predict:
+    def open(self, model: Model) -> PredictFrames:
         """Open a quantised model."""
 
 

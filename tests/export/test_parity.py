@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.parity import ReferencePredictions, compare, run_artifact
+from export.parity import ReferencePredictions, compare, one_by_one, run_artifact
 from pipeline.errors import DataError
 
 REFERENCE = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.55, 0.45]], np.float32)
@@ -44,7 +44,7 @@ def test_probabilities_of_another_shape_are_refused() -> None:
 def test_only_the_first_frames_are_compared_if_a_count_is_given() -> None:
     frames = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
     reference = ReferencePredictions(frames, REFERENCE, 0.5, np.zeros(4, np.int64))
-    parity = reference.parity_of(lambda frame: REFERENCE[int(frame.item())], 3)
+    parity = reference.parity_of(one_by_one(lambda frame: REFERENCE[int(frame.item())]), 3)
     assert (parity.images, parity.agreement, parity.log_odds_error) == (3, 1.0, 0.0)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.formats.coreml.interpreter.program import Program, Step, open_package
-from export.parity import Predict, Trace
+from export.parity import PredictFrames, Trace, one_by_one
 from export.quantisation.calibration import Range, Ranges, take_ranges
 from export.quantisation.int8_search import Scheme
 from pipeline.data.preprocess import Pixels
@@ -64,13 +64,13 @@ class CoremlQuantiser:
         with own_ranges(self._ranges(scheme.percentile)):
             return coreml.linear_quantize_activations(self.model, config, [{}])
 
-    def isolate(self, op: str, percentile: float) -> Predict:
+    def isolate(self, op: str, percentile: float) -> PredictFrames:
         """Open a program in which only the inputs of ``op``, and those of sums, are rounded."""
-        return keep_rounding_of(_quantise_all(self, percentile), op).run
+        return one_by_one(keep_rounding_of(_quantise_all(self, percentile), op).run)
 
-    def open(self, model: Any) -> Predict:  # noqa: ANN401 - coremltools has no types
+    def open(self, model: Any) -> PredictFrames:  # noqa: ANN401 - coremltools has no types
         """Open a quantised model in the executor."""
-        return open_saved(model).run
+        return one_by_one(open_saved(model).run)
 
     def _ranges(self, percentile: float) -> dict[str, dict[str, float]]:
         return as_statistics(self.ranges.merge(percentile))

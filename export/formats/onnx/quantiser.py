@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.formats import INPUT, OUTPUT
-from export.parity import Predict, Trace
+from export.parity import PredictFrames, Trace, one_by_one
 from export.quantisation.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.quantisation.int8_search import Scheme
 from pipeline.data.preprocess import Pixels
@@ -51,18 +51,18 @@ class OnnxQuantiser:
         in_float = [*float_nodes(_read(self.prepared).graph), *scheme.float_ops]
         return self._quantise(scheme.percentile, nodes_to_exclude=in_float)
 
-    def isolate(self, op: str, percentile: float) -> Predict:
+    def isolate(self, op: str, percentile: float) -> PredictFrames:
         """Open a graph in which only ``op`` has 8 bits."""
         return self.open(self._quantise(percentile, nodes_to_quantize=[op]))
 
-    def open(self, model: bytes) -> Predict:
+    def open(self, model: bytes) -> PredictFrames:
         """Open a graph in ONNX Runtime on the CPU."""
         session = open_session(model, 1)
 
         def predict(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
             return np.asarray(session.run([OUTPUT], {INPUT: frame[None]})[0][0], np.float32)
 
-        return predict
+        return one_by_one(predict)
 
     def _quantise(self, percentile: float, **nodes: list[str]) -> bytes:
         from onnxruntime import quantization

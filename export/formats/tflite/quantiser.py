@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from export.formats import INPUT, OUTPUT
 from export.formats.tflite.dead_channels import revive_dead_channels
-from export.parity import Predict, Trace
+from export.parity import PredictFrames, Trace, one_by_one
 from export.quantisation.calibration import Range, Ranges, range_of_pixels, take_ranges
 from export.quantisation.int8_search import Scheme
 from pipeline.data.preprocess import Pixels
@@ -50,11 +50,11 @@ class TfliteQuantiser:
         """Quantise all operators except hard-swish, softmax and ``scheme.float_ops``."""
         return self._quantise(scheme.percentile, ".*", [self.outputs[op] for op in scheme.float_ops])
 
-    def isolate(self, op: str, percentile: float) -> Predict:
+    def isolate(self, op: str, percentile: float) -> PredictFrames:
         """Open a flatbuffer in which only ``op`` has 8 bits."""
         return self.open(self._quantise(percentile, _exactly(self.outputs[op]), ()))
 
-    def open(self, model: bytes) -> Predict:
+    def open(self, model: bytes) -> PredictFrames:
         """Open a flatbuffer in LiteRT on the CPU."""
         interpreter = _interpret(model, keep_all=False)
         runner = interpreter.get_signature_runner()
@@ -66,7 +66,7 @@ class TfliteQuantiser:
             interpreter.invoke()
             return np.asarray(interpreter.get_tensor(output_index)[0], np.float32)
 
-        return predict
+        return one_by_one(predict)
 
     def _quantise(self, percentile: float, where: str, floats: Iterable[str]) -> bytes:
         from ai_edge_quantizer import qtyping, quantizer, recipe

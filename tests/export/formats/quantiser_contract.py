@@ -62,11 +62,11 @@ class QuantiserContract:
         op = self.first_convolution(quantiser)
         with quiet_toolkits():
             first, again = (quantiser.open(quantiser.quantise(Scheme(95.0, (op,)))) for _ in range(2))
-        np.testing.assert_array_equal(first(reference.frames[0]), again(reference.frames[0]))
+        np.testing.assert_array_equal(first(reference.frames[:2]), again(reference.frames[:2]))
 
     def test_narrower_ranges_change_the_predictions(
         self, quantiser: Quantiser[Any], reference: ReferencePredictions
     ) -> None:
         with quiet_toolkits():
             narrow, wide = (quantiser.open(quantiser.quantise(Scheme(percentile))) for percentile in (60.0, 100.0))
-        assert not np.array_equal(narrow(reference.frames[0]), wide(reference.frames[0]))
+        assert not np.array_equal(narrow(reference.frames[:2]), wide(reference.frames[:2]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.parity import Predict, ReferencePredictions
+from export.parity import PredictFrames, ReferencePredictions, one_by_one
 from export.quantisation.int8_search import Scheme, search
 from pipeline.config.params import Int8Params
 
@@ -44,11 +44,11 @@ class ShiftingQuantiser:
         floats = set(scheme.float_ops)
         return self.ranges[scheme.percentile] * sum(error for op, error in self.sensitivity.items() if op not in floats)
 
-    def isolate(self, op: str, percentile: float) -> Predict:
+    def isolate(self, op: str, percentile: float) -> PredictFrames:
         return self.open(self.ranges[percentile] * self.sensitivity[op])
 
-    def open(self, model: float) -> Predict:
-        return lambda frame: as_probabilities(LOG_ODDS[int(frame.item())] + model)
+    def open(self, model: float) -> PredictFrames:
+        return one_by_one(lambda frame: as_probabilities(LOG_ODDS[int(frame.item())] + model))
 
 
 def silent(_: str) -> None:
