@@ -53,7 +53,7 @@ bundled: $(READY) ## train the bundled Stable Diffusion (hours; an interrupted r
 	python -m pipeline.bundled_diffusion pipeline/bundled_diffusion/params.yaml
 
 lock:            ## resolve requirements.lock again (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra stages --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --upgrade --output-file requirements.lock
 
 clean: $(READY)  ## remove the outputs that dvc checkout restores from its cache, and work areas; nothing else

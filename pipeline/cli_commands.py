@@ -199,12 +199,15 @@ def verify(
     if found.findings:
         raise ReleaseRefusedError("\n".join(f"{bundle}/{finding}" for finding in found.findings))
     for name, reason in found.not_run:
-        print(f"not run here: {name}: {reason}")
+        print(f"{name}: not run: {reason}")
     if not found.run:
-        raise ReleaseRefusedError(f"{bundle}: no artifact could be run here; files and contract agree")
+        raise ReleaseRefusedError(
+            f"{bundle}: files, contract and metadata agree, but no artifact could be run here; expected a runtime: "
+            "pip install 'gossamer[verify]'"
+        )
     print(f"{bundle}: complete; digest sha256:{found.digest}")
-    outcome = "gives the expected outputs on the golden images"
-    print(f"{len(found.run)} of {len(found.run) + len(found.not_run)} artifacts: each {outcome}")
+    outcome = "each gives the expected outputs on the golden images"
+    print(f"ran {len(found.run)} of {len(found.run) + len(found.not_run)} artifacts: {outcome}")
 
 
 @app.command()

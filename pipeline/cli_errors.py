@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from pipeline.errors import GossamerError, InterruptedRunError
 
+_OWN = ("pipeline", "export", "benchmarks")
+_STAGES = "the command needs what the stages need: make repro installs it, or pip install 'gossamer[stages]'"
 _PERMISSION = "expected a path that you may read and write; check its permissions: ls -ld"
 _SPACE = "free some space, then run the same command again"
 ADVICE: Mapping[int, str] = {
@@ -36,8 +38,8 @@ ADVICE: Mapping[int, str] = {
 class ErrorHandlingGroup(TyperGroup):
     """Runs a command and turns a user's error, Ctrl-C and a refusal of the system into a message and an exit status.
 
-    A ``GossamerError`` exits with its own ``exit_code``; Ctrl-C, and a file or folder that cannot be read or written,
-    with 2. Any other exception is a defect of Gossamer and keeps its traceback.
+    A ``GossamerError`` exits with its own ``exit_code``; Ctrl-C, a package that is not installed, and a file or folder
+    that cannot be read or written, with 2. Any other exception is a defect of Gossamer and keeps its traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps click's classes private
@@ -47,6 +49,12 @@ class ErrorHandlingGroup(TyperGroup):
         except GossamerError as error:
             print_note(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in _OWN:
+                raise
+            print_note(f"error: {missing} is not installed; {_STAGES}")
+            raise typer.Exit(2) from error
         except InterruptedRunError as error:
             print_note(f"interrupted: {error}; run the same command again to resume")
             raise typer.Exit(2) from error

@@ -14,6 +14,7 @@ from pipeline.data.records import Record
 
 PRODUCT = "gossamer"
 _CPU_FILE = Path("/proc/cpuinfo")
+_STAGES = 'extra == "stages"'
 
 
 class Machine(Record):
@@ -50,7 +51,7 @@ def versions() -> dict[str, str]:
     installed = {"python": platform.python_version(), PRODUCT: importlib.metadata.version(PRODUCT)}
     for requirement in importlib.metadata.requires(PRODUCT) or ():
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        if "extra ==" not in requirement:
+        if "extra ==" not in requirement or _STAGES in requirement:
             installed |= _version(name)
     return installed
 

@@ -7,9 +7,9 @@ Four steps, each only if the one before found nothing:
 3. What each artifact's own file says agrees with the contract, read by the format's own reader.
 4. Every artifact gives the expected probabilities on the golden frames.
 
-Models are opened in a process of their own: a damaged one may bring its runtime down. Needs NumPy, Pillow, pydantic and
-the runtime of a format; an artifact whose runtime is not installed here is reported as not run. Reads a bundle and
-writes nothing.
+Models are opened in a process of their own: a damaged one may bring its runtime down. Needs the extra ``verify`` and no
+toolkit of the stages. An artifact whose runtime is not installed here is reported as not run; that its file states the
+decision of the contract is checked without it, by the bytes. Reads a bundle and writes nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from export.bundle.contract import (
 from export.formats import extras_of, format_names, open_format
 from export.parity import run_artifact
 from pipeline.data.decoding.decode import decode
-from pipeline.data.hashing import size_of
+from pipeline.data.hashing import files_of, size_of
 from pipeline.data.storage import read_json
-from pipeline.errors import DataError, GossamerError, ModelError, cut
+from pipeline.errors import DataError, GossamerError, ModelError, UnmeasurableError, cut
 
 _LONGEST_REASON = 300
 
@@ -133,8 +133,9 @@ def _run_all(bundle: Path, contract: Contract, golden: dict[str, GoldenVectors],
                 findings.append(Finding(artifact.file, "its runtime crashed on it: a damaged model"))
                 pool.shutdown()
                 pool = _open_pool()
-            elif isinstance(error, ModuleNotFoundError):
-                not_run.append((artifact.id, f"{error.name} is not installed"))
+            elif isinstance(error, ImportError | UnmeasurableError):
+                not_run.append((artifact.id, _why_not_run(error)))
+                findings += _check_unopened(bundle, artifact)
             elif error is not None:
                 findings.append(Finding(artifact.file, _reason(error)))
             else:
@@ -144,6 +145,20 @@ def _run_all(bundle: Path, contract: Contract, golden: dict[str, GoldenVectors],
     finally:
         pool.shutdown()
     return Verification(digest, tuple(findings), tuple(run), tuple(not_run))
+
+
+def _why_not_run(error: ImportError | UnmeasurableError) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{(error.name or 'a package').partition('.')[0]} is not installed"
+    return cut(" ".join(str(error).split()), _LONGEST_REASON)
+
+
+def _check_unopened(bundle: Path, artifact: ContractArtifact) -> Iterator[Finding]:
+    """Look for the contract's decision in the bytes of a file: every format stores texts as they are."""
+    stated = (repr(artifact.threshold).encode(), artifact.decision.sentence(artifact.labels).encode())
+    contents = [file.read_bytes() for file in files_of(bundle / artifact.file)]
+    if not all(any(text in content for content in contents) for text in stated):
+        yield Finding(artifact.file, f"its own metadata do not state {artifact.decision}, which {CONTRACT} has")
 
 
 def _open_pool() -> ProcessPoolExecutor:

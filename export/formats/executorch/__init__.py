@@ -109,7 +109,8 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     """Replace the constant methods, except the names of input and output."""
     from export.formats.executorch.lowering import replace_constants
 
-    path.write_bytes(replace_constants(path.read_bytes(), {**_NAMES, **metadata}))
+    with quiet_toolkits():
+        path.write_bytes(replace_constants(path.read_bytes(), {**_NAMES, **metadata}))
 
 
 def runtime() -> Runtime:

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from export.bundle.checksums import write_sums
 from export.bundle.contract import Contract, GoldenVectors, contract_artifact
+from export.decision import Decision
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.preprocess import encode_png
 from pipeline.data.storage import write_json
 from tests.benchmarks.small_task import artifact
 
+DECISION = Decision(0.5, (0.3, 0.9))
 MODELS = {"onnx-float32": "onnx/float32.onnx", "coreml-float16": "coreml/float16.mlpackage"}
 
 
-def write_small_bundle(root: Path) -> Path:
-    """Write release/helmet-1.2.0 with an ONNX file and a Core ML package, both of arbitrary bytes."""
+def write_small_bundle(
+    root: Path,
+    contents: Mapping[str, bytes] = MappingProxyType({}),
+    probabilities: tuple[float, float] = (0.25, 0.75),
+) -> Path:
+    """Write release/helmet-1.2.0 with an ONNX file and a Core ML package.
+
+    Args:
+        root: Folder to write into.
+        contents: File -> its bytes; those of the others are arbitrary.
+        probabilities: Expected of both artifacts on the one golden frame, which is black.
+    """
     bundle = root / "helmet-1.2.0"
     for name in ("onnx/float32.onnx", "coreml/float16.mlpackage/Data/weights.bin", "coreml/float16.mlpackage/M.json"):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
-        (bundle / name).write_text(name, encoding="utf-8")
+        (bundle / name).write_bytes(contents.get(name, name.encode()))
     artifacts = []
     for name, file in MODELS.items():
-        facts = {"sha256": sha256_of(bundle / file), "size_bytes": size_of(bundle / file), "retake_band": (0.3, 0.9)}
+        facts = {
+            "sha256": sha256_of(bundle / file),
+            "size_bytes": size_of(bundle / file),
+            "retake_band": DECISION.retake_band,
+        }
         record = artifact(*name.split("-")).model_copy(update=facts)
         artifacts.append(contract_artifact(record, file))
         vectors = GoldenVectors(
-            artifact=name, runtime="any", inputs=("00.png",), probabilities=((0.25, 0.75),), tolerance=1e-4
+            artifact=name, runtime="any", inputs=("00.png",), probabilities=(probabilities,), tolerance=1e-4
         )
         (bundle / "golden").mkdir(exist_ok=True)
         write_json(bundle / "golden" / f"{name}.json", vectors)

@@ -102,7 +102,8 @@ def test_metadata_are_replaced_reproducibly_and_predictions_stay(
     annotate = extras_of(artifact_format).annotate
     assert annotate is not None
     for decision in (Decision(0.25, None), Decision(0.8125, (0.1, 0.975))):
-        metadata = decision_metadata({"description": "Is it?"}, LABELS, decision)
+        facts = {"author": "a", "license": "l", "version": "v", "description": "Is it?"}
+        metadata = decision_metadata(facts, LABELS, decision)
         annotate(target, metadata)
         first = sha256_of(target)
         assert artifact_format.describe(target).decision == decision
