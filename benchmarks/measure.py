@@ -1,17 +1,17 @@
 """Stage: the checkpoint and every artifact on selfies that training never used.
 
-Reads models/checkpoint/, artifacts/FORMAT/ and data/selfies/. Writes metrics/measure.json (``Measurement``), section
-``measure`` of metrics/machine.json (``MachineFigures``), plots/*.csv and data/predictions.parquet. Predictions come
-from each format's own runtime (``benchmarks.evaluation.inference``), latency and memory from one fresh process per
-artifact (``benchmarks.latency.single_artifact``), preprocessing time apart from both
-(``benchmarks.latency.preprocessing``). What could not be measured is null, and ``unmeasured`` gives the reason.
+Reads models/checkpoint/, artifacts/FORMAT/ and the test sets in data/selfies/. Writes metrics/measure.json
+(``Measurement``), section ``measure`` of metrics/machine.json (``MachineFigures``), plots/*.csv and
+data/predictions.parquet. Predictions come from each format's own runtime (``benchmarks.evaluation.inference``), latency
+and memory from one fresh process per artifact (``benchmarks.latency.single_artifact``), preprocessing time apart from
+both (``benchmarks.latency.preprocessing``). What could not be measured is null, and ``unmeasured`` gives the reason.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +44,14 @@ from benchmarks.evaluation.measurement import (
     ExpectedCost,
     Measurement,
     SelfieSet,
+    SetFigures,
     SliceFigures,
 )
 from benchmarks.evaluation.plots import Row, plot_rows
-from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
+from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, join_predictions, write_predictions
+from benchmarks.evaluation.selfie_sets import SelfieFolder
 from benchmarks.evaluation.slices import RowsByValue, equalised_odds, rows_by_pair, rows_by_value, slice_figures
+from benchmarks.evaluation.training_overlap import TrainingImages, refuse_overlapping_sets
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from benchmarks.robustness import evaluate as robustness
 from pipeline.config.params import MeasureParams
@@ -62,6 +65,8 @@ from pipeline.data.storage import write_csv, write_json
 from pipeline.errors import GossamerError
 
 _TIMED_FRAMES = 32
+_NOT_COMPARED = "the photographs were not compared with training images: there are none; run dvc repro measure"
+_FACTORS_CSV = "selfies.photographs.N.factors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,51 +86,111 @@ class MeasureResult:
     plots: Mapping[str, Sequence[Row]]
 
 
-def run(params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes | None = None) -> MeasureResult:
+def run(
+    params: MeasureParams,
+    evaluation_set: EvaluationSet,
+    runtimes: Runtimes | None = None,
+    others: Sequence[SelfieFolder] = (),
+    training: TrainingImages | None = None,
+) -> MeasureResult:
     """Measure the checkpoint and every artifact.
 
+    Args:
+        params: Conditions of the measurements.
+        evaluation_set: The models, and the test set that the verdict stands on.
+        runtimes: Runs and times artifacts.
+        others: Further test sets. Time, ARM and a camera's distortions are measured on the first set only.
+        training: The training images, which photographs must not be among; None: there are none to compare with.
+
     Raises:
-        DataError: There are no selfies, or they have other labels; artifacts were made from another checkpoint.
+        DataError: There are no selfies, or they have other labels; artifacts were made from another checkpoint; a
+            photograph is also a training image.
     """
     runtimes = runtimes or local_runtimes()
-    check_evaluation_set(evaluation_set)
+    refuse_overlapping_sets([evaluation_set.test_set, *others], training)
+    further = [evaluation_set.on(other) for other in others]
+    for each in (evaluation_set, *further):
+        check_evaluation_set(each)
     table, failed = run_inference(evaluation_set, runtimes, params.threads, params.workers)
     machine = _time(params, evaluation_set, runtimes, failed)
     arm = measure_on_arm(params.arm64, evaluation_set, table, params.seed, params.confidence)
     camera = robustness.run(params, evaluation_set, runtimes)
+    headline = _set_figures(
+        params, evaluation_set, table, failed, _Extras(camera.checkpoint, camera.artifacts, arm.figures)
+    )
+    sets, tables = {headline.selfies.name: headline}, [table]
+    for other in further:
+        own, reasons = run_inference(other, runtimes, params.threads, params.workers)
+        tables.append(own)
+        sets[other.card.name] = _set_figures(params, other, own, reasons)
+    joined = join_predictions(tables)
+    measurement = Measurement(
+        **dict(headline),
+        labels=table.labels,
+        confidence=params.confidence,
+        threads=params.threads,
+        threads_many=params.threads_many,
+        camera={name: dict(rows) for name, rows in camera.camera.items()},
+        camera_basis=camera.camera_basis,
+        integration_errors=dict(camera.integration_errors),
+        arm64=arm.lab,
+        sets=sets if others else {},
+        inputs=_inputs(params, evaluation_set, joined),
+    )
+    gaps = {**measurement.unmeasured, **arm.unmeasured, **camera.unmeasured}
+    if training is None and measurement.photograph_sets:
+        gaps["training_images"] = _NOT_COMPARED
+    measurement = measurement.model_copy(update={"unmeasured": gaps})
+    return MeasureResult(measurement, machine, joined, plot_rows(joined, measurement))
+
+
+@dataclass(frozen=True, slots=True)
+class _Extras:
+    """Figures of a set that come from elsewhere than the predictions; columns without any have none."""
+
+    checkpoint: CameraFigures = field(default_factory=CameraFigures)
+    camera: Mapping[str, CameraFigures] = field(default_factory=dict)
+    arm64: Mapping[str, Arm64Figures] = field(default_factory=dict)
+
+
+_NO_EXTRAS = _Extras()
+
+
+def _set_figures(
+    params: MeasureParams,
+    evaluation_set: EvaluationSet,
+    table: Predictions,
+    failed: Mapping[str, str],
+    extras: _Extras = _NO_EXTRAS,
+) -> SetFigures:
+    """All figures on one test set."""
     artifacts = [
-        _artifact_figures(artifact, table, params.confidence, camera.artifacts[name], arm.figures[name])
+        _artifact_figures(artifact, table, params.confidence, extras.camera.get(name), extras.arm64.get(name))
         for name, artifact in ((artifact_name(artifact), artifact) for _, artifact in evaluation_set.artifacts)
     ]
     factors, policy = [row.factors for row in evaluation_set.rows], evaluation_set.policy
     slices = _slices(params, table, rows_by_value(factors, policy.factors))
     costs = _costs(table, [row.get(SCENARIO) for row in factors], policy)
-    measurement = Measurement(
-        labels=table.labels,
-        confidence=params.confidence,
-        threads=params.threads,
-        threads_many=params.threads_many,
+    card = evaluation_set.card
+    return SetFigures(
         selfies=SelfieSet(
             count=len(table.ids),
             dataset_id=table.dataset_id(),
             labels={name: int(np.sum(table.targets == i)) for i, name in enumerate(table.labels)},
-            source="rendered" if any(factors) else "photos",
+            name=card.name,
+            source=card.source,
+            licence=card.licence,
+            note=card.note,
         ),
-        checkpoint=_checkpoint_figures(evaluation_set, table, params.confidence, camera.checkpoint),
+        checkpoint=_checkpoint_figures(evaluation_set, table, params.confidence, extras.checkpoint),
         artifacts={row.name: row for row in artifacts},
         slices=slices,
         slice_pairs=_slices(params, table, rows_by_pair(factors, policy.pairs)),
         equalised_odds=equalised_odds(slices),
         confusion=confusion_counts(table, CHECKPOINT),
         cost_per_1000=costs,
-        camera={name: dict(rows) for name, rows in camera.camera.items()},
-        camera_basis=camera.camera_basis,
-        integration_errors=dict(camera.integration_errors),
-        arm64=arm.lab,
-        unmeasured={**_gaps(failed, slices, costs), **arm.unmeasured, **camera.unmeasured},
-        inputs=_inputs(params, evaluation_set, table),
+        unmeasured=_gaps(failed, slices, costs),
     )
-    return MeasureResult(measurement, machine, table, plot_rows(table, measurement))
 
 
 def write(result: MeasureResult, metrics: Path, predictions: Path, plots: Path) -> None:
@@ -148,7 +213,11 @@ def _inputs(params: MeasureParams, evaluation_set: EvaluationSet, table: Predict
 
 
 def _artifact_figures(
-    artifact: Artifact, table: Predictions, confidence: float, camera: CameraFigures, arm64: Arm64Figures
+    artifact: Artifact,
+    table: Predictions,
+    confidence: float,
+    camera: CameraFigures | None,
+    arm64: Arm64Figures | None,
 ) -> ArtifactFigures:
     name = artifact_name(artifact)
     return ArtifactFigures(
@@ -159,8 +228,8 @@ def _artifact_figures(
         **dict(accuracy_figures(table, name, confidence)),
         **dict(parity_figures(table, name)),
         **dict(abstention_figures(table, name, artifact.retake_band)),
-        **dict(camera),
-        **dict(arm64),
+        **dict(camera or CameraFigures()),
+        **dict(arm64 or Arm64Figures()),
     )
 
 
@@ -193,7 +262,7 @@ def _gaps(failed: Mapping[str, str], slices: Mapping[str, object], costs: Mappin
     """Place -> why the figures there are missing."""
     gaps = {f"artifacts.{name}.accuracy": reason for name, reason in failed.items()}
     if not slices:
-        gaps["slices"] = "the selfies carry no factors (photographs do not)"
+        gaps["slices"] = f"the selfies carry no factors (photographs have those of {_FACTORS_CSV})"
     if CHECKPOINT not in costs:
         gaps["cost_per_1000"] = "no selfie belongs to a scenario with costs"
     return gaps

@@ -26,6 +26,7 @@ from pipeline.cli_arguments import (
     PolicyFile,
     PredictionTable,
     SelfieFolder,
+    TrainingImageFolder,
     TrainingRows,
     ValidationRows,
     reads,
@@ -188,21 +189,20 @@ def train(
 @app.command()
 def selfies(
     policy: PolicyFile = POLICIES,
-    out: Annotated[Path, writes("folder of test selfies in tar shards")] = Path("data/selfies"),
+    out: Annotated[Path, writes("folder of the test sets, selfies in tar shards")] = Path("data/selfies"),
+    images: TrainingImageFolder = Path("data/images"),
 ) -> None:
-    """Make the test set: portrait selfies that training never sees."""
-    from benchmarks import selfies as stage
+    """Make the test sets: rendered selfies, and folders of photographs, that training never sees."""
+    from benchmarks.evaluation.training_overlap import read_training_images
+    from benchmarks.selfies import stage
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.photo_folder import read_photographs
 
     params, checked = load_params(), load_policy(policy)
-    if params.selfies.source == "photos":
-        folder = stage.folder_of(params.selfies)
-        source: stage.Source = read_photographs(folder, list(checked.labels), params.selfies.part, params.dataset.seed)
-    else:
-        source = stage.draw_scenes(params.selfies, checked)
-    stage.run(params.selfies, source, out)
+    photographs = stage.read_photograph_sets(params.selfies, params.dataset, list(checked.labels))
+    training = read_training_images(images) if photographs else None
+    scenes = stage.draw_scenes(params.selfies, checked)
+    stage.run(params.selfies, stage.SelfieSources(scenes, photographs, training), out)
 
 
 @app.command()
@@ -246,19 +246,26 @@ def measure(
     metrics: MetricsFile = Path("metrics/measure.json"),
     predictions: Annotated[Path, writes("predictions, Parquet")] = Path("data/predictions.parquet"),
     plots: Annotated[Path, writes("folder of plot data, PLOTS/*.csv")] = Path("plots"),
+    images: TrainingImageFolder = Path("data/images"),
 ) -> None:
-    """Measure every artifact on the test selfies: accuracy, slices, latency, memory and size."""
+    """Measure every artifact on every test set: accuracy, slices, latency, memory and size."""
     from benchmarks import measure as stage
     from benchmarks.evaluation.accuracy import policy_facts
     from benchmarks.evaluation.inference import EvaluationSet, read_artifacts, read_reference
+    from benchmarks.evaluation.selfie_sets import has_photographs, read_selfie_sets, take_headline
+    from benchmarks.evaluation.training_overlap import read_training_images
     from pipeline.config.params import load_params
     from pipeline.config.policy import load_policy
-    from pipeline.data.shards import read_index
 
-    params, rows = load_params(), read_index(selfies)
+    params = load_params()
+    sets = read_selfie_sets(selfies)
+    headline, others = take_headline(sets, params.measure.headline, selfies)
     facts = policy_facts(load_policy(policy), params.gate.slice_pairs)
-    evaluation_set = EvaluationSet(read_reference(checkpoint), read_artifacts(artifacts), selfies, rows, facts)
-    stage.write(stage.run(params.measure, evaluation_set), metrics, predictions, plots)
+    models = read_reference(checkpoint), read_artifacts(artifacts)
+    evaluation_set = EvaluationSet(*models, headline.folder, headline.rows, facts, headline.card)
+    training = read_training_images(images) if has_photographs(sets) else None
+    result = stage.run(params.measure, evaluation_set, others=others, training=training)
+    stage.write(result, metrics, predictions, plots)
 
 
 @app.command()

@@ -65,6 +65,7 @@ BenchmarkName = Annotated[
     str, plug_in("benchmarks.experiments", "benchmark to run; without a name, all are described. One of", "NAME")
 ]
 ImageFolder = Annotated[Path, reads("folder of images in tar shards")]
+TrainingImageFolder = Annotated[Path, reads("folder of training images, which no photograph may be among")]
 KeptRows = Annotated[Path, reads("images that curation kept, JSON lines")]
 RejectedRows = Annotated[Path, reads("images that curation rejected, JSON lines")]
 TrainingRows = Annotated[Path, reads("training rows, JSON lines")]

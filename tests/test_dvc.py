@@ -37,7 +37,7 @@ def test_metrics_that_dvc_shows_are_one_file_of_about_twenty_figures_whatever_th
     curation, training = CurationSummary(kept=96, rejection_rate=0.04), TrainingSummary(val_accuracy=0.9)
     stored = summarise(measurement, verdict, curation, training).model_dump(mode="json")
     assert len(json.dumps(stored, indent=2)) < 2_000
-    assert sum(len(figures) for figures in stored.values()) == 23
+    assert sum(len(figures) for figures in stored.values()) == 24
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_a_queued_experiment_runs_its_own_copy_of_the_code(tmp_path: Path) -> No
 
 
 def use_photographs(values: dict[str, Any]) -> None:
-    values["selfies"] |= {"source": "photos", "folder": "photos"}
+    values["selfies"]["photographs"] = [{"name": "street", "folder": "photos", "licence": "our own"}]
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_dvc_sees_that_a_photograph_was_overwritten_and_runs_nothing_else(tmp_pa
     assert repository.repro() == ["selfies"], "one was overwritten, with the time and the size of the old one"
     shutil.rmtree(repository.folder / "photos")
     printed = repository.run("dvc", "repro")
-    assert "params.yaml selfies.folder: photos is not here; selfies counts it as unchanged" in printed
+    assert "params.yaml selfies.photographs.0.folder: photos is not here; selfies counts it as unchanged" in printed
     assert "Running stage 'selfies'" not in printed
 
 

@@ -19,10 +19,10 @@ from benchmarks.arm64.guests import arm64_guests
 from benchmarks.arm64.lab import Lab, open_lab
 from benchmarks.evaluation.inference import read_artifacts
 from benchmarks.evaluation.measurement import Arm64Figures, ArmLab
+from benchmarks.evaluation.selfie_sets import read_selfie_sets, take_headline
 from export.formats import open_format
 from pipeline.config.params import MeasureParams, load_params
 from pipeline.data.records import Record
-from pipeline.data.shards import read_index
 from pipeline.data.storage import write_json
 from pipeline.errors import DataError, GossamerError
 
@@ -46,13 +46,14 @@ def measure(params: MeasureParams, artifacts: Path, selfies: Path) -> ArmResult:
     lab = open_lab(params.arm64.folder)
     if isinstance(lab, str):
         raise GossamerError(lab)
-    index = read_index(selfies)
+    headline, _ = take_headline(read_selfie_sets(selfies), params.headline, selfies)
+    index = headline.rows
     rows = [index[row] for row in choose_selfies(len(index), params.arm64.selfies, params.seed)]
     if not rows:
         raise DataError(f"{selfies}: no selfies; run dvc repro selfies")
     formats = arm64_guests()
     requests = [
-        _with_host_probabilities(lab, load_request(path, artifact, selfies, rows, None))
+        _with_host_probabilities(lab, load_request(path, artifact, headline.folder, rows, None))
         for path, artifact in read_artifacts(artifacts)
         if artifact.format in formats
     ]

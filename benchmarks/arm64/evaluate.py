@@ -20,8 +20,9 @@ from rich.progress import track
 
 from benchmarks.arm64.guests import arm64_guests
 from benchmarks.arm64.lab import Lab, open_lab
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.inference import EvaluationSet, artifact_name
-from benchmarks.evaluation.measurement import Arm64Figures, ArmLab, Estimate
+from benchmarks.evaluation.measurement import Arm64Figures, ArmLab
 from benchmarks.evaluation.predictions import Predictions
 from pipeline.config.params import Arm64Params
 from pipeline.data.preprocess import PreprocessSpec

@@ -14,13 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import (
-    AbstentionFigures,
-    AccuracyFigures,
-    Estimate,
-    ExpectedCost,
-    ParityFigures,
-)
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import AbstentionFigures, AccuracyFigures, ExpectedCost, ParityFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from pipeline.config.params import MeasureParams
 from pipeline.config.policy import SCENARIO, Policy

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.evaluation.accuracy import PolicyFacts
 from benchmarks.evaluation.inference_workers import Job, OpenArtifact, Probabilities, collect, submit, worker_pool
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
+from benchmarks.evaluation.selfie_sets import RENDERED_CARD, SelfieFolder, SelfieSetCard
 from benchmarks.latency import single_artifact
 from benchmarks.latency.preprocessing import PreprocessTiming, time_preprocessing
 from pipeline.data.preprocess import PreprocessSpec
@@ -57,7 +58,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """The models to evaluate, and the selfies to evaluate them on.
+    """The models to evaluate, and the test set to evaluate them on.
 
     Attributes:
         reference: The checkpoint that the artifacts came from.
@@ -65,6 +66,7 @@ class EvaluationSet:
         selfies: Folder of the selfies.
         rows: Their records.
         policy: Factor names and costs.
+        card: What the test set is.
     """
 
     reference: Reference
@@ -72,6 +74,16 @@ class EvaluationSet:
     selfies: Path
     rows: Sequence[Image]
     policy: PolicyFacts = field(default_factory=PolicyFacts)
+    card: SelfieSetCard = RENDERED_CARD
+
+    @property
+    def test_set(self) -> SelfieFolder:
+        """The test set."""
+        return SelfieFolder(self.card, self.selfies, self.rows)
+
+    def on(self, selfies: SelfieFolder) -> EvaluationSet:
+        """The same models, to be evaluated on another test set."""
+        return replace(self, selfies=selfies.folder, rows=selfies.rows, card=selfies.card)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +243,7 @@ def _predictions(evaluation_set: EvaluationSet, probabilities: dict[str, Probabi
         thresholds={name: thresholds.get(name, reference.threshold) for name in probabilities},
         probabilities=probabilities,
         factors=tuple(row.factors for row in rows),
+        sets=(evaluation_set.card.name,) * len(rows),
     )
 
 

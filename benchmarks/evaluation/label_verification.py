@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field
 
-from benchmarks.evaluation.measurement import Number
+from benchmarks.evaluation.estimates import Number
 from pipeline.data.records import Record
 from pipeline.data.storage import read_json
 

@@ -1,73 +1,25 @@
 """metrics/measure.json as a typed record: ``measure`` writes it; gate, baseline, report, bundle and comment read it.
 
 It holds figures of the result only. Times and memory of this machine stand apart (``machine_figures``).
-In memory a figure with its interval is one ``Estimate``. On disk it is three keys, NAME, NAME_low and NAME_high, so
-that other programs find plain numbers. A figure that could not be measured is None (null), never 0 and never NaN, and
-``unmeasured`` gives the reason by place.
+A figure that could not be measured is None (null), never 0 and never NaN, and ``unmeasured`` gives the reason by place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from benchmarks.evaluation.estimates import Count, Estimate, FlatRecord, Number
 from benchmarks.evaluation.predictions import CHECKPOINT
+from benchmarks.evaluation.selfie_sets import Source
+from pipeline.config.selfie_params import RENDERED
 from pipeline.data.records import MeasureInputs, Record
 from pipeline.errors import DataError
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""A finite number; neither text nor true or false counts as one."""
-Count = Annotated[int, Field(strict=True, ge=0)]
 REMEASURE = "dvc repro measure"
-
-
-class Estimate(Record):
-    """A figure with the ends of its confidence interval (two-sided, at ``Measurement.confidence``)."""
-
-    value: Number
-    low: Number
-    high: Number
-
-
-class FlatRecord(Record):
-    """A record that stores each ``Estimate`` as three keys: NAME, NAME_low and NAME_high."""
-
-    @classmethod
-    def estimates(cls) -> Iterator[str]:
-        """Names of the fields that hold an ``Estimate``."""
-        for name, field in cls.model_fields.items():
-            if Estimate in (field.annotation, *get_args(field.annotation)):
-                yield name
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nest(cls, data: object) -> object:
-        if not isinstance(data, Mapping):
-            return data
-        nested = dict(data)
-        for name in cls.estimates():
-            if not isinstance(nested.get(name), Estimate):
-                keys = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
-                parts = {part: nested.pop(key) for part, key in keys.items() if key in nested}
-                if parts:
-                    nested[name] = None if all(part is None for part in parts.values()) else parts
-        return nested
-
-    @model_serializer(mode="wrap")
-    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        flat: dict[str, object] = {}
-        names = set(self.estimates())
-        for name, value in handler(self).items():
-            if name in names:
-                parts = value or dict.fromkeys(Estimate.model_fields)
-                flat |= {name: parts["value"], f"{name}_low": parts["low"], f"{name}_high": parts["high"]}
-            else:
-                flat[name] = value
-        return flat
 
 
 class AccuracyFigures(FlatRecord):
@@ -86,6 +38,11 @@ class AccuracyFigures(FlatRecord):
     fpr: Number | None
     auc: Number | None
     ece: Number | None
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean of the accuracies on both kinds of selfies, positive or not, which does not depend on their numbers."""
+        return None if self.fnr is None or self.fpr is None else 1 - (self.fnr + self.fpr) / 2
 
 
 class ParityFigures(Record):
@@ -289,29 +246,36 @@ class ArmLab(Record):
 
 
 class SelfieSet(Record):
-    """The test set.
+    """A test set.
 
     Attributes:
         count: Number of selfies.
         dataset_id: Id of the set.
         labels: Label -> number of selfies.
+        name: Its name.
         source: Whether they were rendered, which gives each its factors, or are photographs; None if unknown.
+        licence: The licence that photographs are used under.
+        note: What its owner says about it.
     """
 
     count: Count
     dataset_id: str
     labels: dict[str, Count]
-    source: Literal["rendered", "photos"] | None = None
+    name: str = RENDERED
+    source: Source | None = None
+    licence: str = ""
+    note: str = ""
+
+    @property
+    def is_photographs(self) -> bool:
+        """Whether it shows real faces."""
+        return self.source == "photos"
 
 
-class Measurement(Record):
-    """metrics/measure.json.
+class SetFigures(Record):
+    """All figures on one test set.
 
     Attributes:
-        labels: In the order of the probabilities; the last is the positive one.
-        confidence: Two-sided level of every interval, in (0, 1).
-        threads: Threads each artifact is timed with.
-        threads_many: Threads of the second timing.
         selfies: The test set.
         checkpoint: Figures of the float checkpoint.
         artifacts: Artifact name -> its figures.
@@ -320,18 +284,9 @@ class Measurement(Record):
         equalised_odds: Factor -> gaps; only factors whose values can be compared.
         confusion: True label -> decided label -> number of selfies, of the checkpoint.
         cost_per_1000: Column (checkpoint or artifact) -> cost; empty where no selfie has a scenario with costs.
-        camera: Distortion -> severity -> figures.
-        camera_basis: What ``camera`` and ``integration_errors`` stand on; None where neither was measured.
-        integration_errors: Error an app may make when it feeds a frame -> figures.
-        arm64: The ARM lab; None where none was used.
         unmeasured: Place -> why the figures there are missing.
-        inputs: What it was made of; None in a file of an earlier version, which no release accepts.
     """
 
-    labels: tuple[str, ...]
-    confidence: Annotated[Number, Field(gt=0, lt=1)]
-    threads: Count = 1
-    threads_many: Count = 1
     selfies: SelfieSet
     checkpoint: CheckpointFigures
     artifacts: dict[str, ArtifactFigures]
@@ -340,12 +295,7 @@ class Measurement(Record):
     equalised_odds: dict[str, EqualisedOdds] = Field(default_factory=dict)
     confusion: dict[str, dict[str, Count]] = Field(default_factory=dict)
     cost_per_1000: dict[str, ExpectedCost] = Field(default_factory=dict)
-    camera: dict[str, dict[int, DistortionFigures]] = Field(default_factory=dict)
-    camera_basis: CameraBasis | None = None
-    integration_errors: dict[str, DistortionFigures] = Field(default_factory=dict)
-    arm64: ArmLab | None = None
     unmeasured: dict[str, str] = Field(default_factory=dict)
-    inputs: MeasureInputs | None = None
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -358,6 +308,65 @@ class Measurement(Record):
     def columns(self) -> dict[str, CheckpointFigures | ArtifactFigures]:
         """Column of the predictions table -> its figures; the checkpoint's first."""
         return {CHECKPOINT: self.checkpoint, **self.artifacts}
+
+
+class Measurement(SetFigures):
+    """metrics/measure.json. The figures at its top level are those on the headline, which the verdict stands on.
+
+    Attributes:
+        labels: In the order of the probabilities; the last is the positive one.
+        confidence: Two-sided level of every interval, in (0, 1).
+        threads: Threads each artifact is timed with.
+        threads_many: Threads of the second timing.
+        camera: Distortion -> severity -> figures; like the next three, on the headline only.
+        camera_basis: What ``camera`` and ``integration_errors`` stand on; None where neither was measured.
+        integration_errors: Error an app may make when it feeds a frame -> figures.
+        arm64: The ARM lab; None where none was used.
+        sets: Name -> figures of every test set, the headline's included; empty where there is no other.
+        inputs: What it was made of; None in a file of an earlier version, which no release accepts.
+    """
+
+    labels: tuple[str, ...]
+    confidence: Annotated[Number, Field(gt=0, lt=1)]
+    threads: Count = 1
+    threads_many: Count = 1
+    camera: dict[str, dict[int, DistortionFigures]] = Field(default_factory=dict)
+    camera_basis: CameraBasis | None = None
+    integration_errors: dict[str, DistortionFigures] = Field(default_factory=dict)
+    arm64: ArmLab | None = None
+    sets: dict[str, SetFigures] = Field(default_factory=dict)
+    inputs: MeasureInputs | None = None
+
+    @model_validator(mode="after")
+    def _check_sets(self) -> Self:
+        for name, figures in self.sets.items():
+            if name != figures.selfies.name:
+                raise PydanticCustomError(
+                    "set", f"the figures of {name} under sets.{name}, not of {figures.selfies.name}"
+                )
+        if self.sets and self.sets.get(self.headline, self).selfies != self.selfies:
+            raise PydanticCustomError("set", f"the same test set under selfies and under sets.{self.headline}")
+        return self
+
+    @property
+    def headline(self) -> str:
+        """Name of the test set that the verdict stands on."""
+        return self.selfies.name
+
+    @property
+    def every_set(self) -> dict[str, SetFigures]:
+        """Name -> figures of every test set; the headline's first."""
+        return {self.headline: self, **self.other_sets}
+
+    @property
+    def other_sets(self) -> dict[str, SetFigures]:
+        """Name -> figures of every test set but the headline."""
+        return {name: figures for name, figures in self.sets.items() if name != self.headline}
+
+    @property
+    def photograph_sets(self) -> dict[str, SetFigures]:
+        """Name -> figures of the test sets that show real faces."""
+        return {name: figures for name, figures in self.every_set.items() if figures.selfies.is_photographs}
 
 
 def read_measurement(path: Path, command: str = REMEASURE) -> Measurement:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from benchmarks.evaluation.measurement import ArtifactFigures, Measurement, SliceFigures
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement, SetFigures, SliceFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from pipeline.metrics import classification
 
 Row = Mapping[str, str | float | None]
 """Column -> value; None is an empty cell."""
+PLOTS = ("confusion", "roc", "calibration", "coverage", "slices", "accuracy_size")
 _ROC_POINTS = 200
 _COVERAGE_POINTS = 100
 
@@ -22,16 +23,35 @@ _COVERAGE_POINTS = 100
 def plot_rows(table: Predictions, measurement: Measurement) -> dict[str, list[Row]]:
     """Rows by the name of the plot: confusion, roc, calibration, coverage, slices and accuracy_size.
 
-    Slices too small to have figures and models without usable predictions have no rows.
+    Slices too small to have figures and models without usable predictions have no rows. Each row names its test set;
+    in the columns that separate lines and panels, names of other sets than the headline begin with that of the set.
+    The headline's rows come first, and the confusion matrix shows that set alone.
     """
+    rows: dict[str, list[Row]] = {name: [] for name in PLOTS}
+    for name, figures in measurement.every_set.items():
+        own = _rows_of_set(table.of_set(name), figures)
+        prefix = "" if name == measurement.headline else f"{name}: "
+        for plot, lines in own.items():
+            if plot != "confusion" or not prefix:
+                rows[plot] += [_of_set(line, name, prefix) for line in lines]
+    return rows
+
+
+def _of_set(row: Row, name: str, prefix: str) -> Row:
+    """A row with the name of its set, also before the names that separate lines and panels."""
+    named = {key: f"{prefix}{value}" if key in {"artifact", "slice"} else value for key, value in row.items()}
+    return {**named, "set": name}
+
+
+def _rows_of_set(table: Predictions, figures: SetFigures) -> dict[str, list[Row]]:
     whole = [name for name in table.probabilities if table.is_whole(name)]
     return {
         "confusion": _confusion_rows(table) if CHECKPOINT in whole else [],
         "roc": [row for column in whole for row in _roc_rows(table, column)],
         "calibration": [row for column in whole for row in _calibration_rows(table, column)],
         "coverage": [row for column in whole for row in _coverage_rows(table, column)],
-        "slices": _slice_rows(measurement.slices),
-        "accuracy_size": _accuracy_size_rows(measurement.artifacts.values()),
+        "slices": _slice_rows(figures.slices),
+        "accuracy_size": _accuracy_size_rows(figures.artifacts.values()),
     }
 
 

@@ -2,7 +2,8 @@
 
 Pure. ``dvc metrics show``, ``dvc metrics diff`` and ``dvc exp show`` print this file and no other. It is nested two
 levels deep, so that each figure is one column there; DVC leaves out figures that are null. Times and memory of a
-machine are not among them (``machine_figures``). All figures of the model are on the selfies, except ``training``.
+machine are not among them (``machine_figures``). All figures of the model are on the test set that the verdict stands
+on, except ``training`` and ``photographs``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ConfigDict, Field
 
-from benchmarks.evaluation.measurement import (
-    ArtifactFigures,
-    Count,
-    Estimate,
-    FlatRecord,
-    Measurement,
-    Number,
-)
+from benchmarks.evaluation.estimates import Count, Estimate, FlatRecord, Number
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT
 from pipeline.data.records import Outcome, Record, Verdict
 
@@ -48,9 +43,10 @@ class TrainingSummary(Record):
 
 
 class CheckpointSummary(FlatRecord):
-    """The float checkpoint on the selfies.
+    """The float checkpoint on the test set that the verdict stands on.
 
     Attributes:
+        test_set: Name of that set.
         accuracy: Share of selfies decided correctly, with its interval.
         fnr: False negative rate.
         fpr: False positive rate.
@@ -62,6 +58,7 @@ class CheckpointSummary(FlatRecord):
         largest_error_rate_gap: Largest difference of an error rate between two values of one factor.
     """
 
+    test_set: str
     accuracy: Estimate | None
     fnr: Number | None
     fpr: Number | None
@@ -88,6 +85,7 @@ class Summary(Record):
         curation: Size of the data set; None where ``curate`` has not run.
         training: Result of the training; None where ``train`` has not run.
         checkpoint: Result on the selfies; None, and the two below empty, where ``measure`` has not run.
+        photographs: NAME_accuracy and NAME_auc -> the checkpoint's, on each test set of photographs; empty without any.
         lowest_accuracy: Format -> lowest accuracy of its artifacts; None where one of them has none.
         smallest_size_bytes: Format -> size of its smallest artifact.
         gate: The verdict; None where ``gate`` has not run.
@@ -96,6 +94,7 @@ class Summary(Record):
     curation: CurationSummary | None = None
     training: TrainingSummary | None = None
     checkpoint: CheckpointSummary | None = None
+    photographs: dict[str, Number | None] = Field(default_factory=dict)
     lowest_accuracy: dict[str, Number | None] = Field(default_factory=dict)
     smallest_size_bytes: dict[str, Count] = Field(default_factory=dict)
     gate: GateSummary | None = None
@@ -120,6 +119,7 @@ def summarise(
         curation=curation,
         training=training,
         checkpoint=_checkpoint(measurement) if measurement else None,
+        photographs=_photographs(measurement) if measurement else {},
         lowest_accuracy={
             name: _lowest([row.accuracy.value if row.accuracy else None for row in rows])
             for name, rows in formats.items()
@@ -135,6 +135,7 @@ def _checkpoint(measurement: Measurement) -> CheckpointSummary:
         row.accuracy.value for values in measurement.slices.values() for row in values.values() if row.accuracy
     ]
     return CheckpointSummary(
+        test_set=measurement.headline,
         accuracy=figures.accuracy,
         fnr=figures.fnr,
         fpr=figures.fpr,
@@ -145,6 +146,14 @@ def _checkpoint(measurement: Measurement) -> CheckpointSummary:
         worst_slice_accuracy=min(accuracies, default=None),
         largest_error_rate_gap=max((gaps.gap for gaps in measurement.equalised_odds.values()), default=None),
     )
+
+
+def _photographs(measurement: Measurement) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for name, own in measurement.photograph_sets.items():
+        accuracy = own.checkpoint.accuracy
+        figures |= {f"{name}_accuracy": accuracy.value if accuracy else None, f"{name}_auc": own.checkpoint.auc}
+    return figures
 
 
 def _by_format(artifacts: Iterable[ArtifactFigures]) -> dict[str, list[ArtifactFigures]]:

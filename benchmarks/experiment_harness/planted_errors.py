@@ -20,7 +20,7 @@ import PIL.Image
 import PIL.ImageFilter
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.results import ResultRecord
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Image

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from benchmarks.evaluation.conditions import Conditions
-from benchmarks.evaluation.measurement import FlatRecord
+from benchmarks.evaluation.estimates import FlatRecord
 from benchmarks.experiment_harness.environment import Machine
 
 

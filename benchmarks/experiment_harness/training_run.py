@@ -14,6 +14,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.inference import (
     EvaluationSet,
     check_evaluation_set,
@@ -21,7 +22,6 @@ from benchmarks.evaluation.inference import (
     read_reference,
     run_inference,
 )
-from benchmarks.evaluation.measurement import Estimate
 from benchmarks.evaluation.predictions import CHECKPOINT as CHECKPOINT_COLUMN
 from benchmarks.evaluation.predictions import read_predictions, write_predictions
 from benchmarks.experiment_harness.course import CHECKPOINT, StageFolder

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from pipeline.config.fields import ROOT, explain
 from pipeline.config.params import Params, load_params
+from pipeline.config.selfie_params import RENDERED
 from pipeline.config.yaml_file import read_yaml
 from pipeline.data.hashing import sha256_of
 from pipeline.data.records import Record
@@ -36,6 +37,7 @@ Changes = Mapping[str, Mapping[str, object]]
 """Section of params.yaml -> key -> new value."""
 ReportProgress = Callable[[int, int, str], None]
 """Shows the progress of an experiment: (finished units, all units, what is being done)."""
+_RENDERED_ONLY: Changes = {"selfies": {"photographs": []}, "measure": {"headline": RENDERED}, "gate": {"sets": {}}}
 _MARK = "mark.json"
 _LOG_LINES = 12
 
@@ -87,12 +89,14 @@ class Step:
 def derive_params(params: Params, changes: Changes) -> Params:
     """Change some values of params, and make relative paths of generators' and backbones' files absolute.
 
+    The test sets are the rendered selfies alone unless the changes list others.
+
     Raises:
         ParamsError: A section has no such key, or a value is wrong.
     """
     values = params.model_dump(mode="json")
-    for section, changed in changes.items():
-        values[section] = {**values[section], **changed}
+    for section in dict.fromkeys((*_RENDERED_ONLY, *changes)):
+        values[section] = {**values[section], **_RENDERED_ONLY.get(section, {}), **changes.get(section, {})}
     for section in ("generate", "train"):
         values[section] = _absolute_paths(values[section])
     try:

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.course import (
     IMAGES,
     KEPT,
@@ -175,7 +175,6 @@ def _open(
             "dataset": {"source": "generated"},
             "prompts": {"count": experiment.params.images},
             "generate": {"generator": generator},
-            "selfies": {"source": "rendered"},
             "train": {} if seed is None else {"seed": seed},
         },
     )

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
+from benchmarks.gate.paired_predictions import why_not_comparable
 from pipeline.data.hashing import content_hash, sha256_of
 from pipeline.data.records import Record
 from pipeline.data.storage import atomic_write, encode_json, read_json, write_json
@@ -49,7 +50,7 @@ class Accepted(Record):
         id: ``content_hash`` of all other fields.
         measure_sha256: SHA-256 of measure.json.
         predictions_sha256: SHA-256 of predictions.parquet.
-        selfies_dataset_id: Id of the test set.
+        selfies_dataset_id: Id of the test set that its verdict stood on.
         checkpoint_id: Id of the checkpoint.
         release: Name of the revision, e.g. v1.2.0.
         revision: Git commit whose dvc.lock lists the artifacts; empty where they cannot be fetched again.
@@ -80,10 +81,15 @@ class Baseline:
     predictions: Predictions
     accepted: Accepted
 
+    @property
+    def headline_predictions(self) -> Predictions:
+        """Predictions on the test set that its verdict stood on."""
+        return self.predictions.of_set(self.measurement.headline)
+
     def name(self) -> str:
         """A short description: release, checkpoint and number of selfies."""
         release = f"{self.accepted.release}: " if self.accepted.release else ""
-        return f"{release}checkpoint {self.accepted.checkpoint_id[:12]} on {len(self.predictions.ids)} selfies"
+        return f"{release}checkpoint {self.accepted.checkpoint_id[:12]} on {len(self.headline_predictions.ids)} selfies"
 
 
 def read_baseline(folder: Path) -> Baseline | None:
@@ -107,6 +113,20 @@ def read_baseline(folder: Path) -> Baseline | None:
             )
     remove = f"git rm {' '.join(map(str, paths))}, commit, then gossamer baseline accept"
     return Baseline(read_measurement(paths[1], remove), read_predictions(paths[2]), accepted)
+
+
+def why_not_comparable_headlines(headline: str, predictions: Predictions, baseline: Baseline) -> str:
+    """Why the decisions on the headlines of a run and of the baseline cannot be paired; empty where they can.
+
+    Args:
+        headline: Test set that the run's verdict stands on.
+        predictions: The run's predictions, on all its test sets.
+        baseline: The accepted baseline.
+    """
+    before = baseline.measurement.headline
+    if headline != before:
+        return f"this run's verdict stands on the test set {headline}, the baseline's on {before}"
+    return why_not_comparable(predictions.of_set(headline), baseline.headline_predictions)
 
 
 def read_accepted(folder: Path) -> Accepted:
@@ -151,7 +171,7 @@ def write_baseline(
     accepted = Accepted(
         measure_sha256=sha256_of(measured),
         predictions_sha256=sha256_of(predictions),
-        selfies_dataset_id=table.dataset_id(),
+        selfies_dataset_id=table.of_set(measurement.headline).dataset_id(),
         checkpoint_id=measurement.checkpoint.id,
         release=release.name,
         revision=release.revision,

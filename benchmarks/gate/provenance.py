@@ -23,13 +23,14 @@ from benchmarks.evaluation.accuracy import measure_params_hash, policy_facts
 from benchmarks.evaluation.inference import artifact_name
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
+from benchmarks.evaluation.selfie_sets import read_selfie_sets, set_folder
 from benchmarks.gate.baseline import Baseline, read_baseline
 from benchmarks.gate.machine_figures import read_verdict
 from pipeline.config.params import GateParams, Params
 from pipeline.config.policy import Policy
 from pipeline.data.hashing import content_hash, dataset_id, sha256_of
 from pipeline.data.records import Artifact, Artifacts, GateInputs, Record, Verdict
-from pipeline.data.shards import INDEX, read_index
+from pipeline.data.shards import INDEX
 from pipeline.data.storage import read_json
 from pipeline.errors import DataError, ReleaseRefusedError
 
@@ -105,7 +106,7 @@ class Run:
         predictions: data/predictions.parquet.
         verdict: metrics/gate.json, with the figures of this machine.
         baseline: The accepted baseline.
-        selfies_id: Id of the selfies, from their index.
+        selfies_ids: Name of each test set -> its id, from its index.
         training: metrics/train.json.
         generation: metrics/generate.json.
     """
@@ -116,7 +117,7 @@ class Run:
     predictions: Predictions | None = None
     verdict: Verdict | None = None
     baseline: Baseline | None = None
-    selfies_id: str | None = None
+    selfies_ids: Mapping[str, str] = field(default_factory=dict)
     training: TrainingFigures | None = None
     generation: GenerationFigures | None = None
 
@@ -167,8 +168,7 @@ def read_run(paths: RunPaths) -> Run:
         DataError: A file is there and damaged.
     """
     folders = sorted(path.parent for path in paths.artifacts.glob(f"*/{ARTIFACT_JSON}"))
-    index = paths.selfies / INDEX
-    rows = read_index(paths.selfies) if index.is_file() else []
+    sets = read_selfie_sets(paths.selfies) if paths.selfies.is_dir() else {}
     return Run(
         paths=paths,
         artifacts={folder.name: read_json(folder / ARTIFACT_JSON, Artifacts) for folder in folders},
@@ -176,7 +176,9 @@ def read_run(paths: RunPaths) -> Run:
         predictions=read_predictions(paths.predictions) if paths.predictions.is_file() else None,
         verdict=read_verdict(paths.verdict) if paths.verdict.is_file() else None,
         baseline=read_baseline(paths.baseline),
-        selfies_id=dataset_id((row.id, row.sha256, row.label) for row in rows) if rows else None,
+        selfies_ids={
+            name: dataset_id((row.id, row.sha256, row.label) for row in one.rows) for name, one in sets.items()
+        },
         training=read_json(paths.training, TrainingFigures) if paths.training.is_file() else None,
         generation=read_json(paths.generation, GenerationFigures) if paths.generation.is_file() else None,
     )
@@ -244,7 +246,7 @@ def require_measured(run: Run) -> None:
     paths = run.paths
     present = {
         (paths.artifacts / f"FORMAT/{ARTIFACT_JSON}", "convert"): bool(run.artifacts),
-        (paths.selfies / INDEX, "selfies"): run.selfies_id is not None,
+        (paths.selfies / INDEX, "selfies"): bool(run.selfies_ids),
         (paths.measurement, "measure"): run.measurement is not None,
         (paths.predictions, "measure"): run.predictions is not None,
     }
@@ -295,8 +297,25 @@ def _measurement_mismatches(run: Run, policy: Policy | None, params: Params | No
         yield from _measured_artifacts(run, measurement)
     if run.predictions is not None and inputs.predictions != run.predictions.content_hash():
         yield Mismatch(path, f"made of other predictions than those in {run.paths.predictions}", command)
-    if run.selfies_id is not None and measurement.selfies.dataset_id != run.selfies_id:
-        yield Mismatch(path, f"made of other selfies than those in {run.paths.selfies}", command)
+    if run.selfies_ids:
+        yield from _measured_sets(run, measurement)
+    if params is not None and set(measurement.every_set) != set(params.selfies.names):
+        names, listed = ", ".join(measurement.every_set), ", ".join(params.selfies.names)
+        yield Mismatch(path, f"made on the test sets {names}; params.yaml lists {listed}", "dvc repro selfies measure")
+
+
+def _measured_sets(run: Run, measurement: Measurement) -> Iterator[Mismatch]:
+    """Test sets that were measured and are others now, or are there and were not measured."""
+    path, folder, command = run.paths.measurement, run.paths.selfies, "dvc repro measure"
+    measured = {name: figures.selfies.dataset_id for name, figures in measurement.every_set.items()}
+    for name in sorted(measured.keys() | run.selfies_ids.keys()):
+        own, there = measured.get(name), run.selfies_ids.get(name)
+        if own is not None and there is not None and own != there:
+            yield Mismatch(path, f"made of other selfies than those in {set_folder(folder, name)}", command)
+        elif there is None:
+            yield Mismatch(path, f"made on the test set {name}, which is not in {folder}", command)
+        elif own is None:
+            yield Mismatch(path, f"not made on the test set {name}, which is in {folder}", command)
 
 
 def _measured_artifacts(run: Run, measurement: Measurement) -> Iterator[Mismatch]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.selfie_sets import set_folder
 from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.baseline_artifacts import FETCH, Models, check_artifacts, read_fetched
 from benchmarks.gate.checks.resource_growth import Bench, PairedMemory, closed_bench
@@ -56,7 +57,7 @@ def open_bench(
         return closed_bench(why, _why_not_timeable)
     hashes = {name: row.sha256 for name, row in measurement.artifacts.items()}
     ours = check_artifacts(places.artifacts, hashes, "that was measured", "dvc repro measure")
-    sides = _Sides(params, places.selfies, measurement.threads, ours, theirs)
+    sides = _Sides(params, set_folder(places.selfies, measurement.headline), measurement.threads, ours, theirs)
     return Bench(sides.time, sides.memory, why_not_timeable=_why_not_timeable)
 
 

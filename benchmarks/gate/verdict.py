@@ -6,6 +6,7 @@ Pure, apart from the bench that is passed in:
     pairs            against a baseline of the same task on the same selfies, row by row: accuracy, agreement, false
                      negatives and false positives
     slices           every value of every factor, and pairs of factors, because a mean can hide a slice
+    other sets       limits of their own, and falls since the baseline, on test sets beside the headline
     resources        size, ARM instructions, memory and latency
 """
 
@@ -15,24 +16,25 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.measurement import Measurement, SetFigures
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.gate.baseline import Baseline
-from benchmarks.gate.checks.absolute_limits import check_absolute_limits, check_required_formats
+from benchmarks.gate.baseline import Baseline, why_not_comparable_headlines
+from benchmarks.gate.checks.absolute_limits import check_absolute_limits, check_required_formats, headline_sample
 from benchmarks.gate.checks.check_results import (
-    ADVISORY,
     ALL_ARTIFACTS,
     BASELINE_COMPARABLE,
     CAMERA_ACCURACY,
     NO_FIGURE,
+    is_advisory,
     unmeasured,
 )
 from benchmarks.gate.checks.identical_files import find_identical, pass_identical
+from benchmarks.gate.checks.other_sets import check_limits_of_other_sets, compare_other_sets
 from benchmarks.gate.checks.paired_accuracy import compare_accuracy
 from benchmarks.gate.checks.resource_growth import Bench, compare_memory_and_latency, compare_size_and_instructions
 from benchmarks.gate.checks.robustness import compare_camera
 from benchmarks.gate.checks.slices import compare_slices
-from benchmarks.gate.paired_predictions import pair_predictions, why_not_comparable
+from benchmarks.gate.paired_predictions import pair_predictions
 from pipeline.config.params import GateParams
 from pipeline.data.records import Check, Outcome, Verdict
 from pipeline.errors import DataError
@@ -62,15 +64,21 @@ def decide_verdict(
         DataError: Measurement and predictions do not belong together.
     """
     _check_consistent(measurement, predictions)
-    checks = [*check_required_formats(params, measurement)]
+    checks, sample = [*check_required_formats(params, measurement)], headline_sample(params, measurement, predictions)
     for row in measurement.artifacts.values():
-        checks += check_absolute_limits(params, measurement, predictions, row)
+        checks += check_absolute_limits(params, sample, row)
+    checks += check_limits_of_other_sets(params, measurement, predictions)
     if baseline is not None:
         checks += _compare(params, measurement, predictions, baseline, bench)
     if not checks:
         checks = [unmeasured("artifacts", ALL_ARTIFACTS, "no artifact was measured; run dvc repro measure")]
     checks = [_complete_reason(measurement, check) for check in checks]
-    return Verdict(verdict=_overall(checks), baseline=_describe(measurement, baseline), checks=tuple(checks))
+    return Verdict(
+        verdict=_overall(checks),
+        baseline=_describe(measurement, baseline),
+        checks=tuple(checks),
+        headline=measurement.headline,
+    )
 
 
 def add_checks(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
@@ -84,7 +92,7 @@ def failed_or_missing(checks: Iterable[Check]) -> list[Check]:
     return [
         check
         for check in checks
-        if check.verdict != "pass" and not (check.verdict == "unmeasured" and check.name in ADVISORY)
+        if check.verdict != "pass" and not (check.verdict == "unmeasured" and is_advisory(check))
     ]
 
 
@@ -109,13 +117,20 @@ def _check_consistent(measurement: Measurement, predictions: Predictions) -> Non
         raise DataError(
             "measure.json: made of other predictions than those given; expected files of one run; run dvc repro measure"
         )
-    for name, row in measurement.artifacts.items():
+    for set_name, figures in measurement.every_set.items():
+        place = "" if set_name == measurement.headline else f"sets.{set_name}."
+        _check_accuracies(place, figures, predictions.of_set(set_name))
+
+
+def _check_accuracies(place: str, figures: SetFigures, predictions: Predictions) -> None:
+    """Compare the accuracies of one test set with what its predictions give."""
+    for name, row in figures.artifacts.items():
         if row.accuracy is None or not predictions.is_whole(name):
             continue
         computed = float(np.mean(predictions.decisions(name) == predictions.targets))
-        if abs(computed - row.accuracy.value) > _TOLERANCE:
+        if not abs(computed - row.accuracy.value) <= _TOLERANCE:
             raise DataError(
-                f"measure.json artifacts.{name}.accuracy: {row.accuracy.value:.6f}, but the predictions give "
+                f"measure.json {place}artifacts.{name}.accuracy: {row.accuracy.value:.6f}, but the predictions give "
                 f"{computed:.6f}; expected files of one run; run dvc repro measure"
             )
 
@@ -124,12 +139,14 @@ def _compare(
     params: GateParams, new: Measurement, predictions: Predictions, baseline: Baseline, bench: Bench
 ) -> Iterator[Check]:
     """All checks against the baseline."""
-    problem, old = why_not_comparable(predictions, baseline.predictions), baseline.measurement
-    same = find_identical(new, predictions, baseline)
+    own, old = predictions.of_set(new.headline), baseline.measurement
+    problem = why_not_comparable_headlines(new.headline, predictions, baseline)
+    same = find_identical(new, own, baseline)
+    yield from compare_other_sets(params, new, predictions, baseline, same)
     if problem:
         yield _incomparable(problem, other=[name for name in old.artifacts if name not in same])
         return
-    pairs = pair_predictions(predictions, baseline.predictions)
+    pairs = pair_predictions(own, baseline.headline_predictions)
     names = [name for name in old.artifacts if name in new.artifacts]
     for name in old.artifacts:
         if name not in new.artifacts:
@@ -165,6 +182,7 @@ def _complete_reason(measurement: Measurement, check: Check) -> Check:
     """Say why there is no figure, as metrics/measure.json gives it."""
     if check.reason != NO_FIGURE:
         return check
-    figure = CAMERA_ACCURACY if check.name == CAMERA_ACCURACY else "accuracy"
-    why = measurement.unmeasured.get(f"artifacts.{check.artifact}.{figure}", _NEVER_MEASURED)
+    missing = CAMERA_ACCURACY if check.name == CAMERA_ACCURACY else "accuracy"
+    figures = measurement.every_set.get(check.test_set, measurement)
+    why = figures.unmeasured.get(f"artifacts.{check.artifact}.{missing}", _NEVER_MEASURED)
     return check.model_copy(update={"reason": f"{NO_FIGURE}: {why}"})

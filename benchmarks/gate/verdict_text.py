@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.gate.checks.check_results import ADVISORY, ALL_ARTIFACTS, NO_FIGURE
+from benchmarks.gate.checks.check_results import ALL_ARTIFACTS, NO_FIGURE, is_advisory
 from pipeline.data.records import Check, Outcome, Verdict
 
 VERDICT_ORDER: dict[Outcome, int] = {"fail": 0, "unmeasured": 1, "pass": 2}
@@ -18,10 +18,10 @@ _MAX_NAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class CheckGroup:
-    """All checks of one name that have the same verdict, which is not a pass.
+    """All checks of one name on one test set that have the same verdict, which is not a pass.
 
     Attributes:
-        kind: Name of the checks.
+        kind: Name of the checks, and of the test set unless it is the headline.
         verdict: "fail" or "unmeasured".
         names: The first artifacts, those farthest from the limit first; "all" where a check concerns all of them.
         more: How many further artifacts there are.
@@ -38,13 +38,18 @@ class CheckGroup:
 
 
 def group_not_passed(checks: Iterable[Check]) -> list[CheckGroup]:
-    """Checks that did not pass, one group per name and verdict: failures first, advisory ones last."""
+    """Checks that did not pass, one group per kind and verdict: failures first, advisory ones last."""
     groups: dict[tuple[Outcome, str], list[Check]] = defaultdict(list)
     for check in checks:
         if check.verdict != "pass":
-            groups[check.verdict, check.name].append(check)
-    made = [_group(name, verdict, members) for (verdict, name), members in groups.items()]
+            groups[check.verdict, kind_of(check)].append(check)
+    made = [_group(kind, verdict, members) for (verdict, kind), members in groups.items()]
     return sorted(made, key=lambda group: (VERDICT_ORDER[group.verdict], group.advisory))
+
+
+def kind_of(check: Check) -> str:
+    """Name of a check, with that of its test set unless it is the headline, e.g. "accuracy (on street)"."""
+    return f"{check.name} (on {check.test_set})" if check.test_set else check.name
 
 
 def describe_not_passed(checks: Iterable[Check]) -> str:
@@ -55,7 +60,10 @@ def describe_not_passed(checks: Iterable[Check]) -> str:
 def describe_verdict(verdict: Verdict) -> str:
     """The verdict and the checks that did not pass, for a terminal."""
     passed = sum(check.verdict == "pass" for check in verdict.checks)
-    head = f"{verdict.verdict}: {passed} of {len(verdict.checks)} checks pass; baseline: {verdict.baseline}"
+    head = (
+        f"{verdict.verdict} on the test set {verdict.headline}: {passed} of {len(verdict.checks)} checks pass; "
+        f"baseline: {verdict.baseline}"
+    )
     return "\n".join(filter(None, (head, describe_not_passed(verdict.checks))))
 
 
@@ -74,7 +82,7 @@ def _group(kind: str, verdict: Outcome, checks: Sequence[Check]) -> CheckGroup:
     ordered = sorted(checks, key=lambda check: _urgency(check, verdict), reverse=True)
     names = tuple("all" if check.artifact == ALL_ARTIFACTS else check.artifact for check in ordered)
     more = max(len(names) - _MAX_NAMES, 0)
-    advisory = verdict == "unmeasured" and kind in ADVISORY
+    advisory = verdict == "unmeasured" and all(map(is_advisory, checks))
     return CheckGroup(kind, verdict, names[:_MAX_NAMES], more, _reason(ordered, names), advisory)
 
 

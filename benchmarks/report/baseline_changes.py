@@ -1,4 +1,4 @@
-"""Changes since the accepted baseline, artifact by artifact, and whether each is more than noise.
+"""Changes since the accepted baseline on the headline, artifact by artifact, and whether each is more than noise.
 
 Shares are compared decision by decision on the same selfies, with an interval of the change. Sizes are compared
 exactly. Latency changes as the gate measured it, side by side with the baseline's artifact on this machine; latencies
@@ -13,12 +13,13 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.machine_figures import MachineFigures
-from benchmarks.evaluation.measurement import ArtifactFigures, CheckpointFigures, Estimate, Measurement
+from benchmarks.evaluation.measurement import ArtifactFigures, CheckpointFigures, Measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
-from benchmarks.gate.baseline import Baseline
+from benchmarks.gate.baseline import Baseline, why_not_comparable_headlines
 from benchmarks.gate.checks.check_results import LATENCY
-from benchmarks.gate.paired_predictions import PairedPredictions, PairedRows, pair_predictions, why_not_comparable
+from benchmarks.gate.paired_predictions import PairedPredictions, PairedRows, pair_predictions
 from benchmarks.latency.side_by_side import WARN
 from benchmarks.latency.single_artifact import Timing
 from pipeline.data.records import Check
@@ -96,12 +97,14 @@ def compare_with_baseline(
         baseline: The accepted baseline.
         checks: Checks of the gate, which timed artifacts side by side with the baseline's.
     """
-    reason = _incomparable(predictions, baseline)
+    reason = _incomparable(measurement, predictions, baseline)
     if measurement is None:
         return BaselineChanges(incomparable=reason)
     timed = {check.artifact: check for check in checks if check.name == LATENCY}
     old = baseline.measurement.artifacts if baseline else {}
-    pairs = pair_predictions(predictions, baseline.predictions) if predictions and baseline and not reason else None
+    pairs = None
+    if predictions and baseline and not reason:
+        pairs = pair_predictions(predictions.of_set(measurement.headline), baseline.headline_predictions)
     checkpoint = _changes(CHECKPOINT, measurement.checkpoint, pairs, measurement.confidence)
     artifacts = [
         replace(
@@ -165,9 +168,10 @@ def _change_of_latency(timing: Timing | None, check: Check | None) -> Change:
     return Change(latency, check.value, "better" if check.value < 0 else "worse")
 
 
-def _incomparable(predictions: Predictions | None, baseline: Baseline | None) -> str:
+def _incomparable(measurement: Measurement | None, predictions: Predictions | None, baseline: Baseline | None) -> str:
     if baseline is None:
         return "no baseline was accepted yet"
     if predictions is None:
         return "there are no predictions to compare with the baseline's"
-    return why_not_comparable(predictions, baseline.predictions)
+    headline = measurement.headline if measurement else baseline.measurement.headline
+    return why_not_comparable_headlines(headline, predictions, baseline)

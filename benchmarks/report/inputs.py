@@ -16,16 +16,17 @@ from benchmarks.evaluation.conditions import Conditions
 from benchmarks.evaluation.machine_figures import MachineFigures, read_measured_machine
 from benchmarks.evaluation.measurement import Measurement, read_measurement
 from benchmarks.evaluation.predictions import Predictions, read_predictions
+from benchmarks.evaluation.selfie_sets import read_selfie_sets
 from benchmarks.gate.baseline import Baseline, read_baseline
 from benchmarks.gate.checks.label_verifier import ADVICE
 from benchmarks.gate.machine_figures import join_machine_figures, read_gate_machine_figures
 from benchmarks.report.experiments.results import ExperimentResults, read_experiment_results
 from benchmarks.report.stage_metrics import StageMetrics, read_stage_metrics
+from pipeline.config.selfie_params import RENDERED
 from pipeline.data.machine_figures import MACHINE_JSON
 from pipeline.data.photo_folder import REJECTED
 from pipeline.data.photo_listing import SYSTEM_FILE, count_reasons
 from pipeline.data.records import Image, Rejection, Verdict
-from pipeline.data.shards import INDEX
 from pipeline.data.storage import read_json, read_rows
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -52,8 +53,8 @@ class ReportInput:
         verdict: metrics/gate.json, with the values that the gate measured on this machine.
         training_curve: Rows of plots/train.csv: column -> value as text.
         training: Images kept for training.
-        selfies: The test set.
-        predictions: Probabilities on the test set.
+        selfies: Name of each test set -> its images.
+        predictions: Probabilities on all test sets.
         rejections: Images that curation rejected.
         contact_sheets: Image files of report/curation/.
         not_taken: Path of a rejected.jsonl beside photographs -> its rows: files of the folder that were not taken.
@@ -70,7 +71,7 @@ class ReportInput:
     verdict: Verdict | None = None
     training_curve: Sequence[Mapping[str, str]] = ()
     training: Gallery = Gallery(Path())
-    selfies: Gallery = Gallery(Path())
+    selfies: Mapping[str, Gallery] = field(default_factory=dict)
     predictions: Predictions | None = None
     rejections: Sequence[Rejection] = ()
     contact_sheets: Sequence[Path] = ()
@@ -79,9 +80,25 @@ class ReportInput:
     experiments: ExperimentResults = field(default_factory=ExperimentResults)
     conditions: Conditions | None = None
 
+    @property
+    def headline(self) -> str:
+        """Name of the test set that the verdict stands on."""
+        return self.measurement.headline if self.measurement else RENDERED
+
+    @property
+    def headline_predictions(self) -> Predictions | None:
+        """Probabilities on the headline."""
+        return self.predictions.of_set(self.headline) if self.predictions else None
+
+    def selfies_of(self, name: str) -> Gallery:
+        """Images of one test set; none where it is missing."""
+        return self.selfies.get(name, Gallery(Path()))
+
     def unmeasured(self) -> dict[str, str]:
         """Place -> why the figures there are missing."""
         reasons = dict(self.measurement.unmeasured) if self.measurement else {}
+        for name, figures in self.measurement.other_sets.items() if self.measurement else ():
+            reasons |= {f"sets.{name}.{place}": reason for place, reason in figures.unmeasured.items()}
         reasons |= self.timings.unmeasured
         reasons |= {f"metrics/{name}.json": "the stage has not run" for name in self.stages.missing()}
         if self.measurement is None:
@@ -132,7 +149,8 @@ def read_report_input(
         DataError: A file is there and damaged.
     """
     measure, gate, machine = (paths.metrics / name for name in ("measure.json", "gate.json", MACHINE_JSON))
-    not_taken = [path / REJECTED for path in (paths.images, paths.selfies)]
+    sets = read_selfie_sets(paths.selfies) if paths.selfies.is_dir() else {}
+    not_taken = [path / REJECTED for path in (paths.images, *(one.folder for one in sets.values()))]
     measurement = read_measurement(measure) if measure.exists() else None
     return ReportInput(
         policy=policy,
@@ -143,7 +161,7 @@ def read_report_input(
         verdict=_read_verdict(gate, machine) if gate.exists() else None,
         training_curve=_read_csv(paths.training_curve) if paths.training_curve.exists() else (),
         training=Gallery(paths.images, read_rows(paths.kept, Image) if paths.kept.exists() else ()),
-        selfies=Gallery(paths.selfies, read_rows(paths.selfies / INDEX, Image) if paths.selfies.exists() else ()),
+        selfies={name: Gallery(one.folder, one.rows) for name, one in sets.items()},
         predictions=read_predictions(paths.predictions) if paths.predictions.exists() else None,
         rejections=read_rows(paths.rejected, Rejection) if paths.rejected.exists() else (),
         contact_sheets=sorted(path for path in paths.contact_sheets.glob("*") if path.suffix.lower() in SHEET_SUFFIXES),

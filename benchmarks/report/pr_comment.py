@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.evaluation.predictions import CHECKPOINT
-from benchmarks.gate.verdict_text import CheckGroup, group_not_passed
+from benchmarks.gate.verdict_text import CheckGroup, group_not_passed, kind_of
 from benchmarks.report.baseline_changes import ArtifactChanges, BaselineChanges, compare_with_baseline
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.sections.slice_table import SliceRow
@@ -126,10 +126,10 @@ def build_comment(inputs: ReportInput, unmeasured: Mapping[str, str], worst: Sli
 
 
 def count_checks(checks: Iterable[Check]) -> list[CheckCount]:
-    """Verdicts by name of the check, in the order of the gate."""
+    """Verdicts by name of the check and by test set, in the order of the gate."""
     groups: dict[str, list[Check]] = defaultdict(list)
     for check in checks:
-        groups[check.name].append(check)
+        groups[kind_of(check)].append(check)
     return [_count(name, members) for name, members in groups.items()]
 
 

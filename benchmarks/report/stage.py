@@ -17,7 +17,7 @@ import jinja2
 
 from benchmarks.evaluation.summary import Summary, summarise
 from benchmarks.gate.checks.label_verifier import ADVICE
-from benchmarks.gate.verdict_text import VERDICT_ORDER, group_not_passed
+from benchmarks.gate.verdict_text import VERDICT_ORDER, group_not_passed, kind_of
 from benchmarks.report import formatting
 from benchmarks.report.charts.line_charts import draw_charts
 from benchmarks.report.charts.svg import axis_start, interval_bar
@@ -31,6 +31,7 @@ from benchmarks.report.sections.fairness import fairness
 from benchmarks.report.sections.pictures import contact_sheets, misclassified_selfies, training_samples
 from benchmarks.report.sections.rejections import count_rejections, most_rejected_slices
 from benchmarks.report.sections.robustness import robustness
+from benchmarks.report.sections.selfie_sets import describe_real_faces, set_rows, set_sections
 from benchmarks.report.sections.slice_table import lower_bounds, slice_table, worst_slice
 from pipeline.config.params import ReportParams
 from pipeline.data.records import Outcome, Record
@@ -46,7 +47,7 @@ class ReportedRun(Record):
         policy: Name of the policy.
         verdict: Verdict of the gate.
         checkpoint_id: Id of the checkpoint.
-        selfies_dataset_id: Id of the test set.
+        selfies_dataset_id: Id of the test set that the verdict stands on.
     """
 
     policy: str
@@ -98,11 +99,15 @@ def run(params: ReportParams, inputs: ReportInput) -> Report:
         "measurement": inputs.measurement,
         "worst": worst,
         "unmeasured": unmeasured,
+        "real_faces": describe_real_faces(inputs.measurement),
+        "sets": set_rows(inputs.measurement),
+        "kind_of": kind_of,
         "generated_vs_rendered": generated_vs_rendered(experiments.generated_vs_rendered),
         "origins": experiments.origins(inputs.conditions),
     }
     page = {
         "not_passed": group_not_passed(checks),
+        "set_sections": set_sections(inputs, params.worst_images),
         "slices": slices,
         "slice_axis_start": axis_start(lower_bounds(slices)),
         "fairness": fairness(inputs.measurement),

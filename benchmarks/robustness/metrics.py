@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.evaluation.measurement import CameraBasis, CameraFigures, DistortionFigures, Estimate, Number
+from benchmarks.evaluation.estimates import Estimate, Number
+from benchmarks.evaluation.measurement import CameraBasis, CameraFigures, DistortionFigures
 from benchmarks.robustness.distortions import DISTORTIONS, INTEGRATION_ERRORS
 from pipeline.metrics import statistics
 

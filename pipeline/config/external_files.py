@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.config.fields import PlugInSection
 from pipeline.config.params import Params
+from pipeline.config.selfie_params import SelfiesParams
 from pipeline.data.file_fingerprint import NamedPath
 
 STAGES = ("generate", "curate", "train", "selfies")
@@ -33,8 +34,8 @@ def named_paths(params: Params, stage: str) -> list[NamedPath]:
         return _texts("generate", params.generate, params.generate.generator)
     if stage == "curate":
         return _texts("curate", params.curate, params.curate.verifier)
-    if stage == "selfies" and params.selfies.source == "photos":
-        return _photographs("selfies.folder", params.selfies.folder)
+    if stage == "selfies":
+        return list(_test_sets(params.selfies))
     if stage == "train" and params.train.pretrained not in _NO_FILE:
         return [NamedPath("train.pretrained", Path(params.train.pretrained))]
     return []
@@ -42,6 +43,14 @@ def named_paths(params: Params, stage: str) -> list[NamedPath]:
 
 def _photographs(key: str, folder: Path | None) -> list[NamedPath]:
     return [] if folder is None else [NamedPath(key, folder, is_photographs=True)]
+
+
+def _test_sets(params: SelfiesParams) -> Iterator[NamedPath]:
+    """Folder and CSV file of each test set of photographs."""
+    for number, entry in enumerate(params.photographs):
+        yield NamedPath(f"selfies.photographs.{number}.folder", entry.folder, is_photographs=True)
+        if entry.factors is not None:
+            yield NamedPath(f"selfies.photographs.{number}.factors", entry.factors)
 
 
 def _texts(section: str, params: PlugInSection, plug_in: str) -> list[NamedPath]:

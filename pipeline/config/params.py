@@ -24,13 +24,14 @@ from pipeline.config.fields import (
     Section,
     Seed,
     Share,
-    Side,
     Std,
     Threads,
     explain,
 )
+from pipeline.config.selfie_params import RENDERED, SelfiesParams, SetName
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ParamsError
+from pipeline.machine import plugins
 
 PlugInName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
@@ -123,19 +124,6 @@ class TrainParams(Section):
     seed: Seed
 
 
-class SelfiesParams(Section):
-    """The test selfies, which training never sees; ``width`` and ``height`` are of rendered ones, in pixels."""
-
-    source: Literal["rendered", "photos"]
-    count: Positive
-    width: Side
-    height: Side
-    seed: Seed
-    folder: Path | None
-    part: Part
-    images_per_shard: Positive
-
-
 class Int8Params(Section):
     """Limits of the search for 8-bit activations.
 
@@ -206,12 +194,13 @@ class Arm64Params(Section):
 
 
 class MeasureParams(Section):
-    """Confidence of the intervals, and the conditions of the measurements.
+    """The test set that the verdict stands on, confidence of the intervals, and the conditions of the measurements.
 
     Latency is measured with ``threads`` threads and again with ``threads_many``. ``workers`` processes run artifacts
     while nothing is timed; with 0, this process runs them.
     """
 
+    headline: SetName = RENDERED
     confidence: Annotated[float, Field(gt=0, lt=1)]
     workers: Annotated[int, Field(ge=0, le=256)]
     latency: LatencyParams
@@ -243,12 +232,21 @@ class PairedLatencyParams(Section):
         return self
 
 
+class SetLimits(Section):
+    """Limits of one test set beside the headline; null: no limit."""
+
+    min_accuracy: Share | None = None
+    min_share_of_checkpoint: Share | None = None
+    min_agreement: Share | None = None
+
+
 class GateParams(Section):
     """Absolute limits, margins against the baseline, and the required formats; docs/decisions/011 has the tests.
 
     A pass is tested at level ``alpha``, a fail at ``fail_alpha``. An undecided check reports the number of selfies
     that would decide it with probability ``power``. ``max_instruction_growth`` maps a format to its limit. With
-    ``require_label_verifier``, training labels that no verifier could check are unmeasured.
+    ``require_label_verifier``, training labels that no verifier could check are unmeasured. All limits hold on the test
+    set ``measure.headline``; ``sets`` maps the names of others to limits of their own.
     """
 
     min_accuracy: Share
@@ -272,6 +270,7 @@ class GateParams(Section):
     max_size_growth: Growth
     max_memory_growth: Growth
     max_instruction_growth: dict[str, Growth]
+    sets: dict[SetName, SetLimits] = Field(default_factory=dict)
     latency: PairedLatencyParams
 
 
@@ -300,11 +299,29 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _test_scenes_differ_from_training_scenes(self) -> Self:
-        if self.selfies.source == "rendered" and self.selfies.seed == self.prompts.seed:
+        if self.selfies.count and self.selfies.seed == self.prompts.seed:
             raise ValueError(
                 f"selfies.seed: {self.selfies.seed}, the same as prompts.seed; expected another seed: otherwise the "
                 "test selfies show the scenes of the training images"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _named_sets_exist(self) -> Self:
+        """The headline, and the sets with limits of their own, are among the test sets."""
+        names, headline = self.selfies.names, self.measure.headline
+        if headline not in names:
+            raise ValueError(
+                f"measure.headline: {headline!r}, no test set of selfies; {plugins.expected(names, headline)}"
+            )
+        for name in self.gate.sets:
+            if name == headline:
+                raise ValueError(
+                    f"gate.sets.{name}: this is measure.headline, the set that all other limits of gate hold on; "
+                    f"expected another set; set gate.min_accuracy and the others instead"
+                )
+            if name not in names:
+                raise ValueError(f"gate.sets.{name}: no test set of selfies; {plugins.expected(names, name)}")
         return self
 
 

@@ -50,7 +50,7 @@ def examine(params: Params, policy: Policy) -> list[Comparison]:
     """
     comparisons = [] if params.dataset.source == "photos" else [_examine_generator(params, policy)]
     comparisons.append(_examine_verifier(params, policy))
-    if params.selfies.source == RENDERED:
+    if params.selfies.count:
         comparisons.append(_examine_renderer(params, policy))
     return comparisons
 
@@ -108,9 +108,12 @@ def _examine_verifier(params: Params, policy: Policy) -> Comparison:
 
 
 def _examine_renderer(params: Params, policy: Policy) -> Comparison:
-    renderer = plugins.find(params.generate.plug_ins, RENDERED, "params.yaml selfies.source")
+    renderer = plugins.find(params.generate.plug_ins, RENDERED, "params.yaml selfies")
     size = renderer.Params(width=params.selfies.width, height=params.selfies.height)
-    advice = "stage selfies would stop there; set selfies.source: photos, or change the policy"
+    advice = (
+        "stage selfies would stop there; test on photographs alone (selfies.count: 0, selfies.photographs, "
+        "measure.headline), or change the policy"
+    )
     known: Vocabulary = renderer.vocabulary(size)
     return compare_values("renderer of the selfies", known.factors or {}, policy, advice, refuse=False)
 

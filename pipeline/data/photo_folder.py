@@ -155,13 +155,14 @@ def read_photographs(folder: Path, labels: Sequence[str], part: tuple[float, flo
     return Photographs(PhotographFiles(files), rejections, len(scans))
 
 
-def write_rejections(path: Path, rejections: Sequence[Rejection], taken: int) -> None:
+def write_rejections(path: Path, rejections: Sequence[Rejection], taken: int, final_path: Path | None = None) -> None:
     """Write the files that were not taken as JSON lines, and print their number by reason on stderr.
 
     Args:
         path: Where to write them; usually ``REJECTED`` in the folder of the images.
         rejections: May be empty: the file is then, too, and nothing is printed.
         taken: Number of photographs that were taken.
+        final_path: Where the file will be moved to; None: it stays.
     """
     write_rows(path, rejections)
     if not rejections:
@@ -171,7 +172,9 @@ def write_rejections(path: Path, rejections: Sequence[Rejection], taken: int) ->
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     files = f"{len(rejections)} file was" if len(rejections) == 1 else f"{len(rejections)} files were"
-    console.print(escape(f"photographs: {taken} taken; {files} not, each named with its reason in {path}:"))
+    console.print(
+        escape(f"photographs: {taken} taken; {files} not, each named with its reason in {final_path or path}:")
+    )
     for reason, count in Counter(row.reason for row in rejections).most_common():
         console.print(escape(f"  {count} {reason}: {ADVICE.get(reason, '')}".rstrip(": ")))
 

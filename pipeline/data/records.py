@@ -51,7 +51,7 @@ class Image(Record):
         id: Name of the image; a generated image has its prompt's.
         group: Images of one group are never in both training and validation rows.
         label: The prompt's label, or the name of the photograph's folder.
-        factors: Factor name -> value; empty for photographs.
+        factors: Factor name -> value; of photographs those that a CSV file gives.
         shard: File name of the tar shard, in the folder of the index.
         offset: Byte offset of the encoded image in the shard.
         size_bytes: Length of the encoded image (PNG or JPEG).
@@ -249,6 +249,7 @@ class Check(Record):
         limit: What the value is compared with; None if there is no limit.
         verdict: "pass", "fail" or "unmeasured".
         reason: The verdict in words.
+        test_set: Name of the test set it was made on; empty for the headline, and where it depends on none.
     """
 
     name: str
@@ -257,6 +258,7 @@ class Check(Record):
     limit: float | None
     verdict: Outcome
     reason: str
+    test_set: str = ""
 
 
 class MeasureInputs(Record):
@@ -298,10 +300,12 @@ class Verdict(Record):
         verdict: "fail" if a check that counts failed, else "unmeasured" if one could not be made, else "pass".
         baseline: Name of the baseline it was compared with, in words if there is none.
         checks: All checks.
+        headline: Name of the test set it stands on.
         inputs: What it was decided on; None for a verdict that is on no disk, which no release accepts.
     """
 
     verdict: Outcome
     baseline: str
     checks: tuple[Check, ...]
+    headline: str = "rendered"
     inputs: GateInputs | None = None

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.inference import EvaluationSet, Reference, Runtimes
+from benchmarks.evaluation.selfie_sets import CARD, SelfieFolder, SelfieSetCard, set_folder
 from benchmarks.latency.preprocessing import PreprocessTiming
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.data.preprocess import PreprocessSpec, encode_png
 from pipeline.data.records import Artifact, Image, Tensor
 from pipeline.data.shards import Encoded, write_images
+from pipeline.data.storage import write_json
 
 LABELS = ("no_helmet", "helmet")
 SPEC = PreprocessSpec(input_size=(8, 6))
@@ -58,6 +60,24 @@ def write_selfies(folder: Path) -> list[Image]:
         factors = {"light": "night" if i < 10 else "day", "scenario": "street" if i % 4 < 2 else "indoors"}
         images.append(Encoded(f"selfie-{i}", f"selfie-{i // 2}", label, factors, encode_png(pixels), 6, 8))
     return write_images(folder, images, 25)
+
+
+def write_photographs(folder: Path, name: str = "street", *, factors: bool = True, wrong: int = 8) -> SelfieFolder:
+    """A test set of twenty photographs, the first ``wrong`` of which the classifier decides wrongly."""
+    random = np.random.default_rng(5)
+    images = []
+    for i in range(20):
+        label = LABELS[i % 2]
+        bright = (label == "helmet") != (i < wrong)
+        pixels = random.integers(140 if bright else 20, 240 if bright else 120, (8, 6, 3), dtype=np.uint8)
+        known = {"light": "night" if i < 10 else "day"} if factors else {}
+        key = f"selfie-{name}-{label}-{i}"
+        images.append(Encoded(key, key, label, known, encode_png(pixels), 6, 8))
+    own = set_folder(folder, name)
+    rows = write_images(own, images, 25)
+    card = SelfieSetCard(name=name, source="photos", licence="our own", note="in May")
+    write_json(own / CARD, card)
+    return SelfieFolder(card, own, rows)
 
 
 def small_evaluation_set(folder: Path, rows: list[Image]) -> EvaluationSet:

@@ -30,14 +30,17 @@ from benchmarks.evaluation.inference import (
 from benchmarks.evaluation.machine_figures import read_measured_machine
 from benchmarks.evaluation.measurement import ModelFile, SliceFigures, read_measurement
 from benchmarks.evaluation.predictions import CHECKPOINT, read_predictions
+from benchmarks.evaluation.selfie_sets import SelfieFolder
+from benchmarks.evaluation.training_overlap import read_training_images
 from benchmarks.latency.single_artifact import LatencyRequest, Timing
 from pipeline.config.params import MeasureParams
 from pipeline.config.policy import load_policy
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifact, Artifacts
+from pipeline.data.shards import load_batch
 from pipeline.data.storage import write_json
 from pipeline.errors import DataError, ModelError
-from tests.benchmarks.small_task import NAMES, artifact, brightness
+from tests.benchmarks.small_task import NAMES, SPEC, artifact, brightness, write_photographs
 
 
 def value_of(result: measure.MeasureResult, artifact_name: str) -> float | None:
@@ -241,6 +244,96 @@ def test_without_factors_slices_and_costs_are_missing_with_a_reason(
     measurement = measure.run(measure_params, bare, runtimes).measurement
     assert (measurement.slices, measurement.cost_per_1000) == ({}, {})
     assert {"slices", "cost_per_1000"} <= set(measurement.unmeasured)
+
+
+def test_every_test_set_has_figures_of_its_own_and_the_headline_those_it_has_alone(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    street = write_photographs(tmp_path / "sets")
+    alone = measure.run(measure_params, evaluation_set, runtimes)
+    both = measure.run(measure_params, evaluation_set, runtimes, [street])
+    top = both.measurement
+    assert (alone.measurement.sets, list(top.sets)) == ({}, ["rendered", "street"])
+    assert (top.checkpoint, top.artifacts, top.slices) == (
+        alone.measurement.checkpoint,
+        alone.measurement.artifacts,
+        alone.measurement.slices,
+    )
+    assert both.predictions.of_set("rendered").content_hash() == alone.predictions.content_hash()
+    own = top.sets["street"]
+    assert own.checkpoint.accuracy is not None
+    assert (own.selfies.count, own.selfies.source, own.selfies.licence) == (20, "photos", "our own")
+    assert own.checkpoint.accuracy.value == 12 / 20
+    assert own.checkpoint.balanced_accuracy == pytest.approx(0.6)
+    night = own.slices["light"]["night"].accuracy
+    assert (night and night.value, list(own.artifacts)) == (2 / 10, list(NAMES))
+    measure.write(both, tmp_path / "measure.json", tmp_path / "predictions.parquet", tmp_path / "plots")
+    assert read_measurement(tmp_path / "measure.json") == top
+    stored = json.loads((tmp_path / "measure.json").read_text(encoding="utf-8"))
+    assert stored["sets"]["street"]["artifacts"]["onnx-float32"]["accuracy"] == 12 / 20
+    assert stored["sets"]["rendered"]["checkpoint"]["accuracy"] == stored["checkpoint"]["accuracy"] == 36 / 40
+    assert read_predictions(tmp_path / "predictions.parquet").set_names == ("rendered", "street")
+
+
+def test_photographs_can_be_the_headline(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    rendered = SelfieFolder(evaluation_set.card, evaluation_set.selfies, evaluation_set.rows)
+    on_street = evaluation_set.on(write_photographs(tmp_path / "sets"))
+    measurement = measure.run(measure_params, on_street, runtimes, [rendered]).measurement
+    assert (measurement.headline, list(measurement.every_set)) == ("street", ["street", "rendered"])
+    assert list(measurement.photograph_sets) == ["street"]
+
+
+def test_an_artifact_that_fails_on_one_set_is_unmeasured_there_and_measured_on_the_other(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    street = write_photographs(tmp_path / "sets")
+    photographs = {load_batch(street.folder, [row], SPEC).tobytes() for row in street.rows}
+
+    def not_on_photographs(frame: np.ndarray) -> np.ndarray:
+        return np.full(2, np.nan, np.float32) if frame.tobytes() in photographs else brightness(frame)
+
+    broken = replace(
+        runtimes, open=lambda _path, record, _threads: not_on_photographs if record.format == "onnx" else brightness
+    )
+    result = measure.run(measure_params, evaluation_set, broken, [street])
+    own = result.measurement.sets["street"]
+    assert own.artifacts["onnx-float32"].accuracy is None
+    assert own.unmeasured["artifacts.onnx-float32.accuracy"] == "20 of 20 predictions are not finite"
+    assert value_of(result, "onnx-float32") == 36 / 40
+
+
+def test_photographs_without_factors_or_without_training_images_to_compare_with_say_so(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    street = write_photographs(tmp_path / "sets", factors=False)
+    measurement = measure.run(measure_params, evaluation_set, runtimes, [street]).measurement
+    assert "selfies.photographs.N.factors" in measurement.sets["street"].unmeasured["slices"]
+    assert "not compared with training images" in measurement.unmeasured["training_images"]
+    assert "training_images" not in measure.run(measure_params, evaluation_set, runtimes).measurement.unmeasured
+
+
+def test_photographs_that_are_training_images_are_not_measured(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    street = write_photographs(tmp_path / "sets")
+    training = read_training_images(street.folder)
+    with pytest.raises(DataError, match="20 of 20 photographs are among the training images"):
+        measure.run(measure_params, evaluation_set, runtimes, [street], training)
+
+
+def test_plots_tell_the_test_sets_apart(
+    measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes, tmp_path: Path
+) -> None:
+    plots = measure.run(measure_params, evaluation_set, runtimes, [write_photographs(tmp_path / "sets")]).plots
+    assert {(row["set"], row["artifact"]) for row in plots["roc"]} >= {
+        ("rendered", "checkpoint"),
+        ("street", "street: checkpoint"),
+        ("street", "street: onnx-float32"),
+    }
+    assert {row["slice"] for row in plots["slices"]} >= {"light=night", "street: light=night"}
+    assert {row["set"] for row in plots["confusion"]} == {"rendered"}
 
 
 def test_results_machine_figures_predictions_and_plots_are_written(

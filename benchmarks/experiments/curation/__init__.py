@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.command_cost import run_measured
 from benchmarks.experiment_harness.course import (
     CURATED,
@@ -269,7 +269,6 @@ def _open(
                 "top_up": {},
             },
             "generate": {"generator": generator},
-            "selfies": {"source": "rendered"},
             "train": {} if seed is None else {"seed": seed},
         },
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.course import IMAGES, KEPT, ROWS, StageFolder
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.training_run import (

@@ -20,6 +20,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.inference import (
     EvaluationSet,
     artifact_name,
@@ -29,9 +30,9 @@ from benchmarks.evaluation.inference import (
     read_reference,
     run_inference,
 )
-from benchmarks.evaluation.measurement import Estimate
 from benchmarks.evaluation.predictions import CHECKPOINT as CHECKPOINT_COLUMN
 from benchmarks.evaluation.predictions import Predictions, read_predictions, write_predictions
+from benchmarks.evaluation.selfie_sets import read_selfie_sets
 from benchmarks.experiment_harness.course import (
     ARTIFACTS,
     CHECKPOINT,
@@ -48,7 +49,7 @@ from benchmarks.experiment_harness.training_run import PREDICTIONS
 from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.records import Image, Record
-from pipeline.data.shards import INDEX, load_batch, read_index
+from pipeline.data.shards import INDEX, load_batch
 from pipeline.data.storage import read_json, read_rows, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.metrics.classification import false_negative_rate
@@ -251,7 +252,7 @@ def _open(experiment: Experiment[Params], name: str, backbone: str = "") -> Stag
             "dataset": {"source": "generated"},
             "prompts": {"count": params.images, "seed": params.seed, "top_up": {}},
             "generate": {"generator": params.generator},
-            "selfies": {"source": "rendered", "count": params.selfies},
+            "selfies": {"count": params.selfies},
             "train": {"backbone": backbone, "pretrained": "none"} if backbone else {},
         },
     )
@@ -261,14 +262,16 @@ def _open_photographs(experiment: Experiment[Params], name: str, backbone: str =
     """Open a folder whose params train on one part of the photographs and test on the rest."""
     params = experiment.params
     folder, weights = params.photographs, params.weights
-    source = {"source": "photos", "folder": str(folder.resolve()) if folder else None}
+    path = str(folder.resolve()) if folder else None
+    selfies = {"name": _PHOTOGRAPHS, "folder": path, "licence": "see the folder", "part": [_TRAINING_PART, 1.0]}
     start = str((weights / f"{backbone}.safetensors").resolve()) if weights else "none"
     train = {"backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
     return experiment.open(
         name,
         {
-            "dataset": {**source, "part": [0.0, _TRAINING_PART], "seed": params.seed},
-            "selfies": {**source, "part": [_TRAINING_PART, 1.0]},
+            "dataset": {"source": "photos", "folder": path, "part": [0.0, _TRAINING_PART], "seed": params.seed},
+            "selfies": {"count": 0, "photographs": [selfies]},
+            "measure": {"headline": _PHOTOGRAPHS},
             "train": train if backbone else {},
         },
     )
@@ -307,8 +310,8 @@ def _predict(experiment: Experiment[Params], folder: Path, data: Path) -> None:
         artifacts += [
             (path, record.model_copy(update={"threshold": reference.threshold})) for path, record in by_default
         ]
-    selfies = data / SELFIES
-    evaluation_set = EvaluationSet(reference, artifacts, selfies, read_index(selfies))
+    (selfies,) = read_selfie_sets(data / SELFIES).values()
+    evaluation_set = EvaluationSet(reference, artifacts, selfies.folder, selfies.rows, card=selfies.card)
     check_evaluation_set(evaluation_set)
     table, _ = run_inference(evaluation_set, local_runtimes(), threads=1, workers=experiment.base.measure.workers)
     write_predictions(folder / PREDICTIONS, table)

@@ -207,7 +207,7 @@ def _open(experiment: Experiment[Params], name: str) -> StageFolder:
             "prompts": {"count": params.images, "seed": params.seed, "top_up": {}},
             "generate": {"generator": "rendered"},
             "train": {"epochs": params.epochs, "pretrained": "none"},
-            "selfies": {"source": "rendered", "count": params.pool, "seed": params.seed + 1},
+            "selfies": {"count": params.pool, "seed": params.seed + 1},
             "convert": {"formats": {**convert.formats, format_name: section}},
         },
     )

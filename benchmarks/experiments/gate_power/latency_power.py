@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.workspace import ReportProgress
 from benchmarks.experiments.gate_power.latency_false_alarms import FalseAlarmBound, bound_false_alarms

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.accuracy import abstention_figures, accuracy_figures, parity_figures
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.measurement import (
     Arm64Figures,
     ArtifactFigures,
     CameraFigures,
     CheckpointFigures,
-    Estimate,
     Measurement,
     ModelFile,
     SelfieSet,

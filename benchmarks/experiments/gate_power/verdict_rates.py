@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import Estimate, ModelFile
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import ModelFile
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiments.gate_power.simulated_pairs import Case, Effect, SimulatedSelfies, measure, simulate
@@ -98,20 +98,7 @@ def draw_subsets(
     random = np.random.default_rng(seed)
     for _ in range(draws):
         rows = np.sort(random.permutation(len(table.ids))[:size])
-        yield select_rows(table, rows), select_rows(other, rows)
-
-
-def select_rows(table: Predictions, rows: NDArray[np.int64]) -> Predictions:
-    """Rows of a table by their indices, int64 (n,)."""
-    return Predictions(
-        tuple(table.ids[row] for row in rows),
-        tuple(table.sha256[row] for row in rows),
-        table.targets[rows],
-        table.labels,
-        table.thresholds,
-        {name: values[rows] for name, values in table.probabilities.items()},
-        tuple(table.factors[row] for row in rows) if table.factors else (),
-    )
+        yield table.select(rows), other.select(rows)
 
 
 def make_case(pair: tuple[Predictions, Predictions], files: tuple[ModelFile, ModelFile], bench: Bench) -> Case:

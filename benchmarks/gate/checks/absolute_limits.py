@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement, SetFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.checks.check_results import (
+    ACCURACY,
+    AGREEMENT,
     LOCATE_LOSS,
     NO_FIGURE,
     SEE_MISCLASSIFIED,
+    SHARE_OF_CHECKPOINT,
     UNDECIDED,
     Interval,
     Limit,
@@ -22,7 +26,7 @@ from benchmarks.gate.checks.check_results import (
     unmeasured,
 )
 from benchmarks.gate.checks.robustness import check_camera_floor
-from pipeline.config.params import GateParams
+from pipeline.config.params import GateParams, SetLimits
 from pipeline.data.records import Check
 from pipeline.metrics.statistics import (
     mcnemar_mid_p,
@@ -51,24 +55,60 @@ def check_required_formats(params: GateParams, measurement: Measurement) -> Iter
         )
 
 
-def check_absolute_limits(
-    params: GateParams, measurement: Measurement, predictions: Predictions, row: ArtifactFigures
-) -> Iterator[Check]:
-    """All checks on one artifact alone."""
-    yield _accuracy(params, measurement, row)
-    yield _share_of_checkpoint(params, predictions, row.name)
-    yield compare_with_limit(_agreement(params), row.name, row.agreement)
+@dataclass(frozen=True, slots=True)
+class SetSample:
+    """One test set, and what was predicted on it.
+
+    Attributes:
+        figures: Its part of metrics/measure.json.
+        predictions: Its rows of the predictions.
+        confidence: Level of the intervals in ``figures``.
+        limits: Limits that hold on it.
+        place: Where params give them: "gate", or "gate.sets.NAME".
+    """
+
+    figures: SetFigures
+    predictions: Predictions
+    confidence: float
+    limits: SetLimits
+    place: str = "gate"
+
+
+def headline_sample(params: GateParams, measurement: Measurement, predictions: Predictions) -> SetSample:
+    """The test set that the verdict stands on, with the limits that the gate's params give at their top level."""
+    limits = SetLimits(
+        min_accuracy=params.min_accuracy,
+        min_share_of_checkpoint=params.min_share_of_checkpoint,
+        min_agreement=params.min_agreement,
+    )
+    return SetSample(measurement, predictions.of_set(measurement.headline), measurement.confidence, limits)
+
+
+def check_absolute_limits(params: GateParams, sample: SetSample, row: ArtifactFigures) -> Iterator[Check]:
+    """All checks on one artifact alone, on the headline."""
+    yield from check_set_limits(params, sample, row)
     yield compare_with_limit(_size(params), row.name, row.size_bytes)
     yield from check_camera_floor(params, row)
 
 
-def _agreement(params: GateParams) -> Limit:
+def check_set_limits(params: GateParams, sample: SetSample, row: ArtifactFigures) -> Iterator[Check]:
+    """Accuracy, share of the checkpoint's and agreement of one artifact on one test set, where it has such limits."""
+    limits = sample.limits
+    if limits.min_accuracy is not None:
+        yield _accuracy(params, sample, limits.min_accuracy, row)
+    if limits.min_share_of_checkpoint is not None:
+        yield _share_of_checkpoint(params, sample, limits.min_share_of_checkpoint, row.name)
+    if limits.min_agreement is not None:
+        yield compare_with_limit(_agreement(sample.place, limits.min_agreement), row.name, row.agreement)
+
+
+def _agreement(place: str, limit: float) -> Limit:
     return Limit(
-        check="agreement",
-        param="gate.min_agreement",
-        value=params.min_agreement,
+        check=AGREEMENT,
+        param=f"{place}.min_agreement",
+        value=limit,
         at_least=True,
-        describe=lambda share: f"{percent(share, params.min_agreement)} of its decisions are the checkpoint's",
+        describe=lambda share: f"{percent(share, limit)} of its decisions are the checkpoint's",
         show=percent,
         remedy=LOCATE_LOSS,
     )
@@ -86,27 +126,27 @@ def _size(params: GateParams) -> Limit:
     )
 
 
-def _accuracy(params: GateParams, measurement: Measurement, row: ArtifactFigures) -> Check:
-    floor, accuracy, count = params.min_accuracy, row.accuracy, measurement.selfies.count
+def _accuracy(params: GateParams, sample: SetSample, floor: float, row: ArtifactFigures) -> Check:
+    accuracy, count = row.accuracy, sample.figures.selfies.count
     if accuracy is None:
-        return unmeasured("accuracy", row.name, NO_FIGURE, floor)
+        return unmeasured(ACCURACY, row.name, NO_FIGURE, floor)
     interval = Interval(accuracy.value, accuracy.low, accuracy.high, worse=False)
     verdict = interval.against(floor, at_least=True)
     what, next_step = f"{percent(accuracy.value, floor)} of {count:,} selfies are decided correctly", ""
-    bound = f"gate.min_accuracy requires {percent(floor)}"
+    bound = f"{sample.place}.min_accuracy requires {percent(floor)}"
     if verdict == "fail":
         next_step = SEE_MISCLASSIFIED
     elif verdict == "unmeasured":
         bound += UNDECIDED
-        total = proportion_sample_size(accuracy.value, floor, (1 - measurement.confidence) / 2, params.power)
+        total = proportion_sample_size(accuracy.value, floor, (1 - sample.confidence) / 2, params.power)
         next_step = more_selfies(total, count, paired=False)
     reason = explain(f"{what}; {bound}", next_step, interval.as_shares())
-    return Check(name="accuracy", artifact=row.name, value=accuracy.value, limit=floor, verdict=verdict, reason=reason)
+    return Check(name=ACCURACY, artifact=row.name, value=accuracy.value, limit=floor, verdict=verdict, reason=reason)
 
 
-def _share_of_checkpoint(params: GateParams, predictions: Predictions, name: str) -> Check:
+def _share_of_checkpoint(params: GateParams, sample: SetSample, limit: float, name: str) -> Check:
     """MLPerf's rule for quantised models: a share of the float model's accuracy, here on the very same selfies."""
-    check, limit = "share_of_checkpoint", params.min_share_of_checkpoint
+    check, predictions = SHARE_OF_CHECKPOINT, sample.predictions
     if not all(predictions.is_whole(column) for column in (name, CHECKPOINT)):
         return unmeasured(check, name, NO_FIGURE, limit)
     own, checkpoint = (predictions.decisions(column) == predictions.targets for column in (name, CHECKPOINT))
@@ -121,7 +161,7 @@ def _share_of_checkpoint(params: GateParams, predictions: Predictions, name: str
     what = (
         f"{own.sum():,} selfies are decided correctly, {percent(ratio, limit)} of the checkpoint's {checkpoint.sum():,}"
     )
-    bound, next_step = f"gate.min_share_of_checkpoint requires {percent(limit)}", ""
+    bound, next_step = f"{sample.place}.min_share_of_checkpoint requires {percent(limit)}", ""
     if verdict == "fail":
         next_step = LOCATE_LOSS
     elif verdict == "unmeasured":

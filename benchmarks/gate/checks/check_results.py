@@ -19,6 +19,9 @@ LATENCY, LATENCY_NOT_TIMEABLE, MEMORY = "latency_vs_baseline", "latency_not_time
 CAMERA_ACCURACY, CAMERA = "camera_accuracy", "camera_vs_baseline"
 ADVISORY = frozenset({UNDERSIZED_SLICES, NO_SLICES, LATENCY_NOT_TIMEABLE, CAMERA})
 """Checks that may stay unmeasured without refusing a release: they can fail, but cannot be passed on every machine."""
+ACCURACY, SHARE_OF_CHECKPOINT, AGREEMENT, SET_MEASURED = "accuracy", "share_of_checkpoint", "agreement", "set_measured"
+LIMITS_OF_A_SET = frozenset({ACCURACY, SHARE_OF_CHECKPOINT, AGREEMENT, SET_MEASURED})
+"""Checks on other test sets than the headline that must pass, because params ask for them; the others are advisory."""
 IDENTICAL = "the file is the baseline's, byte for byte, so it cannot be worse"
 NO_FIGURE = "no figure"
 """A reason that the verdict completes with the one that metrics/measure.json gives."""
@@ -71,6 +74,11 @@ def compare_with_limit(limit: Limit, artifact: str, value: float | None) -> Chec
 def unmeasured(check: str, artifact: str, reason: str, limit: float | None = None) -> Check:
     """A check that cannot be decided here."""
     return Check(name=check, artifact=artifact, value=None, limit=limit, verdict="unmeasured", reason=reason)
+
+
+def is_advisory(check: Check) -> bool:
+    """Whether a release goes on where this check is unmeasured."""
+    return check.name in ADVISORY or bool(check.test_set and check.name not in LIMITS_OF_A_SET)
 
 
 def identical(check: str, artifact: str, limit: float | None) -> Check:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator
 from statistics import NormalDist
 
-from benchmarks.evaluation.measurement import ArtifactFigures, Estimate, Measurement
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import ArtifactFigures, Measurement
 from benchmarks.gate.checks.check_results import (
     CAMERA,
     CAMERA_ACCURACY,

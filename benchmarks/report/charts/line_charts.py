@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.measurement import SetFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.report.charts.svg import Axes, Point, line_chart
 from benchmarks.report.inputs import ReportInput
@@ -33,24 +33,28 @@ _GOOD_AUC, _CORNER = 0.95, 0.25
 def draw_charts(inputs: ReportInput) -> dict[str, Markup]:
     """Charts by name: "training loss", "training share", "roc", "calibration", "coverage"; those with figures only."""
     charts = {f"training {panel}": chart for panel, chart in _training(inputs.training_curve)}
-    table = inputs.predictions
-    if table is not None and table.is_whole(CHECKPOINT) and len(table.ids):
-        names = columns_to_draw(table, inputs.measurement)
-        charts |= _roc(table, names)
-        charts |= {"calibration": _calibration(table, names), "coverage": _coverage(table, names)}
-    return charts
+    return charts | draw_prediction_charts(inputs.headline_predictions, inputs.measurement)
 
 
-def columns_to_draw(table: Predictions, measurement: Measurement | None) -> list[str]:
+def draw_prediction_charts(table: Predictions | None, figures: SetFigures | None) -> dict[str, Markup]:
+    """The charts "roc", "calibration" and "coverage" of one test set; none without predictions of the checkpoint."""
+    if table is None or not table.is_whole(CHECKPOINT) or not len(table.ids):
+        return {}
+    names = columns_to_draw(table, figures)
+    drawn = {"calibration": _calibration(table, names), "coverage": _coverage(table, names)}
+    return _roc(table, names) | drawn
+
+
+def columns_to_draw(table: Predictions, figures: SetFigures | None) -> list[str]:
     """The checkpoint, the most accurate artifact, and the least accurate artifact of each format.
 
     Between equally accurate artifacts, the one whose probabilities differ more from the checkpoint's is the worse.
     """
-    artifacts = measurement.artifacts if measurement else {}
+    artifacts = figures.artifacts if figures else {}
     formats: dict[str, list[str]] = {}
-    for name, figures in artifacts.items():
+    for name, row in artifacts.items():
         if table.is_whole(name):
-            formats.setdefault(figures.format, []).append(name)
+            formats.setdefault(row.format, []).append(name)
 
     def rank(name: str) -> tuple[float, float, str]:
         accuracy = float(np.mean(table.decisions(name) == table.targets))

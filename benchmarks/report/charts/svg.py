@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 
 Point = tuple[float, float]
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 22.0, 30.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.evaluation.measurement import Number
+from benchmarks.evaluation.estimates import Number
 from benchmarks.report.experiments.experiment_result import ExperimentResult, ResultRecord
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from benchmarks.evaluation.conditions import Conditions, differences
-from benchmarks.evaluation.measurement import FlatRecord
+from benchmarks.evaluation.estimates import FlatRecord
 from pipeline.errors import DataError
 
 R = TypeVar("R", bound="ExperimentResult")

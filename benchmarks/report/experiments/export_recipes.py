@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from benchmarks.evaluation.measurement import Estimate, Number
+from benchmarks.evaluation.estimates import Estimate, Number
 from benchmarks.evaluation.predictions import CHECKPOINT
 from benchmarks.report.experiments.experiment_result import ExperimentResult, ResultRecord
 

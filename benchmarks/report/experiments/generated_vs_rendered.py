@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.report.experiments.experiment_result import ExperimentResult, ResultRecord
 
 

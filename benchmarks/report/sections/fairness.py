@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evaluation.measurement import EqualisedOdds, Estimate, Measurement, SliceFigures
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import EqualisedOdds, Measurement, SliceFigures
 from benchmarks.report.sections.robustness import heat
 
 _JOIN = " x "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -53,16 +53,24 @@ def training_samples(inputs: ReportInput, count: int) -> list[Picture]:
     return [_training_sample(inputs, rows[index]) for index in chosen]
 
 
-def misclassified_selfies(inputs: ReportInput, count: int) -> list[Picture] | None:
-    """Selfies the checkpoint misclassifies, highest probability first; None without valid predictions."""
-    table = inputs.predictions
+def misclassified_selfies(inputs: ReportInput, count: int, name: str = "") -> list[Picture] | None:
+    """Selfies the checkpoint misclassifies, highest probability first; None without valid predictions.
+
+    Args:
+        inputs: The outputs of the chain.
+        count: Most pictures.
+        name: Test set; empty for the headline.
+    """
+    name = name or inputs.headline
+    table = inputs.predictions.of_set(name) if inputs.predictions else None
     if table is None or not table.is_whole(CHECKPOINT):
         return None
-    images = {image.id: image for image in inputs.selfies.rows}
+    gallery = inputs.selfies_of(name)
+    images = {image.id: image for image in gallery.rows}
     decisions, probabilities = table.decisions(CHECKPOINT), table.probabilities[CHECKPOINT]
     wrong = [int(row) for row in np.flatnonzero(decisions != table.targets) if table.ids[row] in images]
     wrong.sort(key=lambda row: (-probabilities[row, decisions[row]], table.ids[row]))
-    return [_misclassified(inputs, table, row, images) for row in wrong[:count]]
+    return [_misclassified(gallery.folder, table, row, images[table.ids[row]]) for row in wrong[:count]]
 
 
 def contact_sheets(inputs: ReportInput) -> list[Picture]:
@@ -97,15 +105,15 @@ def _training_sample(inputs: ReportInput, image: Image) -> Picture:
     )
 
 
-def _misclassified(inputs: ReportInput, table: Predictions, row: int, images: Mapping[str, Image]) -> Picture:
-    image, decided = images[table.ids[row]], table.labels[table.decisions(CHECKPOINT)[row]]
+def _misclassified(folder: Path, table: Predictions, row: int, image: Image) -> Picture:
+    decided = table.labels[table.decisions(CHECKPOINT)[row]]
     positive = {name: float(each[row, -1]) for name, each in table.probabilities.items() if table.is_whole(name)}
     lines = [f"p({table.labels[-1]}) {positive.pop(CHECKPOINT):.2f}"]
     if positive:
         low, high = min(positive, key=positive.__getitem__), max(positive, key=positive.__getitem__)
         lines += [f"artifacts {positive[low]:.2f} ({low})", f"to {positive[high]:.2f} ({high})"]
     factors = tuple(f"{name}={value}" for name, value in _factors(image).items())
-    uri = data_uri(read_pixels(inputs.selfies.folder, image))
+    uri = data_uri(read_pixels(folder, image))
     return Picture(uri, f"{image.label}, decided {decided}", tuple(lines), factors)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.measurement import (
     ArtifactFigures,
     CameraBasis,
     CheckpointFigures,
     DistortionFigures,
-    Estimate,
     Measurement,
 )
 from benchmarks.report.inputs import ReportInput
@@ -179,10 +179,10 @@ def _integration_errors(
 
 def _example_uris(inputs: ReportInput, basis: CameraBasis) -> dict[str, str]:
     """Distortion or integration error -> the example selfie as the model sees it; empty where the selfie is gone."""
-    image = next((image for image in inputs.selfies.rows if image.id == basis.example), None)
+    image = next((image for image in inputs.selfies_of(inputs.headline).rows if image.id == basis.example), None)
     if image is None:
         return {}
-    pixels = read_pixels(inputs.selfies.folder, image)
+    pixels = read_pixels(inputs.selfies_of(inputs.headline).folder, image)
     height, width = pixels.shape[:2]
     scale = min(1.0, _EXAMPLE_HEIGHT / height)
     spec = PreprocessSpec(input_size=(round(height * scale), round(width * scale)))

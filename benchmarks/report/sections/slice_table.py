@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evaluation.measurement import Estimate, Measurement
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import SetFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,12 @@ class SliceRow:
     accuracy: Estimate | None
 
 
-def slice_table(measurement: Measurement | None) -> dict[str, list[SliceRow]]:
+def slice_table(figures: SetFigures | None) -> dict[str, list[SliceRow]]:
     """Factor -> its slices, lowest accuracy first, slices without accuracy last."""
-    slices = measurement.slices if measurement else {}
+    slices = figures.slices if figures else {}
     return {
         factor: sorted(
-            (SliceRow(factor, value, figures.count, figures.accuracy) for value, figures in values.items()),
+            (SliceRow(factor, value, row.count, row.accuracy) for value, row in values.items()),
             key=lambda row: (row.accuracy is None, row.accuracy.value if row.accuracy else 0.0, row.value),
         )
         for factor, values in slices.items()

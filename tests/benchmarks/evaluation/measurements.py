@@ -10,6 +10,7 @@ from benchmarks.evaluation.accuracy import (
     confusion_counts,
     parity_figures,
 )
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.measurement import (
     ArmLab,
     ArtifactFigures,
@@ -17,7 +18,6 @@ from benchmarks.evaluation.measurement import (
     CheckpointFigures,
     DistortionFigures,
     EqualisedOdds,
-    Estimate,
     ExpectedCost,
     Measurement,
     SelfieSet,

@@ -168,7 +168,7 @@ def test_accuracy_rises_as_coverage_falls(table: Table) -> None:
     assert accuracy == sorted(accuracy)
     assert (coverage[0], accuracy[0]) == (1.0, 0.85)
     assert accuracy[15:] == [1.0] * 85
-    assert own[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6)}
+    assert own[10] == {"artifact": CHECKPOINT, "coverage": 0.9, "accuracy": round(1700 / 1800, 6), "set": "rendered"}
 
 
 def test_few_selfies_give_one_point_each_and_unusable_predictions_none(table: Table) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 from dvc.repo.metrics.show import _extract_metrics
 
-from benchmarks.evaluation.measurement import Estimate, SliceFigures
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import SliceFigures
 from benchmarks.evaluation.summary import CurationSummary, Summary, TrainingSummary, summarise
 from pipeline.data.records import Check, Outcome, Verdict
 from tests.benchmarks.evaluation.measurements import artifact_figures, changed, full_measurement
@@ -37,6 +38,7 @@ def test_a_summary_has_about_twenty_figures_at_two_levels_and_dvc_shows_all_of_t
     stored = json.loads(summarise(measurement, verdict_of("pass"), CURATION, TRAINING).model_dump_json())
     assert 18 <= len(list(depths(stored))) <= 24
     assert set(depths(stored)) == {2}
+    assert stored.pop("photographs") == {}, "DVC leaves out a section without figures"
     stored["checkpoint"]["camera_accuracy"] = 0.9  # this checkpoint was not run under distortions
     assert _extract_metrics(stored, "metrics/summary.json") == stored
 

@@ -61,7 +61,7 @@ def test_selfies_are_read_with_the_photographs_that_could_not_be_decoded(
     write_rows(selfies[0] / "rejected.jsonl", [torn])
     selfies[0].rename(paths.selfies)
     inputs = read_report_input(paths, "helmet", QUESTION)
-    assert inputs.selfies == Gallery(paths.selfies, selfies[1])
+    assert inputs.selfies == {"rendered": Gallery(paths.selfies, selfies[1])}
     place = (paths.selfies / "rejected.jsonl").as_posix()
     assert inputs.unmeasured()[place] == (
         "files of the folder that were not taken: 1 unreadable; the first, torn.jpg: unreadable truncated"
@@ -98,7 +98,7 @@ def test_an_empty_folder_gives_an_empty_report(paths: ReportPaths) -> None:
     inputs = read_report_input(paths, "helmet", QUESTION)
     assert (inputs.measurement, inputs.verdict, inputs.predictions, inputs.baseline) == (None, None, None, None)
     assert inputs.experiments == ExperimentResults()
-    assert (inputs.training, inputs.selfies) == (Gallery(paths.images), Gallery(paths.selfies))
+    assert (inputs.training, inputs.selfies) == (Gallery(paths.images), {})
 
 
 def test_a_damaged_file_is_an_error(paths: ReportPaths) -> None:

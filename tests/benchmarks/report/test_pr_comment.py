@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.machine_figures import MachineFigures
-from benchmarks.evaluation.measurement import Estimate, ExpectedCost, Measurement, SliceFigures
+from benchmarks.evaluation.measurement import ExpectedCost, Measurement, SliceFigures
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.baseline import Accepted, Baseline
 from benchmarks.report import stage as report

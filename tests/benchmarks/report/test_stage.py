@@ -86,7 +86,7 @@ def inputs(
             {"epoch": str(i), "train_loss": str(1 / (i + 1)), "val_accuracy": str(i / 10)} for i in range(9)
         ],
         training=gallery,
-        selfies=gallery,
+        selfies={"rendered": gallery},
         predictions=result.predictions,
         rejections=[Rejection(image_id="a", label="helmet", reason="dark", score=0.01, threshold=0.05)],
         contact_sheets=[sheet],
@@ -113,7 +113,7 @@ def test_the_page_loads_no_other_file(inputs: ReportInput) -> None:
 def test_links_within_the_page_lead_to_its_sections(inputs: ReportInput) -> None:
     html = report.run(PARAMS, inputs).html
     targets = [target[1:] for target in Page(html).loaded if target.startswith("#")]
-    assert len(targets) == 10
+    assert len(targets) == 11
     assert all(f'<section id="{target}">' in html for target in targets)
 
 
@@ -237,15 +237,16 @@ def test_the_params_say_how_many_pictures_there_are(inputs: ReportInput) -> None
 
 
 def test_hostile_text_is_escaped(inputs: ReportInput) -> None:
-    rows = [row.model_copy(update={"factors": {"light": HOSTILE}}) for row in inputs.selfies.rows]
-    gallery = Gallery(inputs.selfies.folder, rows)
+    own = inputs.selfies["rendered"]
+    rows = [row.model_copy(update={"factors": {"light": HOSTILE}}) for row in own.rows]
+    gallery = Gallery(own.folder, rows)
     slices = {HOSTILE: measured(inputs).slices["light"]}
     hostile = replace(
         inputs,
         policy=HOSTILE,
         question=HOSTILE,
         training=gallery,
-        selfies=gallery,
+        selfies={"rendered": gallery},
         measurement=measured(inputs).model_copy(update={"slices": slices}),
         stages=StageMetrics(results={"prompts": {HOSTILE: HOSTILE}}),
         rejections=[Rejection(image_id="a", label="b", reason=HOSTILE, score=0, threshold=1)],

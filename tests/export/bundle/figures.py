@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.evaluation.measurement import (
-    ArtifactFigures,
-    CheckpointFigures,
-    Estimate,
-    Measurement,
-    SelfieSet,
-    SliceFigures,
-)
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import ArtifactFigures, CheckpointFigures, Measurement, SelfieSet, SliceFigures
 from tests.benchmarks.report import timings
 
 TIMING = timings.TIMING.model_copy(update={"latency_p50_ms": 1.25, "latency_p90_ms": 1.5, "latency_p99_ms": 1.9})

@@ -33,14 +33,19 @@ def test_no_value_of_the_default_params_names_a_file_that_exists(
 
 def test_photographs_are_read_by_generate_and_selfies_in_place_of_models(values: dict[str, Any]) -> None:
     values["dataset"] |= {"source": "photos", "folder": "/photos"}
-    values["selfies"] |= {"source": "photos", "folder": "shots"}
+    street = {"name": "street", "folder": "shots", "licence": "our own", "factors": "shots.csv"}
+    values["selfies"]["photographs"] = [street, {"name": "garage", "folder": "other", "licence": "our own"}]
     assert named(values, "generate") == {"dataset.folder": "/photos"}
-    assert named(values, "selfies") == {"selfies.folder": "shots"}
+    assert named(values, "selfies") == {
+        "selfies.photographs.0.folder": "shots",
+        "selfies.photographs.0.factors": "shots.csv",
+        "selfies.photographs.1.folder": "other",
+    }
 
 
 def test_a_folder_of_photographs_that_is_not_used_is_not_named(values: dict[str, Any]) -> None:
-    values["dataset"]["folder"] = values["selfies"]["folder"] = "photos"
-    assert "photos" not in [*named(values, "generate").values(), *named(values, "selfies").values()]
+    values["dataset"]["folder"] = "photos"
+    assert "photos" not in named(values, "generate").values()
 
 
 def test_the_model_of_the_chosen_preset_is_named_and_that_of_another_is_not(values: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def test_one_error_names_every_problem(tmp_path: Path, values: dict[str, Any]) -
 
 @pytest.mark.parametrize("part", [[0.5, 0.5], [0.8, 0.2], [-0.1, 1.0]])
 def test_a_part_that_is_not_a_range_is_refused(tmp_path: Path, values: dict[str, Any], part: list[float]) -> None:
-    values["selfies"]["part"] = part
+    values["dataset"]["part"] = part
     assert "expected [low, high] with 0 <= low < high <= 1" in refuse(tmp_path, values)
 
 

@@ -84,7 +84,7 @@ def test_each_way_out_lets_the_policy_pass_and_tells_what_verifier_and_renderer_
     assert ("does not know disposable, net" in printed) == (way_out is allow)
     assert "verifier attributes: cannot check the labels" in printed
     assert "labels.helmet.headwear.net: cannot draw it; expected none, cap" in printed
-    assert "set selfies.source: photos" in printed
+    assert "selfies.count: 0, selfies.photographs, measure.headline" in printed
 
 
 def test_what_the_renderer_cannot_draw_is_refused_where_it_is_the_generator(root: Path, hair_net: Policy) -> None:
@@ -99,7 +99,8 @@ def test_what_the_renderer_cannot_draw_is_refused_where_it_is_the_generator(root
 def test_with_photographs_throughout_neither_generator_nor_renderer_is_checked(root: Path, hair_net: Policy) -> None:
     def photographed(values: dict[str, Any]) -> None:
         photographs(values)
-        values["selfies"]["source"] = "photos"
+        values["selfies"] |= {"count": 0, "photographs": [{"name": "street", "folder": "f", "licence": "our own"}]}
+        values["measure"]["headline"] = "street"
         values["curate"]["verifier"] = "clip"
 
     assert told(params(root, photographed), hair_net) == "verifier clip: checks the labels by headwear"

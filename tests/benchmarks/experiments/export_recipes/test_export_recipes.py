@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, write_predictions
 from benchmarks.experiment_harness.course import Experiment
 from benchmarks.experiment_harness.workspace import derive_params, open_folder, step_key
@@ -69,8 +69,8 @@ def test_only_pretrained_backbones_learn_from_photographs(root: Path, base: AllP
     assert trained == {f"{name}/train" for name in (*params.backbones, "photographs-mobilenetv2_100")}
     own = load_params(tmp_path / "work/photographs-mobilenetv2_100/params.yaml")
     assert own.train.pretrained == str(tmp_path / "weights" / "mobilenetv2_100.safetensors")
-    assert (own.train.padding, own.dataset.source, own.selfies.source) == ("same", "photos", "photos")
-    assert own.dataset.part[1] == own.selfies.part[0]
+    assert (own.train.padding, own.dataset.source, own.selfies.names) == ("same", "photos", ("photographs",))
+    assert own.dataset.part[1] == own.selfies.photographs[0].part[0]
 
 
 def test_photographs_without_pretrained_weights_are_an_error(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.evaluation.predictions import Predictions
-from benchmarks.gate.checks.absolute_limits import check_absolute_limits
+from benchmarks.gate.checks.absolute_limits import check_absolute_limits, headline_sample
 from benchmarks.gate.checks.check_results import percent, points, rise_or_fall
 from pipeline.config.params import GateParams
 from tests.benchmarks.evaluation.measurements import artifact_figures, measurement_of
@@ -42,6 +42,7 @@ def test_an_agreement_just_below_its_limit_does_not_read_as_the_limit(
     gate_params: GateParams, table: Callable[..., Predictions]
 ) -> None:
     figures = artifact_figures(*NAMES[0].split("-", 1)).model_copy(update={"agreement": 0.9699999})
-    checks = check_absolute_limits(gate_params, measurement_of(table()), table(), figures)
+    sample = headline_sample(gate_params, measurement_of(table()), table())
+    checks = check_absolute_limits(gate_params, sample, figures)
     (reason,) = (check.reason for check in checks if check.name == "agreement")
     assert reason.startswith("96.99999 % of its decisions are the checkpoint's; gate.min_agreement requires 97 %; ")

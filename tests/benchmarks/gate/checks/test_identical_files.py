@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate.baseline import Baseline
 from benchmarks.gate.checks.check_results import (

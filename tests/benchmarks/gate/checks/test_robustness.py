@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate.checks.check_results import CAMERA, CAMERA_ACCURACY
 from pipeline.config.params import GateParams

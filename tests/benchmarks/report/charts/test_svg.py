@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.report.charts.svg import Axes, axis_start, count_bar, interval_bar, line_chart, ticks
 
 AXES = Axes((0.0, 10.0), (0.0, 1.0), ("epoch", "accuracy"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.report import stage as report
 from benchmarks.report.experiments.curation import CurationResult, curation_section
 from benchmarks.report.experiments.results import ExperimentResults

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.evaluation.measurement import EqualisedOdds, Estimate, Measurement, SliceFigures
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import EqualisedOdds, Measurement, SliceFigures
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import ReportInput
 from benchmarks.report.sections.fairness import Fairness, fairness

@@ -26,7 +26,7 @@ def gallery(selfies: tuple[Path, list[Image]]) -> Gallery:
 def test_misclassified_selfies_come_with_the_highest_probability_first(gallery: Gallery, table: Table) -> None:
     predictions = table(40, {CHECKPOINT: 4})
     predictions.probabilities[CHECKPOINT][2] = (0.05, 0.95)  # selfie-2 has no helmet: the surest of four errors
-    inputs = ReportInput("helmet", "?", selfies=gallery, predictions=predictions)
+    inputs = ReportInput("helmet", "?", selfies={"rendered": gallery}, predictions=predictions)
     shown = misclassified_selfies(inputs, 3)
     assert shown is not None
     assert [picture.title for picture in shown] == [
@@ -41,8 +41,8 @@ def test_misclassified_selfies_come_with_the_highest_probability_first(gallery: 
 
 
 def test_selfies_that_are_no_longer_there_are_left_out(gallery: Gallery, table: Table) -> None:
-    inputs = ReportInput("helmet", "?", selfies=gallery, predictions=table(40, {CHECKPOINT: 4}))
-    fewer = replace(inputs, selfies=Gallery(gallery.folder, gallery.rows[3:]))
+    inputs = ReportInput("helmet", "?", selfies={"rendered": gallery}, predictions=table(40, {CHECKPOINT: 4}))
+    fewer = replace(inputs, selfies={"rendered": Gallery(gallery.folder, gallery.rows[3:])})
     shown = misclassified_selfies(fewer, 10)
     assert shown is not None
     assert len(shown) == 1
@@ -51,8 +51,9 @@ def test_selfies_that_are_no_longer_there_are_left_out(gallery: Gallery, table: 
 def test_without_valid_predictions_misclassified_selfies_are_unmeasured(gallery: Gallery, table: Table) -> None:
     broken = table(40)
     broken.probabilities[CHECKPOINT][3] = np.nan
-    assert misclassified_selfies(ReportInput("helmet", "?", selfies=gallery, predictions=broken), 3) is None
-    assert misclassified_selfies(ReportInput("helmet", "?", selfies=gallery), 3) is None
+    inputs = ReportInput("helmet", "?", selfies={"rendered": gallery})
+    assert misclassified_selfies(replace(inputs, predictions=broken), 3) is None
+    assert misclassified_selfies(inputs, 3) is None
 
 
 def test_samples_are_spread_over_the_training_images(gallery: Gallery) -> None:

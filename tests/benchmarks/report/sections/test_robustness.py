@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import measure
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.evaluation.inference import EvaluationSet, Runtimes
-from benchmarks.evaluation.measurement import Estimate, Measurement
+from benchmarks.evaluation.measurement import Measurement
 from benchmarks.report import stage as report
 from benchmarks.report.inputs import Gallery, ReportInput
 from benchmarks.report.sections.robustness import Robustness, heat, robustness
@@ -27,7 +28,9 @@ def measurement(measure_params: MeasureParams, evaluation_set: EvaluationSet, ru
 
 @pytest.fixture
 def inputs(measurement: Measurement, evaluation_set: EvaluationSet) -> ReportInput:
-    return replace(EMPTY, measurement=measurement, selfies=Gallery(evaluation_set.selfies, evaluation_set.rows))
+    return replace(
+        EMPTY, measurement=measurement, selfies={"rendered": Gallery(evaluation_set.selfies, evaluation_set.rows)}
+    )
 
 
 def page(inputs: ReportInput) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.evaluation.measurement import Estimate, Measurement, SliceFigures
+from benchmarks.evaluation.estimates import Estimate
+from benchmarks.evaluation.measurement import Measurement, SliceFigures
 from benchmarks.report.sections.slice_table import lower_bounds, slice_table, worst_slice
 from tests.benchmarks.evaluation.measurements import full_measurement
 
