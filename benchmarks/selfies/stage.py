@@ -11,7 +11,6 @@ Ids and groups start with ``selfie-``, so that no selfie can be mistaken for a t
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -33,7 +32,7 @@ from pipeline.data.photo_folder import REJECTED, Photographs, read_photographs, 
 from pipeline.data.preprocess import Pixels, encode_png
 from pipeline.data.records import Image, Prompt
 from pipeline.data.shards import INDEX, Encoded, write_images
-from pipeline.data.storage import atomic_folder, write_json
+from pipeline.data.storage import atomic_folder, check_replaceable, write_json
 from pipeline.errors import DataError, PolicyError
 from pipeline.machine.process_pool import open_pool
 from pipeline.prompts.prompt_sampler import draw_prompts
@@ -44,6 +43,8 @@ Render = Callable[[Mapping[str, str], int, tuple[int, int]], Pixels]
 """(factors, seed, (width, height)) -> uint8 (height, width, 3) RGB."""
 _CHUNK = 16
 """Scenes that a worker process renders per task."""
+_OWN = (f"*{INDEX}", *(f"{place}{name}" for name in (REJECTED, "shard-*.tar") for place in ("", "*/")), f"*/{CARD}")
+"""Patterns of the files in a folder of test sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def render_scene(factors: Mapping[str, str], seed: int, size: tuple[int, int]) -
 
 
 def run(params: SelfiesParams, sources: SelfieSources, out: Path) -> SelfiesResult:
-    """Write the test sets; sets of an earlier run that params no longer name are removed.
+    """Write the test sets, in place of those of an earlier run; they appear whole or not at all.
 
     Args:
         params: ``count``, ``images_per_shard`` and the names; ``sources`` come from the others.
@@ -149,17 +150,20 @@ def run(params: SelfiesParams, sources: SelfieSources, out: Path) -> SelfiesResu
         out: Folder to write, usually data/selfies.
 
     Raises:
-        DataError: A photograph is also a training image, there are fewer scenes than ``count``, or a folder of another
-            kind is in the way.
+        DataError: A photograph is also a training image, or there are fewer scenes than ``count``.
+        UsageError: ``out`` holds anything but test sets.
     """
+    check_replaceable(out, _OWN)
     for photographs in sources.photographs:
         _check_not_in_training(photographs, sources.training)
-    _remove_others(params, out)
     images: dict[str, tuple[Image, ...]] = {}
-    if sources.scenes is not None:
-        images[RENDERED] = tuple(_write_rendered(params, sources.scenes, out))
-    for photographs in sources.photographs:
-        images[photographs.params.name] = tuple(_write_photographs(photographs, out, params.images_per_shard))
+    with atomic_folder(out, own=_OWN) as work:
+        if sources.scenes is not None:
+            images[RENDERED] = tuple(_write_rendered(params, sources.scenes, work))
+        for photographs in sources.photographs:
+            place = set_folder(out, photographs.params.name)
+            written = _write_photographs(photographs, work, params.images_per_shard, place)
+            images[photographs.params.name] = tuple(written)
     return images
 
 
@@ -168,19 +172,6 @@ def _check_not_in_training(source: PhotographSet, training: TrainingImages | Non
     names = [file.path.relative_to(folder).as_posix() for file in files.files]
     pictures = (decode(image.data, name) for name, image in zip(names, files, strict=True))
     refuse_overlaps(source.place, names, pictures, training)
-
-
-def _remove_others(params: SelfiesParams, out: Path) -> None:
-    """Remove what earlier params wrote; a folder that is no test set is left alone, or in the way."""
-    for folder in (path for path in (out.iterdir() if out.is_dir() else ()) if path.is_dir()):
-        is_set = (folder / CARD).is_file()
-        if folder.name in params.names and not is_set:
-            raise DataError(f"{folder}: not a test set that gossamer selfies wrote; rename the set, or move the folder")
-        if is_set and folder.name not in params.names:
-            shutil.rmtree(folder)
-    if not params.count:
-        for path in (out / INDEX, out / REJECTED, *sorted(out.glob("shard-*.tar"))):
-            path.unlink(missing_ok=True)
 
 
 def _write_rendered(params: SelfiesParams, scenes: RenderedScenes, out: Path) -> list[Image]:
@@ -194,8 +185,8 @@ def _write_rendered(params: SelfiesParams, scenes: RenderedScenes, out: Path) ->
     return images
 
 
-def _write_photographs(source: PhotographSet, out: Path, images_per_shard: int) -> list[Image]:
-    """Write one set; its folder appears whole or not at all."""
+def _write_photographs(source: PhotographSet, work: Path, images_per_shard: int, place: Path) -> list[Image]:
+    """Write one set into a folder in ``work``, which will be ``place``."""
     params, photographs = source.params, source.photographs
     card = SelfieSetCard(
         name=params.name,
@@ -203,11 +194,10 @@ def _write_photographs(source: PhotographSet, out: Path, images_per_shard: int) 
         licence=params.licence,
         note=params.note,
     )
-    folder = set_folder(out, params.name)
-    with atomic_folder(folder) as work:
-        images = write_images(work, _photographs(source), images_per_shard)
-        write_rejections(work / REJECTED, photographs.rejections, len(images), folder / REJECTED)
-        write_json(work / CARD, card)
+    folder = set_folder(work, params.name)
+    images = write_images(folder, _photographs(source), images_per_shard)
+    write_rejections(folder / REJECTED, photographs.rejections, len(images), place / REJECTED)
+    write_json(folder / CARD, card)
     return images
 
 

@@ -29,7 +29,7 @@ from pipeline.data.photo_listing import ADVICE, count_reasons, list_photographs,
 from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Rejection
 from pipeline.data.shards import Encoded
-from pipeline.data.storage import write_rows
+from pipeline.data.storage import atomic_write, write_rows
 from pipeline.errors import DataError, ImageError
 
 REJECTED = "rejected.jsonl"
@@ -164,9 +164,10 @@ def write_rejections(path: Path, rejections: Sequence[Rejection], taken: int, fi
         taken: Number of photographs that were taken.
         final_path: Where the file will be moved to; None: it stays.
     """
-    write_rows(path, rejections)
     if not rejections:
-        return
+        with atomic_write(path):
+            return
+    write_rows(path, rejections)
     from rich.console import Console
     from rich.markup import escape
 

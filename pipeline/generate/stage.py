@@ -105,15 +105,18 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
 
     Raises:
         DataError: No folder is named, it lacks a label, or it holds no readable photograph of one.
+        UsageError: ``out`` holds anything but images that Gossamer packed.
     """
     if params.folder is None:
         raise DataError("params.yaml dataset.folder: null with source photos; expected a folder with LABEL/*.jpg")
     start = time.perf_counter()
+    check_replaceable(out, FILES)
     photographs = read_photographs(params.folder, labels, params.part, params.seed)
-    images = write_images(out, photographs.images, images_per_shard)
+    with atomic_folder(out, own=FILES) as folder:
+        images = write_images(folder, photographs.images, images_per_shard)
+        write_card(folder, dataset_card("photographs", PHOTOGRAPHS, images))
+        write_rejections(folder / REJECTED, photographs.rejections, len(images), out / REJECTED)
     seconds = time.perf_counter() - start
-    write_card(out, dataset_card("photographs", PHOTOGRAPHS, images))
-    write_rejections(out / REJECTED, photographs.rejections, len(images))
     metrics = {
         "generator": "photos",
         "files": photographs.readable + len(photographs.rejections),

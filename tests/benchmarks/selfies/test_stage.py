@@ -21,7 +21,7 @@ from pipeline.data.preprocess import encode_png
 from pipeline.data.records import Prompt, Rejection
 from pipeline.data.shards import Encoded, read_index, read_pixels, write_images
 from pipeline.data.storage import read_rows
-from pipeline.errors import DataError, PolicyError
+from pipeline.errors import DataError, PolicyError, UsageError
 from pipeline.prompts.prompt_sampler import draw_prompts
 
 LABELS = ("no_helmet", "helmet")
@@ -185,13 +185,25 @@ def test_sets_that_params_no_longer_name_are_removed(
     assert list(read_selfie_sets(out)) == ["garage"]
 
 
-def test_a_folder_that_is_no_test_set_is_never_replaced(
-    params: Params, selfies_params: SelfiesParams, tmp_path: Path
+@pytest.mark.parametrize("place", ["notes.txt", "street/beach.jpg", "holiday/README.md"])
+def test_a_folder_with_somebody_elses_file_is_refused_by_its_name_and_left_as_it_is(
+    params: Params, selfies_params: SelfiesParams, tmp_path: Path, place: str
 ) -> None:
-    sets = [photograph_set(photograph_folder(tmp_path / "a", 1), "holiday")]
-    (tmp_path / "home" / "holiday").mkdir(parents=True)
-    with pytest.raises(DataError, match="not a test set that gossamer selfies wrote"):
-        selfies.run(*sources_of(params, selfies_params, sets), tmp_path / "home")
+    out, sets = tmp_path / "selfies", [photograph_set(photograph_folder(tmp_path / "a", 1))]
+    selfies.run(*sources_of(params, selfies_params, sets), out)
+    (out / place).parent.mkdir(exist_ok=True)
+    (out / place).write_text("mine", encoding="utf-8")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=f"selfies: not a folder that Gossamer wrote: it holds '{place}'"):
+        selfies.run(*sources_of(params, selfies_params, sets), out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_smaller_run_leaves_no_shard_of_a_larger_one(selfies_params: SelfiesParams, tmp_path: Path) -> None:
+    for count in (40, 16):
+        selfies.run(selfies_params.model_copy(update={"count": count}), scenes(count), tmp_path / "selfies")
+    names = sorted(path.name for path in (tmp_path / "selfies").iterdir())
+    assert names == ["index.jsonl", "rejected.jsonl", "shard-00000.tar"]
 
 
 def training_folder(folder: Path, pictures: Mapping[str, NDArray[np.uint8]]) -> Path:

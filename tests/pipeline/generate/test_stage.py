@@ -26,7 +26,7 @@ from pipeline.data.records import Prompt, Rejection
 from pipeline.data.shards import read_index, read_pixels
 from pipeline.data.storage import read_rows, write_rows
 from pipeline.data.work_cache import WorkCache
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import DataError, ParamsError, UsageError
 from pipeline.generate import stage as generate
 from pipeline.generate.generated_image import GeneratedImage
 from pipeline.generate.shard_job import ShardJob, to_pixels
@@ -341,6 +341,8 @@ def test_photographs_are_packed_unchanged_and_unreadable_ones_rejected(tmp_path:
     assert read_rows(tmp_path / "images" / "rejected.jsonl", Rejection) == result.rejected
     assert [row.image_id for row in result.rejected] == ["helmet/bad.jpg"]
     assert len(read_rows(tmp_path / "images" / "index.jsonl", type(result.images[0]))) == 6
+    with pytest.raises(UsageError, match=r"photos: not a folder that Gossamer wrote: it holds 'helmet"):
+        generate.run_photos(dataset, ["no_helmet", "helmet"], 4, tmp_path / "photos")
 
 
 def test_photos_without_a_folder_is_an_error(tmp_path: Path) -> None:
