@@ -11,6 +11,7 @@ hold figures of the result only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -154,6 +155,7 @@ def _reported_run(inputs: ReportInput) -> ReportedRun:
     )
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

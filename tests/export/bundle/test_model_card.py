@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,37 @@ def test_nothing_is_called_not_measured_where_every_figure_exists(contract: Cont
     assert UNMEASURED not in card
     assert UNRECORDED not in card
     assert "| light: night | 0.9 | 30 |" in card
+
+
+CARD_FIGURES = ("accuracy", "fnr", "fpr", "agreement", "abstention_rate", "selective_accuracy")
+
+
+@pytest.mark.parametrize("name", CARD_FIGURES)
+def test_a_figure_that_is_missing_is_called_not_measured(contract: Contract, name: str) -> None:
+    measurement = measured()
+    row = measurement.artifacts["onnx-float32"].model_copy(update={name: None})
+    fewer = measurement.model_copy(update={"artifacts": {**measurement.artifacts, row.name: row}})
+    card = write_card(contract, CardFigures(fewer, dict.fromkeys(MODELS, TIMING), "pass", TRAINING, GENERATION))
+    assert card.count(UNMEASURED) == (3 if name == "accuracy" else 1)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ({"verdict": None}, UNMEASURED),
+        ({"timings": {}}, UNMEASURED),
+        ({"measurement": None}, UNMEASURED),
+        ({"measurement": measured().model_copy(update={"slices": {}})}, UNMEASURED),
+        ({"measurement": measured(None)}, UNRECORDED),
+        ({"training": None}, UNRECORDED),
+        ({"generation": None}, UNRECORDED),
+    ],
+)
+def test_a_part_that_is_missing_is_called_not_measured_or_not_recorded(
+    contract: Contract, missing: dict[str, Any], words: str
+) -> None:
+    whole = CardFigures(measured(), dict.fromkeys(MODELS, TIMING), "pass", TRAINING, GENERATION)
+    assert words in write_card(contract, replace(whole, **missing))
 
 
 def test_everything_is_called_not_measured_where_no_figure_exists(contract: Contract) -> None:
