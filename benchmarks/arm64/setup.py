@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,8 @@ NEEDED_GB = 0.7
 BEGUN = "lab.part"
 """File that marks FOLDER.part as this command's."""
 _OWN = {RECORD, ROOT, CACHE, PLUGIN, *(processor.name for processor in PROCESSORS)}
+_STOPPED = re.compile(r"tmp\w{8}")
+"""Name of the folder of a run in the lab, which a killed process leaves."""
 _OWN_PART = {*_OWN, BEGUN, "apt", "wheels", "trial"}
 PLUGIN_SOURCE = Path(__file__).with_name("count.c")
 PLUGIN_APIS = range(1, 8)  # QEMU 4.2 to 8.1 speak 1; later ones refuse it and want a higher one
@@ -220,7 +223,7 @@ def _foreign(folder: Path, mark: str, own: Collection[str]) -> list[str]:
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
     if mark not in names:
         return [f"{folder}: exists and is no ARM lab; expected a new folder"]
-    foreign = [name for name in names if name not in own and not is_system_file(name)]
+    foreign = [name for name in names if name not in own and not is_system_file(name) and not _STOPPED.fullmatch(name)]
     return (
         [f"{folder}: holds {foreign[0]!r}, which no setup wrote; move it away, or name a new folder"] if foreign else []
     )

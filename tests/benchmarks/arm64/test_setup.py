@@ -45,6 +45,7 @@ def test_an_existing_folder_that_is_no_lab_is_refused(tmp_path: Path) -> None:
 def test_a_lab_and_a_begun_setup_with_somebody_elses_file_are_refused_by_its_name(tmp_path: Path, place: str) -> None:
     folder = tmp_path / place
     (folder / "root").mkdir(parents=True)
+    (folder / "tmpab3_xyz9").mkdir()  # of a killed run
     (folder / (RECORD if place == "lab" else setup.BEGUN)).touch()
     assert not any(str(folder) in lack for lack in setup.missing(tmp_path / "lab")), "nothing but its own files"
     (folder / "holiday.jpg").touch()
