@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,17 @@ def named_paths(params: Params, stage: str) -> list[NamedPath]:
     """List the values of params.yaml from which a stage may read files, whether the files are there or not.
 
     Of the section of a generator or verifier, this is every text: a model is a hub id or a folder. Of presets, only the
-    chosen one counts.
+    chosen one counts. A text that names the checkout or a folder around it, as "." or "/" do, is no model.
     """
+    named = [entry for entry in _named(params, stage) if "\0" not in str(entry.path)]
+    return [entry for entry in named if entry.is_photographs or not _holds_checkout(entry.path)]
+
+
+def _holds_checkout(path: Path) -> bool:
+    return Path.cwd().is_relative_to(os.path.normpath(path.absolute()))
+
+
+def _named(params: Params, stage: str) -> list[NamedPath]:
     if stage == "generate" and params.dataset.source == "photos":
         return _photographs("dataset.folder", params.dataset.folder)
     if stage == "generate":
@@ -55,7 +65,7 @@ def _test_sets(params: SelfiesParams) -> Iterator[NamedPath]:
 
 def _texts(section: str, params: PlugInSection, plug_in: str) -> list[NamedPath]:
     values = _walk(f"{section}.{plug_in}", params.section(plug_in))
-    return [NamedPath(key, Path(text)) for key, text in values if text and "\0" not in text]
+    return [NamedPath(key, Path(text)) for key, text in values]
 
 
 def _walk(key: str, value: object) -> Iterator[tuple[str, str]]:

@@ -70,3 +70,9 @@ def test_pretrained_weights_are_named_unless_they_are_none_or_from_the_hub(value
         values["train"]["pretrained"] = pretrained
         found.append(named(values, "train"))
     assert found == [{}, {}, {"train.pretrained": "weights.safetensors"}]
+
+
+@pytest.mark.parametrize("text", ["", ".", "../", "/", "a\0b"])
+def test_a_text_that_names_the_checkout_or_a_folder_around_it_is_no_model(values: dict[str, Any], text: str) -> None:
+    values["train"]["pretrained"] = values["curate"]["attributes"]["weights"] = text
+    assert (named(values, "train"), named(values, "curate")) == ({}, {})
