@@ -138,6 +138,7 @@ def release(
     and verdict must be of one run; files of different runs are refused.
     """
     from benchmarks.evaluation.machine_figures import read_measured_machine
+    from benchmarks.evaluation.selfie_sets import golden_folder
     from benchmarks.gate.provenance import RunPaths, complete_run, read_run
     from benchmarks.gate.stage import refuse_unless_pass
     from export.bundle.bundle import build, gather
@@ -153,7 +154,8 @@ def release(
     refuse_unless_pass(run.verdict)
     timings = read_measured_machine(measured.with_name(MACHINE_JSON), run.measurement).artifacts
     figures = CardFigures(run.measurement, timings, run.verdict.verdict, run.training, run.generation)
-    bundle = build(gather(checked, version, artifacts, selfies, figures), out)
+    golden = golden_folder(selfies, run.measurement.headline)
+    bundle = build(gather(checked, version, artifacts, golden, figures), out)
     print(f"{bundle.path}: built; every check passed; digest sha256:{bundle.digest}")
     print(f"to check it, wherever it is: gossamer verify {bundle.path} --digest {bundle.digest}")
 

@@ -64,6 +64,11 @@ def set_folder(selfies: Path, name: str) -> Path:
     return selfies if name == RENDERED else selfies / name
 
 
+def golden_folder(selfies: Path, headline: str) -> Path:
+    """Folder of the test set whose images go into a bundle: the rendered one if it is there, else the headline."""
+    return selfies if (selfies / INDEX).is_file() else set_folder(selfies, headline)
+
+
 def read_selfie_sets(selfies: Path) -> dict[str, SelfieFolder]:
     """Read all test sets: name -> set, the rendered one first.
 

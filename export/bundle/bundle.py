@@ -99,7 +99,7 @@ def gather(policy: Policy, version: str, artifacts: Path, selfies: Path, figures
         policy: Policy that gives name and question.
         version: Version of the release.
         artifacts: Folder with FORMAT/artifact.json.
-        selfies: Folder of shards; a stratified subset of them becomes the golden frames.
+        selfies: Folder of one test set; a stratified subset of it becomes the golden frames.
         figures: Figures of the artifacts.
 
     Raises:

@@ -57,6 +57,22 @@ class ArtifactFigures(Protocol):
         """Accuracy on the selfies outside the retake band."""
 
 
+class CheckpointFigures(Protocol):
+    """The float checkpoint on the selfies."""
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Share of selfies decided correctly."""
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean of the accuracies on both kinds of selfies, positive or not."""
+
+    @property
+    def auc(self) -> float | None:
+        """Area under the ROC curve."""
+
+
 class SliceFigures(Protocol):
     """The checkpoint on the selfies that share a factor's value."""
 
@@ -82,7 +98,19 @@ class Timing(Protocol):
 
 
 class SelfieSet(Protocol):
-    """The test set."""
+    """A test set."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def licence(self) -> str:
+        """The licence that photographs are used under; empty for rendered selfies."""
+
+    @property
+    def note(self) -> str:
+        """What its owner says about it."""
 
     @property
     def count(self) -> int:
@@ -133,12 +161,12 @@ class Generation(Protocol):
         """Its licence."""
 
 
-class Measurement(Protocol):
-    """The artifacts on the test set."""
+class SetFigures(Protocol):
+    """The models on one test set."""
 
     @property
-    def confidence(self) -> float:
-        """Level of the intervals, in (0, 1)."""
+    def checkpoint(self) -> CheckpointFigures:
+        """Figures of the float checkpoint."""
 
     @property
     def artifacts(self) -> Mapping[str, ArtifactFigures]:
@@ -151,6 +179,18 @@ class Measurement(Protocol):
     @property
     def slices(self) -> Mapping[str, Mapping[str, SliceFigures]]:
         """Factor -> value -> figures."""
+
+
+class Measurement(SetFigures, Protocol):
+    """The models on all test sets; its own figures are those on the set that the verdict stands on."""
+
+    @property
+    def confidence(self) -> float:
+        """Level of the intervals, in (0, 1)."""
+
+    @property
+    def every_set(self) -> Mapping[str, SetFigures]:
+        """Name -> figures of every test set, that of the verdict first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ A figure that is missing from the metrics is printed as "not measured", never le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from export.bundle.card_figures import ArtifactFigures, CardFigures, Measurement, Timing
+from export.bundle.card_figures import ArtifactFigures, CardFigures, Measurement, SelfieSet, SetFigures, Timing
 from export.bundle.contract import Contract, ContractArtifact
 
 UNMEASURED, UNRECORDED = "not measured", "not recorded"
@@ -51,7 +52,7 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
         f"**Answers**: {', '.join(contract.labels)} (probabilities in this order)  ",
         f"**Decision**: {_decision(contract)}",
         "",
-        f"**Verdict of the gate**: {figures.verdict or UNMEASURED}",
+        f"**Verdict of the gate**: {figures.verdict or UNMEASURED}{_on_set(figures)}",
         "",
         "## Input",
         f"One upright RGB frame, uint8, {width} x {height} pixels (portrait); normalisation is inside the model.",
@@ -61,11 +62,12 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
         "## Artifacts",
         *_table(contract.artifacts, figures),
         "",
+        *_other_sets(contract.artifacts, figures.measurement),
         "## Where it is weakest",
-        *_slices(figures.measurement),
+        *_weakest(figures.measurement),
         "",
         "## Data",
-        f"- **Tested on**: {_tested_on(figures.measurement)}",
+        *(f"- **Tested on**: {told}" for told in _tested_on(figures.measurement)),
         f"- **Trained on**: {_trained_on(figures)}",
         "",
         "## Limits",
@@ -83,12 +85,64 @@ def write_card(contract: Contract, figures: CardFigures) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tested_on(measurement: Measurement | None) -> str:
+def _on_set(figures: CardFigures) -> str:
+    """Which test set the verdict stands on."""
+    return f", on the test set {figures.measurement.selfies.name}" if figures.measurement and figures.verdict else ""
+
+
+def _tested_on(measurement: Measurement | None) -> Iterator[str]:
+    """Every test set, that of the verdict first."""
     if measurement is None:
-        return UNMEASURED
-    selfies = measurement.selfies
-    labels = ", ".join(f"{count:,} {label}" for label, count in selfies.labels.items())
-    return f"{selfies.count:,} {_SELFIES[selfies.source]} ({labels}); data set `{selfies.dataset_id}`"
+        yield UNMEASURED
+        return
+    for name, figures in measurement.every_set.items():
+        selfies = figures.selfies
+        labels = ", ".join(f"{count:,} {label}" for label, count in selfies.labels.items())
+        terms = "".join(f"; {told}" for told in (_licence(selfies), plain(selfies.note)) if told)
+        what = f"{selfies.count:,} {_SELFIES[selfies.source]} ({labels}){terms}"
+        yield f"{what}; test set {name}, data set `{selfies.dataset_id}`"
+
+
+def _licence(selfies: SelfieSet) -> str:
+    return f"licence: {plain(selfies.licence)}" if selfies.licence else ""
+
+
+def plain(text: str) -> str:
+    """Text of a user on one line of Markdown, without marks that would be read as markup."""
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def _other_sets(artifacts: Sequence[ContractArtifact], measurement: Measurement | None) -> Iterator[str]:
+    """A table for each test set beside that of the verdict; nothing without any."""
+    sets = measurement.every_set if measurement else {}
+    for name, figures in sets.items():
+        if measurement is None or name == measurement.selfies.name:
+            continue
+        own = figures.checkpoint
+        accuracy = f"{_figure(own.accuracy.value if own.accuracy else None)}, balanced {_figure(own.balanced_accuracy)}"
+        yield f"## On the test set {name}"
+        yield f"{figures.selfies.count:,} {_SELFIES[figures.selfies.source]}."
+        yield f"The float checkpoint has accuracy {accuracy}, AUC {_figure(own.auc)}."
+        yield ""
+        yield f"| file | {' | '.join(_COLUMNS[:-2])} |"
+        yield f"| --- |{' --- |' * (len(_COLUMNS) - 2)}"
+        for artifact in artifacts:
+            cells = _cells(figures.artifacts.get(artifact.id), None)[:-2]
+            yield f"| {artifact.file} | {' | '.join(map(_figure, cells))} |"
+        yield ""
+
+
+def _weakest(measurement: Measurement | None) -> Iterator[str]:
+    """The weakest slices of each test set that has some."""
+    sets = measurement.every_set if measurement else {}
+    told = {name: list(_slices(figures)) for name, figures in sets.items()}
+    rated = {name: lines for name, lines in told.items() if lines}
+    if not rated:
+        yield UNMEASURED
+    for name, lines in rated.items():
+        yield from (f"On the test set {name}:", "", *lines)
+        if name != list(rated)[-1]:
+            yield ""
 
 
 def _trained_on(figures: CardFigures) -> str:
@@ -110,7 +164,7 @@ def _trained_on(figures: CardFigures) -> str:
 
 
 def _rendered_limit(measurement: Measurement | None) -> Iterator[str]:
-    if measurement and measurement.selfies.source == "rendered":
+    if measurement and all(figures.selfies.source == "rendered" for figures in measurement.every_set.values()):
         yield "- All figures are on rendered pictures and say nothing about photographs of real people: test on those."
 
 
@@ -135,8 +189,9 @@ def _table(artifacts: Sequence[ContractArtifact], figures: CardFigures) -> Itera
         place = f"{artifact.file} | {artifact.size_bytes} | {artifact.threshold:.3f} | {_band(artifact)}"
         yield f"| {place} | {' | '.join(map(_figure, cells))} |"
     if figures.measurement:
+        name, level = figures.measurement.selfies.name, f"{100 * figures.measurement.confidence:g} %"
         yield ""
-        yield f"Low and high are the ends of the {100 * figures.measurement.confidence:g} % interval of accuracy."
+        yield f"On the test set {name}. Low and high are the ends of the {level} interval of accuracy."
 
 
 def _cells(row: ArtifactFigures | None, timing: Timing | None) -> tuple[float | None, ...]:
@@ -149,16 +204,15 @@ def _cells(row: ArtifactFigures | None, timing: Timing | None) -> tuple[float | 
     )
 
 
-def _slices(measurement: Measurement | None) -> Iterator[str]:
-    """Rows of a table of the slices with the lowest accuracy, or "not measured"."""
+def _slices(figures: SetFigures) -> Iterator[str]:
+    """Rows of a table of the slices with the lowest accuracy; none without figures."""
     rated = [
-        (figures.accuracy.value, f"{factor}: {value}", figures.count)
-        for factor, values in (measurement.slices if measurement else {}).items()
-        for value, figures in values.items()
-        if figures.accuracy
+        (row.accuracy.value, f"{factor}: {plain(value)}", row.count)
+        for factor, values in figures.slices.items()
+        for value, row in values.items()
+        if row.accuracy
     ]
     if not rated:
-        yield UNMEASURED
         return
     yield "| slice | accuracy | images |"
     yield "| --- | --- | --- |"

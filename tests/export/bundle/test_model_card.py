@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.evaluation.measurement import Measurement
+from benchmarks.evaluation.measurement import Measurement, SliceFigures
 from benchmarks.gate.provenance import GenerationFigures, TrainingFigures
 from export.bundle.card_figures import CardFigures
 from export.bundle.contract import Contract
 from export.bundle.model_card import UNMEASURED, UNRECORDED, write_card
 from pipeline.data.storage import read_json
-from tests.benchmarks.evaluation.measurements import artifact_figures, full_measurement
+from tests.benchmarks.evaluation.measurements import NINETY, artifact_figures, full_measurement
 from tests.export.bundle.figures import TIMING
 from tests.export.bundle.small_bundle import MODELS, write_small_bundle
 
@@ -32,7 +32,8 @@ def contract(tmp_path: Path) -> Contract:
 def measured(source: str | None = "rendered") -> Measurement:
     """A measurement with every figure of both artifacts."""
     rows = [artifact_figures(*name.split("-")) for name in MODELS]
-    selfies = full_measurement().selfies.model_copy(update={"source": source})
+    name = "street" if source == "photos" else "rendered"
+    selfies = full_measurement().selfies.model_copy(update={"source": source, "name": name})
     return full_measurement().model_copy(update={"artifacts": {row.name: row for row in rows}, "selfies": selfies})
 
 
@@ -92,6 +93,33 @@ def test_a_card_says_that_rendered_selfies_are_no_photographs(contract: Contract
     assert "**Tested on**: 100 photographs (50 no_helmet, 50 helmet)" in photos
     assert "rendered" not in photos
     assert "source not recorded" in write_card(contract, CardFigures(measured(None)))
+
+
+def on_street_too() -> Measurement:
+    """A measurement on rendered selfies and on photographs, which have one more slice."""
+    top, street = measured(), measured("photos")
+    selfies = street.selfies.model_copy(update={"count": 20, "licence": "our *own*", "note": "May"})
+    slices = {"head": {"small": SliceFigures(count=20, accuracy=NINETY)}}
+    return top.model_copy(
+        update={"sets": {"street": street.model_copy(update={"selfies": selfies, "slices": slices}), "rendered": top}}
+    )
+
+
+def test_a_card_tells_the_test_sets_apart(contract: Contract) -> None:
+    card = write_card(contract, CardFigures(on_street_too(), verdict="pass"))
+    assert "**Verdict of the gate**: pass, on the test set rendered" in card
+    assert "**Tested on**: 100 rendered selfies, no photographs (50 no_helmet, 50 helmet); test set rendered" in card
+    assert (
+        r"**Tested on**: 20 photographs (50 no_helmet, 50 helmet); licence: our \*own\*; May; test set street" in card
+    )
+    _, section = card.split("## On the test set street\n")
+    assert "The float checkpoint has accuracy 0.9, balanced 0.9, AUC 0.97." in section
+    assert all(f"| {artifact.file} | 0.9 |" in section for artifact in contract.artifacts)
+    assert (
+        "On the test set street:\n\n| slice | accuracy | images |\n| --- | --- | --- |\n| head: small | 0.9 | 20 |"
+        in card
+    )
+    assert "say nothing about photographs" not in card, "there are some"
 
 
 def test_a_card_says_what_the_model_was_trained_on(contract: Contract) -> None:
