@@ -13,7 +13,7 @@ import importlib.metadata
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from pipeline.data.shards import load_batch
 from pipeline.data.storage import atomic_folder, check_replaceable, read_json, write_json
 from pipeline.data.stratified_subset import choose_rows
 from pipeline.data.work_cache import WorkCache, link, open_work, work_key
-from pipeline.errors import DataError, ModelError, report_kept
+from pipeline.errors import DataError, ModelError, UnmeasurableError, report_kept
 from pipeline.metrics.decision_threshold import Costs, OperatingPoint, align_log_odds, choose_operating_point
 from pipeline.train.branch_fusion import fuse_branches
 from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifier, predict
@@ -43,6 +43,7 @@ from pipeline.train.model import Checkpoint, CheckpointConfig, PortableClassifie
 ARTIFACT_JSON = "artifact.json"
 RECORD = "recipe.json"
 """Name of ``ConvertedRecipe`` in an entry of the work area."""
+Figure = int | float | str | None
 MIN_FLOAT_AGREEMENT = 0.999
 MAX_FLOAT_DIFFERENCE = 1e-3
 
@@ -72,13 +73,14 @@ class ConvertedRecipe(Record):
     """One exported recipe, as an entry of the work area records it.
 
     Attributes:
-        artifact: Its entry of artifact.json.
-        metrics: Its part of metrics/convert-FORMAT.json.
+        artifact: Its entry of artifact.json; None if it was left out, because this machine cannot find its 8 bits.
+        metrics: Its part of metrics/convert-FORMAT.json; where the machine cannot run it, parity is null and
+            ``unmeasured`` gives the reason.
         seconds: Duration of the export.
     """
 
-    artifact: Artifact
-    metrics: dict[str, int | float]
+    artifact: Artifact | None
+    metrics: dict[str, Figure]
     seconds: float
 
 
@@ -132,11 +134,11 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
                 write_json(folder / RECORD, conversion.export(recipe, folder))
     entries = {recipe: read_json(cache.path(recipe) / RECORD, ConvertedRecipe) for recipe in section.recipes}
     inputs = ConvertInputs(policy=rows.policy, params=content_hash(params.of_format(format_name)))
-    artifacts = tuple(entry.artifact for entry in entries.values())
+    artifacts = tuple(entry.artifact for entry in entries.values() if entry.artifact)
     listed = Artifacts(format=format_name, artifacts=artifacts, inputs=inputs)
     with atomic_folder(out, cache.folder, own=own) as folder:
-        for recipe, entry in entries.items():
-            link(cache.path(recipe) / entry.artifact.file, folder / entry.artifact.file)
+        for artifact in artifacts:
+            link(cache.path(artifact.recipe) / artifact.file, folder / artifact.file)
         write_json(folder / ARTIFACT_JSON, listed)
     mark_finished(cache, out)
     metrics = {recipe: entry.metrics for recipe, entry in entries.items()}
@@ -171,21 +173,44 @@ class _Conversion:
     costs: Costs
 
     def export(self, recipe: str, folder: Path) -> ConvertedRecipe:
-        """Export one recipe into a folder, load it again and compare it with the checkpoint."""
+        """Export one recipe into a folder, load it again and compare it with the checkpoint.
+
+        An artifact that this machine cannot run is kept, with the checkpoint's operating point. A recipe whose 8 bits
+        can only be found by running it is left out.
+        """
         path = folder / f"{recipe}{self.artifact_format.suffix(recipe)}"
         started = time.perf_counter()
-        with _one_line_error(f"{self.config.backbone} cannot be exported to {self.name} {recipe}"):
-            quantisation = self.artifact_format.export(self.job, recipe, self.section, path)
-        seconds = round(time.perf_counter() - started, 2)
-        probabilities = _predict(self.artifact_format, path, recipe, self.job.reference, self.config)
-        parity = _check(path, recipe, self.job.reference, probabilities)
-        point = _operating_point(self.costs, self.config, self.job.reference, probabilities)
+        try:
+            with _one_line_error(f"{self.config.backbone} cannot be exported to {self.name} {recipe}"):
+                quantisation = self.artifact_format.export(self.job, recipe, self.section, path)
+        except UnmeasurableError as error:
+            self.job.report(f"{recipe} is left out: {error}")
+            return ConvertedRecipe(artifact=None, metrics=_no_parity(error), seconds=_seconds_since(started))
+        seconds = _seconds_since(started)
+        point = choose_operating_point(self.config.temperature, self.costs, len(self.config.labels))
+        parity: dict[str, Figure]
+        try:
+            probabilities = _predict(self.artifact_format, path, recipe, self.job.reference, self.config)
+            parity = asdict(_check(path, recipe, self.job.reference, probabilities))
+            point = _transfer(point, self.job.reference, probabilities)
+        except UnmeasurableError as error:
+            self.job.report(f"{recipe} is kept with the checkpoint's threshold, and is unmeasured: {error}")
+            parity = _no_parity(error)
         _annotate(self.artifact_format, path, self.job, Decision(point.threshold, point.abstention_band))
         decision = {"threshold": point.threshold, "retake_band": point.abstention_band, "quantisation": quantisation}
         artifact = _record(self.artifact_format, self.name, recipe, path, self.config).model_copy(update=decision)
         in_float = {"float_ops": len(quantisation.float_ops)} if quantisation else {}
-        metrics = {**asdict(parity), **in_float, "size_bytes": size_of(path)}
+        metrics = {**parity, **in_float, "size_bytes": size_of(path)}
         return ConvertedRecipe(artifact=artifact, metrics=metrics, seconds=seconds)
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 2)
+
+
+def _no_parity(error: UnmeasurableError) -> dict[str, Figure]:
+    """Figures of a recipe that this machine cannot run: null, and the reason."""
+    return {**dict.fromkeys(each.name for each in fields(Parity)), "unmeasured": str(error)}
 
 
 def _work_key(params: ConvertParams, conversion: _Conversion, rows: ConvertRows) -> str:
@@ -277,15 +302,14 @@ def _check(path: Path, recipe: str, reference: ReferencePredictions, probabiliti
     return parity
 
 
-def _operating_point(
-    costs: Costs, config: CheckpointConfig, reference: ReferencePredictions, probabilities: NDArray[np.float32]
+def _transfer(
+    point: OperatingPoint, reference: ReferencePredictions, probabilities: NDArray[np.float32]
 ) -> OperatingPoint:
     """Choose the artifact's own threshold and band, so that a shift by quantisation does not cost decisions.
 
     The checkpoint's operating point is known from all validation rows. The artifact's is that point transferred by how
     its log-odds on the compared frames relate to the checkpoint's: fitted to these few frames alone it would be noisy.
     """
-    point = choose_operating_point(config.temperature, costs, len(config.labels))
     alignment = align_log_odds(reference.probabilities, probabilities, reference.targets, point.threshold)
     return point.transfer(*alignment)
 

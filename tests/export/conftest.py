@@ -23,17 +23,16 @@ from pipeline.train.model import (
     predict,
     save_checkpoint,
 )
-from tests.export.tiny import LABELS, SPEC, build_lively_network, convert_params, draw_frames
+from tests.export.tiny import BACKBONE, LABELS, SPEC, build_lively_network, convert_params, draw_frames
 
 COSTS = Costs(false_positive=8.0, false_negative=1.0, abstention=0.3)
 Convert = Callable[[str], tuple[ConvertResult, Path]]
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    folder = tmp_path_factory.mktemp("checkpoint")
+def lively_checkpoint(folder: Path, backbone: str = BACKBONE) -> Checkpoint:
+    """Write a checkpoint of ``build_lively_network``, and load it."""
     config = CheckpointConfig(
-        backbone="mobilenetv3_small_050",
+        backbone=backbone,
         padding="symmetric",
         labels=LABELS,
         preprocess=SPEC,
@@ -41,8 +40,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         checkpoint_id="",
         dataset_id="d" * 64,
     )
-    save_checkpoint(folder, build_lively_network(), config)
+    save_checkpoint(folder, build_lively_network(backbone=backbone), config)
     return load_checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return lively_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")

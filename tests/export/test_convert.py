@@ -13,13 +13,13 @@ from scipy.special import logit
 
 from export import convert as stage
 from export.convert import ARTIFACT_JSON, ConvertRows, run
-from export.formats import onnx
+from export.formats import ExportJob, onnx
 from export.parity import Predict
 from pipeline.data.finished_work import clear_finished_work
 from pipeline.data.hashing import sha256_of, size_of
-from pipeline.data.records import Artifacts
+from pipeline.data.records import Artifacts, Quantisation
 from pipeline.data.storage import read_json
-from pipeline.errors import DataError, ModelError, ParamsError, UsageError
+from pipeline.errors import DataError, ModelError, ParamsError, UnmeasurableError, UsageError
 from pipeline.metrics.decision_threshold import OperatingPoint, choose_operating_point
 from pipeline.train.backbone import build_network
 from pipeline.train.model import Checkpoint
@@ -71,6 +71,40 @@ def test_an_artifact_with_doubled_log_odds_gets_a_threshold_at_doubled_log_odds(
     (artifact,) = run(params, "onnx", checkpoint, rows, tmp_path / "onnx").artifacts.artifacts
     theirs = choose_operating_point(checkpoint.config.temperature, COSTS)
     assert logit(artifact.threshold) == pytest.approx(2 * logit(theirs.threshold), rel=0.02)
+
+
+def test_an_artifact_that_this_machine_cannot_run_is_kept_and_unmeasured(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, threads: int = 1) -> Predict:
+        raise UnmeasurableError(f"the MIL executor lacks the op warp ({path.name}, {threads})")
+
+    monkeypatch.setattr(onnx, "load", refuse)
+    params = convert_params(onnx={"recipes": ["float32"], "opset": 18})
+    result = run(params, "onnx", checkpoint, rows, tmp_path / "onnx")
+    (artifact,) = result.artifacts.artifacts
+    assert (tmp_path / "onnx" / artifact.file).is_file()
+    assert artifact.threshold == choose_operating_point(checkpoint.config.temperature, COSTS).threshold
+    figures = result.metrics["float32"]
+    assert (figures["agreement"], figures["images"]) == (None, None)
+    assert figures["unmeasured"].startswith("the MIL executor lacks the op warp")
+
+
+def test_a_recipe_whose_8_bits_cannot_be_calibrated_here_is_left_out_and_the_others_are_written(
+    checkpoint: Checkpoint, rows: ConvertRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = onnx.export
+
+    def export(job: ExportJob, recipe: str, params: onnx.Params, path: Path) -> Quantisation | None:
+        if recipe != "float32":
+            raise UnmeasurableError("the MIL executor lacks the op warp")
+        return original(job, recipe, params, path)
+
+    monkeypatch.setattr(onnx, "export", export)
+    params = convert_params(onnx={"recipes": ["float32", "static_wi8_ai8"], "opset": 18})
+    result = run(params, "onnx", checkpoint, rows, tmp_path / "onnx")
+    assert [artifact.recipe for artifact in result.artifacts.artifacts] == ["float32"]
+    assert result.metrics["static_wi8_ai8"]["unmeasured"] == "the MIL executor lacks the op warp"
 
 
 def test_artifact_json_records_how_8_bits_were_chosen(convert: Convert) -> None:

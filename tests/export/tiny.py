@@ -15,6 +15,7 @@ from pipeline.train.model import PortableClassifier
 
 SPEC = PreprocessSpec(input_size=(64, 48), mean=(0.5, 0.45, 0.4), std=(0.25, 0.22, 0.2))
 LABELS = ("no_helmet", "helmet")
+BACKBONE = "mobilenetv3_small_050"
 RECIPES = {name: open_format(name).RECIPES for name in format_names()}
 INT8 = {
     "max_log_odds_error": 0.5,
@@ -33,10 +34,10 @@ def draw_frames(count: int, seed: int) -> NDArray[np.uint8]:
     return np.clip(fine, 0, 255).astype(np.uint8)
 
 
-def build_lively_network(padding: str = "symmetric") -> torch.nn.Module:
+def build_lively_network(padding: str = "symmetric", backbone: str = BACKBONE) -> torch.nn.Module:
     """Random weights, random batch-norm statistics, and a head that splits frames into two halves."""
     torch.manual_seed(7)
-    network = build_network("mobilenetv3_small_050", 2, padding="same" if padding == "same" else "symmetric").eval()
+    network = build_network(backbone, 2, padding="same" if padding == "same" else "symmetric").eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)

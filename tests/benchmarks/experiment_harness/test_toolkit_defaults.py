@@ -12,7 +12,7 @@ from export.parity import run_artifact
 from pipeline.data.records import Artifact, Artifacts, Tensor
 from pipeline.data.storage import write_json
 from pipeline.train.model import Checkpoint, predict
-from tests.export.conftest import checkpoint  # noqa: F401 - a fixture
+from tests.export.conftest import lively_checkpoint
 from tests.export.tiny import LABELS, SPEC, convert_params, draw_frames
 
 RECORD = Artifact(
@@ -40,10 +40,16 @@ def converted(folder: Path, name: str) -> Path:
     return folder / name
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Of a third of the ops of tests/export: a converter's time grows with their number."""
+    return lively_checkpoint(tmp_path_factory.mktemp("checkpoint"), "test_efficientnet")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in format_names() if extras_of(open_format(name)).toolkit_defaults])
 def test_defaults_give_small_artifacts_that_predict_nearly_as_the_checkpoint_does(
-    checkpoint: Checkpoint,  # noqa: F811
+    checkpoint: Checkpoint,
     tmp_path: Path,
     name: str,
 ) -> None:
@@ -61,12 +67,12 @@ def test_defaults_give_small_artifacts_that_predict_nearly_as_the_checkpoint_doe
         assert record.size_bytes < 0.5 * checkpoint_bytes(checkpoint)
 
 
-def checkpoint_bytes(checkpoint: Checkpoint) -> int:  # noqa: F811
+def checkpoint_bytes(checkpoint: Checkpoint) -> int:
     return 4 * sum(weights.numel() for weights in checkpoint.network.parameters())
 
 
 def test_a_format_without_defaults_of_its_toolkit_gives_no_artifacts(
-    checkpoint: Checkpoint,  # noqa: F811
+    checkpoint: Checkpoint,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks import measure
+from benchmarks.evaluation.inference import EvaluationSet, Runtimes
 from benchmarks.evaluation.predictions import Predictions
 from benchmarks.gate import stage as gate
 from benchmarks.gate.baseline import Release, write_baseline
 from benchmarks.gate.checks.check_results import ADVISORY, LATENCY, MEMORY
 from benchmarks.gate.machine_figures import read_verdict
+from benchmarks.report import stage as report
+from benchmarks.report.inputs import ReportInput
 from pipeline.cli import app
-from pipeline.config.params import GateParams
-from pipeline.data.records import Verdict
+from pipeline.config.params import GateParams, MeasureParams, Params
+from pipeline.data.records import Artifact, Verdict
 from pipeline.data.storage import read_json
-from pipeline.errors import ReleaseRefusedError
+from pipeline.errors import ReleaseRefusedError, UnmeasurableError
 from tests.benchmarks.evaluation.measurements import changed, measurement_of
 from tests.benchmarks.gate.verdicts import INT8, as_baseline, baseline_of, bench_of, check, judge, saved
+from tests.benchmarks.report.pages import section_text
+from tests.benchmarks.small_task import brightness
 
 Table = Callable[..., Predictions]
 
@@ -87,3 +94,32 @@ def test_figures_of_another_verdict_are_not_joined(gate_params: GateParams, tabl
     other = gate.run(gate_params, measurement_of(table()), table(), as_baseline(table())).verdict
     (tmp_path / "gate.json").write_text(other.model_dump_json())
     assert read_verdict(tmp_path / "gate.json") == other
+
+
+def test_an_artifact_that_this_machine_cannot_run_is_unmeasured_from_the_measurement_to_the_report(
+    params: Params, measure_params: MeasureParams, evaluation_set: EvaluationSet, runtimes: Runtimes
+) -> None:
+    """``convert`` keeps it (tests/export/test_convert.py)."""
+    reason = "the MIL executor lacks the op warp: measure on a Mac"
+
+    def open_some(_path: Path, record: Artifact, _threads: int) -> object:
+        if record.format == "coreml":
+            raise UnmeasurableError(reason)
+        return brightness
+
+    measured = measure.run(measure_params, evaluation_set, replace(runtimes, open=open_some))  # type: ignore[arg-type]
+    measurement, predictions = measured.measurement, measured.predictions
+    assert measurement.artifacts["coreml-float16"].accuracy is None
+    assert measurement.unmeasured["artifacts.coreml-float16.accuracy"] == reason
+
+    verdict = judge(params.gate, measurement, predictions, None)
+    accuracy = check(verdict, "accuracy", "coreml-float16")
+    assert (accuracy.verdict, accuracy.value) == ("unmeasured", None)
+    assert reason in accuracy.reason
+    with pytest.raises(ReleaseRefusedError, match=f"unmeasured: .*{reason}"):
+        gate.refuse_unless_pass(verdict)
+
+    inputs = ReportInput("helmet", "?", measurement, measured.machine, verdict=verdict, predictions=predictions)
+    written = report.run(params.report, inputs)
+    assert reason in section_text(written.html, "unmeasured")
+    assert reason in written.markdown
