@@ -3,7 +3,8 @@
 Draws names of timm at random; each is built for each input size with random weights, takes one step of training, and is
 exported to each format in its first recipe, loaded again and compared. Every attempt runs in a process of its own, so
 that one that crashes or does not end is counted. A finished attempt leaves an entry in the work area and is not
-repeated. Networks above ``max_parameters`` are too large for a phone: they are counted, and not tried.
+repeated. Networks above ``max_parameters`` are too large for a phone: they are counted, and not tried. An artifact that
+this machine cannot run is counted apart: it was exported, but is unmeasured.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.workspace import ReportProgress
 from benchmarks.latency.isolated_process import ProcessRequest, main_isolated, run_isolated
 from export.formats import ExportJob, format_names, open_format
-from export.parity import ReferencePredictions
+from export.parity import ReferencePredictions, one_by_one
 from pipeline.config.fields import Positive, Section, Seed
 from pipeline.config.params import load_params
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Record
 from pipeline.data.storage import read_json
 from pipeline.data.work_cache import open_work, work_key
-from pipeline.errors import GossamerError, ModelError
+from pipeline.errors import GossamerError, ModelError, UnmeasurableError
 from pipeline.metrics.statistics import wilson_interval
 from pipeline.train.backbone import FAILURES, build_network
 from pipeline.train.branch_fusion import fuse_branches
@@ -57,6 +58,7 @@ class Params(Section):
         sizes: (height, width) of the images, in pixels.
         max_parameters: Networks with more are not tried.
         timeout_s: Seconds after which an attempt has failed.
+        max_memory: Bytes that the process of an attempt may allocate.
         seed: Seed of the sample, the weights and the images.
     """
 
@@ -64,6 +66,7 @@ class Params(Section):
     sizes: Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)] = ((128, 96), (224, 224))
     max_parameters: Positive = 60_000_000
     timeout_s: Positive = 300
+    max_memory: Positive = 8_000_000_000
     seed: Seed = 29
 
 
@@ -74,26 +77,43 @@ class Attempt(Record):
     size: tuple[int, int]
     step: str
     seed: int
+    max_memory: int
 
 
 class Outcome(Record):
-    """Why an attempt failed; empty if it succeeded."""
+    """How an attempt ended.
+
+    Attributes:
+        reason: Why it failed, or why the artifact is unmeasured; empty if it succeeded.
+        unmeasured: Whether the artifact was exported, and cannot be run here.
+    """
 
     reason: str
+    unmeasured: bool = False
 
 
 class Share(ResultRecord):
-    """Share of the backbones tried that take a step, at one input size."""
+    """Share of the backbones tried that take a step, at one input size.
+
+    Attributes:
+        step: "train" or the name of a format.
+        size: (height, width) of the images, in pixels.
+        passed: Backbones that took it.
+        unmeasured: Backbones that were exported, but cannot be run on this machine; not among those passed.
+        tried: Backbones that were tried.
+        share: Passed of those tried, with its interval.
+    """
 
     step: str
     size: tuple[int, int]
     passed: int
+    unmeasured: int
     tried: int
     share: Estimate
 
 
 class Failure(ResultRecord):
-    """An attempt that failed, and the reason."""
+    """An attempt that failed or whose artifact is unmeasured, and the reason."""
 
     backbone: str
     size: tuple[int, int]
@@ -118,7 +138,9 @@ class _Sample:
 def run(params: Params, work: Path, report_progress: ReportProgress) -> Result:
     """Try every sampled backbone, except attempts that an interrupted run has finished."""
     modules = (__name__, *(f"export.formats.{name}" for name in format_names()))
-    cache = open_work(work / "attempts", work_key({"timeout_s": params.timeout_s}, modules, PACKAGES))
+    cache = open_work(
+        work / "attempts", work_key({"timeout_s": params.timeout_s, "max_memory": params.max_memory}, modules, PACKAGES)
+    )
     sample = draw_sample(params)
     attempts = list(list_attempts(params, sample.names))
     outcomes: dict[Attempt, Outcome] = {}
@@ -147,7 +169,7 @@ def list_attempts(params: Params, names: tuple[str, ...]) -> Iterator[Attempt]:
     for name in names:
         for size in params.sizes:
             for step in (TRAIN, *format_names()):
-                yield Attempt(backbone=name, size=size, step=step, seed=params.seed)
+                yield Attempt(backbone=name, size=size, step=step, seed=params.seed, max_memory=params.max_memory)
 
 
 def try_isolated(attempt: Attempt, timeout_s: float) -> Outcome:
@@ -161,9 +183,12 @@ def try_isolated(attempt: Attempt, timeout_s: float) -> Outcome:
 
 
 def try_one(attempt: Attempt) -> Outcome:
-    """Train one step, or export and compare."""
+    """Train one step, or export and compare; limits the memory of this process."""
+    _limit_memory(attempt.max_memory)
     try:
         _train_one_step(attempt) if attempt.step == TRAIN else _export(attempt)
+    except UnmeasurableError as error:
+        return Outcome(reason=str(error), unmeasured=True)
     except GossamerError as error:
         return Outcome(reason=f"refused: {error}")
     except (OSError, *FAILURES) as error:
@@ -175,17 +200,25 @@ def summarise(outcomes: dict[Attempt, Outcome], too_large: tuple[str, ...]) -> R
     """Count outcomes by step and size."""
     shares = []
     for step, size in dict.fromkeys((attempt.step, attempt.size) for attempt in outcomes):
-        reasons = [outcome.reason for each, outcome in outcomes.items() if (each.step, each.size) == (step, size)]
-        passed, tried = reasons.count(""), len(reasons)
+        found = [outcome for each, outcome in outcomes.items() if (each.step, each.size) == (step, size)]
+        passed, tried = sum(not outcome.reason for outcome in found), len(found)
         low, high = wilson_interval(passed, tried)
         estimate = Estimate(value=passed / tried, low=low, high=high)
-        shares.append(Share(step=step, size=size, passed=passed, tried=tried, share=estimate))
+        unmeasured = sum(outcome.unmeasured for outcome in found)
+        shares.append(Share(step=step, size=size, passed=passed, unmeasured=unmeasured, tried=tried, share=estimate))
     failures = tuple(
         Failure(backbone=attempt.backbone, size=attempt.size, step=attempt.step, reason=outcome.reason)
         for attempt, outcome in outcomes.items()
         if outcome.reason
     )
     return Result(shares=tuple(shares), failures=failures, too_large=too_large)
+
+
+def _limit_memory(size: int) -> None:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _parameters(name: str) -> int:
@@ -235,7 +268,7 @@ def _export(attempt: Attempt) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{recipe}{chosen.suffix(recipe)}"
         chosen.export(job, recipe, chosen.Params(recipes=(recipe,)), path)
-        parity = reference.parity_of(chosen.load(path))
+        parity = reference.parity_of(one_by_one(chosen.load(path)))
     if parity.max_abs_probability_diff > MAX_DIFFERENCE:
         raise ModelError(f"{attempt.backbone}: {attempt.step} {recipe} differs: {parity}")
 

@@ -10,6 +10,7 @@ import timm
 from benchmarks.experiments import timm_backbones
 from benchmarks.experiments.timm_backbones import TRAIN, Attempt, Outcome, Params
 from export.formats import format_names
+from pipeline.errors import UnmeasurableError
 from tests.benchmarks.experiments.steps import silent
 
 NAMES = ["test_efficientnet", "test_vit", "test_resnet"]
@@ -20,10 +21,11 @@ PARAMS = Params(sample=2, sizes=((64, 48),))
 def few_names(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
     monkeypatch.setattr(timm, "list_models", lambda *_arguments, **_options: NAMES)
+    monkeypatch.setattr(timm_backbones, "_limit_memory", lambda _size: None)  # this process goes on
 
 
 def attempt(backbone: str, step: str = TRAIN) -> Attempt:
-    return Attempt(backbone=backbone, size=(64, 48), step=step, seed=1)
+    return Attempt(backbone=backbone, size=(64, 48), step=step, seed=1, max_memory=PARAMS.max_memory)
 
 
 def test_the_sample_depends_on_the_seed_alone_and_leaves_out_what_is_too_large() -> None:
@@ -70,3 +72,18 @@ def test_every_step_is_counted_and_an_interrupted_run_repeats_nothing(
         (step, 2 if step == TRAIN else 0, 2) for step in steps
     ]
     assert {failure.reason for failure in result.failures} == {"cannot"}
+
+
+def test_an_artifact_that_cannot_be_run_here_is_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_attempt: Attempt) -> None:
+        raise UnmeasurableError("the MIL executor lacks the op warp")
+
+    monkeypatch.setattr(timm_backbones, "_export", refuse)
+    tried = {
+        attempt("test_vit", "coreml"): timm_backbones.try_one(attempt("test_vit", "coreml")),
+        attempt("test_resnet", "coreml"): Outcome(reason=""),
+    }
+    result = timm_backbones.summarise(tried, ())
+    (share,) = result.shares
+    assert (share.passed, share.unmeasured, share.tried, share.share.value) == (1, 1, 2, 0.5)
+    assert [failure.reason for failure in result.failures] == ["the MIL executor lacks the op warp"]
