@@ -22,7 +22,7 @@ import timm
 import torch
 from pydantic import Field
 
-from benchmarks.evaluation.measurement import Estimate
+from benchmarks.evaluation.estimates import Estimate
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.workspace import ReportProgress
 from benchmarks.latency.isolated_process import ProcessRequest, main_isolated, run_isolated
