@@ -310,6 +310,8 @@ class Params(Section):
     def _named_sets_exist(self) -> Self:
         """The headline, and the sets with limits of their own, are among the test sets."""
         names, headline = self.selfies.names, self.measure.headline
+        if not names:
+            raise ValueError("selfies.count: 0, and selfies.photographs lists none; expected at least one test set")
         if headline not in names:
             raise ValueError(
                 f"measure.headline: {headline!r}, no test set of selfies; {plugins.expected(names, headline)}"

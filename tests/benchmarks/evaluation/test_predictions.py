@@ -12,7 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.evaluation.predictions import CHECKPOINT, Predictions, read_predictions, write_predictions
+from benchmarks.evaluation.predictions import (
+    CHECKPOINT,
+    Predictions,
+    join_predictions,
+    read_predictions,
+    write_predictions,
+)
 from pipeline.errors import DataError
 
 Table = Callable[..., Predictions]
@@ -69,6 +75,27 @@ def test_other_tools_read_one_column_per_field_and_model(table: Table, tmp_path:
     assert plain[1]["id"] == "selfie-1"
     assert plain[1]["label"] == "helmet"
     assert len(plain[1]["onnx-float32"]) == 2
+
+
+def test_every_row_names_its_test_set_and_a_file_without_that_column_is_all_rendered(
+    table: Table, tmp_path: Path
+) -> None:
+    street = replace(table(3, prefix="street"), sets=("street",) * 3)
+    joined = join_predictions([table(4), street])
+    write_predictions(tmp_path / "p", joined)
+    assert pq.read_table(tmp_path / "p").column("set").to_pylist() == ["rendered"] * 4 + ["street"] * 3
+    after = read_predictions(tmp_path / "p")
+    assert after.content_hash() == joined.content_hash()
+    assert after.of_set("street").content_hash() == street.content_hash()
+    assert after.of_set("rendered").dataset_id() == table(4).dataset_id()
+    write_predictions(tmp_path / "old", table(4))
+    whole = pq.read_table(tmp_path / "old")
+    pq.write_table(whole.drop_columns("set"), tmp_path / "old")
+    assert read_predictions(tmp_path / "old").set_names == ("rendered",)
+
+
+def test_the_same_rows_of_another_set_have_another_hash(table: Table) -> None:
+    assert replace(table(4), sets=("street",) * 4).content_hash() != table(4).content_hash()
 
 
 def test_a_nan_is_read_back_as_nan(table: Table, tmp_path: Path) -> None:

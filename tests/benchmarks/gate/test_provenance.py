@@ -24,6 +24,7 @@ from pipeline.data.records import Artifacts, Verdict
 from pipeline.data.storage import read_json, write_json
 from pipeline.errors import DataError, ReleaseRefusedError
 from tests.benchmarks.evaluation.measurements import full_measurement
+from tests.benchmarks.small_task import write_photographs
 from tests.benchmarks.whole_run import WholeRun
 
 LOCK = "stages:\n  convert@onnx:\n    outs: [artifacts/onnx]\n"
@@ -90,6 +91,10 @@ def other_selfies(run: WholeRun) -> None:
     index.write_text("".join(index.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
 
 
+def a_test_set_that_was_not_measured(run: WholeRun) -> None:
+    write_photographs(run.paths.selfies)
+
+
 def other_predictions(run: WholeRun) -> None:
     table = read_predictions(run.paths.predictions)
     values = np.array(table.probabilities["onnx-float32"])
@@ -131,6 +136,7 @@ CHANGES: dict[Callable[[WholeRun], None], str] = {
     an_edited_model: "artifacts/onnx/float32.onnx: missing, or not the file that artifacts/onnx/artifact.json",
     a_missing_format: "artifacts/coreml/artifact.json: missing, and convert.formats of params.yaml lists it",
     another_policy: "artifacts/onnx/artifact.json: made with another policy than today's helmet",
+    a_test_set_that_was_not_measured: "metrics/measure.json: not made on the test set street, which is in data/selfies",
     other_selfies: "metrics/measure.json: made of other selfies than those in data/selfies",
     other_predictions: "metrics/measure.json: made of other predictions than those in data/predictions.parquet",
     a_measurement_measured_again: "metrics/gate.json: decided on another measurement than metrics/measure.json",
@@ -142,6 +148,10 @@ CHANGES: dict[Callable[[WholeRun], None], str] = {
 PARAMS = {
     "convert": ({"seed": 99}, "artifacts/coreml/artifact.json: made with other params than today's convert section"),
     "measure": ({"confidence": 0.9}, "metrics/measure.json: made with other params than today's measure section"),
+    "selfies": (
+        {"photographs": [{"name": "street", "folder": "f", "licence": "our own"}]},
+        "metrics/measure.json: made on the test sets rendered; params.yaml lists rendered, street",
+    ),
     "gate": ({"min_accuracy": 0.1}, "metrics/gate.json: decided with other limits than today's gate section"),
 }
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.config.fields import Section, load_section
-from pipeline.config.params import load_params
+from pipeline.config.params import Params, load_params
 from pipeline.errors import ParamsError
 
 
@@ -92,6 +92,47 @@ def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Pa
 def test_selfies_with_the_seed_of_the_prompts_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     values["selfies"]["seed"] = values["prompts"]["seed"]
     assert "the same as prompts.seed; expected another seed" in refuse(tmp_path, values)
+
+
+STREET = {"name": "street", "folder": "photographs", "licence": "our own"}
+
+
+def test_test_sets_are_the_rendered_one_and_any_number_of_photographs(values: dict[str, Any]) -> None:
+    values["selfies"]["photographs"] = [STREET, {**STREET, "name": "garage", "factors": "f.csv"}]
+    values["gate"]["sets"] = {"garage": {"min_accuracy": 0.8}}
+    params = Params.model_validate(values)
+    assert params.selfies.names == ("rendered", "street", "garage")
+    assert (params.measure.headline, params.gate.sets["garage"].min_agreement) == ("rendered", None)
+    values["selfies"]["count"], values["measure"]["headline"] = 0, "street"
+    assert Params.model_validate(values).selfies.names == ("street", "garage")
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "problem"),
+    [
+        ("selfies", {"photographs": [STREET, STREET]}, "photographs.1.name: 'street', also the name of photographs.0"),
+        ("selfies", {"photographs": [{**STREET, "name": "rendered"}]}, "also the name of the rendered selfies"),
+        ("selfies", {"photographs": [{**STREET, "name": "Our street"}]}, "expected small letters, digits and _"),
+        ("selfies", {"photographs": [{"name": "street", "folder": "f"}]}, "photographs.0.licence; missing"),
+        ("selfies", {"photographs": STREET}, "expected a list"),
+        ("selfies", {"source": "photos"}, "selfies.source: 'photos'; renamed to selfies.photographs"),
+        ("selfies", {"folder": "f"}, "selfies.folder: 'f'; renamed to selfies.photographs.0.folder"),
+        ("selfies", {"count": 0}, "expected at least one test set"),
+        (
+            "measure",
+            {"headline": "rendred"},
+            "measure.headline: 'rendred', no test set of selfies; expected one of",
+        ),
+        ("gate", {"sets": {"street": {}}}, "gate.sets.street: no test set of selfies; expected one of rendered"),
+        ("gate", {"sets": {"rendered": {}}}, "gate.sets.rendered: this is measure.headline"),
+        ("gate", {"sets": {"street": {"min_acuracy": 1}}}, "did you mean 'min_accuracy'?"),
+    ],
+)
+def test_test_sets_that_do_not_fit_each_other_are_refused(
+    tmp_path: Path, values: dict[str, Any], section: str, change: dict[str, Any], problem: str
+) -> None:
+    values[section] |= change
+    assert problem in refuse(tmp_path, values)
 
 
 def replaced(root: Path, folder: Path, old: str, new: str) -> str:
