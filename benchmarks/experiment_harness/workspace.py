@@ -185,7 +185,7 @@ def stage_modules(stage: str, params: Params, key: str = "") -> list[str]:
     module = next(name for name in candidates if find_file(name))
     match stage:
         case "generate":
-            plug_ins = [f"pipeline.generate.generators.{params.generate.generator}"]
+            plug_ins = [f"pipeline.generate.generators.{name}" for name in params.generate.generators]
         case "curate":
             plug_ins = [f"pipeline.curate.verifiers.{params.curate.verifier}"]
         case "convert":

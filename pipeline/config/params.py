@@ -64,13 +64,32 @@ class PromptsParams(Section):
 
 
 class GenerateParams(PlugInSection):
-    """The generator and its number of processes; its subsection has everything else, such as the image size."""
+    """The generators and the number of processes; a generator's subsection has everything else, such as the image size.
+
+    Attributes:
+        generator: Draws all scenes that ``mix`` does not give to another one.
+        mix: Further generators, and the share of the scenes that each draws instead.
+    """
 
     plug_ins = "pipeline.generate.generators"
 
     generator: str
+    mix: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     images_per_shard: Positive
     workers: Threads
+
+    @model_validator(mode="after")
+    def _parts_of_one(self) -> Self:
+        if self.generator in self.mix:
+            raise ValueError(f"mix.{self.generator}: is generate.generator; expected another generator")
+        if sum(self.mix.values()) > 1:
+            raise ValueError(f"mix: shares add up to {sum(self.mix.values()):g}; expected at most 1")
+        return self
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """All generators that draw, the main one first."""
+        return (self.generator, *self.mix)
 
 
 class CurateParams(PlugInSection):
@@ -101,8 +120,15 @@ class SplitParams(Section):
 
 
 class TrainParams(Section):
-    """The backbone, its input and its training."""
+    """The backbone, its input and its training.
 
+    Attributes:
+        method: "full" trains all weights; "head" keeps the backbone and fits class directions to its features, with
+            ``epochs`` augmented passes over the images.
+        pretrained: "none", "package", "hub", or the path of a safetensors file.
+    """
+
+    method: Literal["full", "head"]
     backbone: str
     pretrained: str
     padding: Literal["symmetric", "same"]

@@ -48,7 +48,11 @@ def examine(params: Params, policy: Policy) -> list[Comparison]:
         ParamsError: There is no such generator or verifier, or its section is wrong.
         ModelError: Its model is missing or damaged.
     """
-    comparisons = [] if params.dataset.source == "photos" else [_examine_generator(params, policy)]
+    comparisons = (
+        []
+        if params.dataset.source == "photos"
+        else [_examine_generator(params, policy, name) for name in params.generate.generators]
+    )
     comparisons.append(_examine_verifier(params, policy))
     if params.selfies.count:
         comparisons.append(_examine_renderer(params, policy))
@@ -67,7 +71,7 @@ def refuse_unknown(params: Params, comparisons: Sequence[Comparison], place: str
         PolicyError: Names every such value, and the ways out.
     """
     refused = [comparison for comparison in comparisons if any(gap.is_refused for gap in comparison.gaps)]
-    if not refused or (params.prompts.allow_unknown_words and params.generate.generator != RENDERED):
+    if not refused or (params.prompts.allow_unknown_words and RENDERED not in params.generate.generators):
         return
     lines = []
     for comparison in refused:
@@ -77,8 +81,7 @@ def refuse_unknown(params: Params, comparisons: Sequence[Comparison], place: str
     raise PolicyError("\n".join(lines))
 
 
-def _examine_generator(params: Params, policy: Policy) -> Comparison:
-    name = params.generate.generator
+def _examine_generator(params: Params, policy: Policy, name: str) -> Comparison:
     vocabulary = _vocabulary(params.generate, name, "generate")
     diffusion = params.generate.section("stable_diffusion")
     chosen, part = diffusion.get("preset"), f"generator {name}"

@@ -59,6 +59,7 @@ class Image(Record):
         width: Pixels, after EXIF orientation.
         height: Pixels, after EXIF orientation.
         fault: How generation failed: "nsfw" (blanked by the model's safety checker), "black" or "nan"; else None.
+        generator: Name of the generator that drew it; None of a photograph.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Image(Record):
     width: int
     height: int
     fault: Fault | None = None
+    generator: str | None = None
 
 
 def more_images(images: Sequence[Image]) -> str:

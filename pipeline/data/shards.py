@@ -50,6 +50,7 @@ class Encoded:
     width: int
     height: int
     fault: Fault | None = None
+    generator: str | None = None
 
 
 def shard_name(number: int) -> str:
@@ -83,6 +84,7 @@ def write_shard(folder: Path, name: str, images: Iterable[Encoded]) -> list[Imag
                     width=image.width,
                     height=image.height,
                     fault=image.fault,
+                    generator=image.generator,
                 )
             )
     return records
@@ -174,4 +176,5 @@ def load_batch(folder: Path, images: Sequence[Image], spec: PreprocessSpec) -> N
 
 def repack(image: Image, data: bytes) -> Encoded:
     """Combine an image's record and its encoded bytes for writing into another shard."""
-    return Encoded(image.id, image.group, image.label, image.factors, data, image.width, image.height, image.fault)
+    own = (image.width, image.height, image.fault, image.generator)
+    return Encoded(image.id, image.group, image.label, image.factors, data, *own)

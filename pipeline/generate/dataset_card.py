@@ -13,21 +13,24 @@ from pipeline.data.records import Fault, Image
 from pipeline.generate.generators import Description
 
 
-def dataset_card(title: str, source: Description, images: Sequence[Image]) -> str:
+def dataset_card(title: str, origins: Sequence[Description], images: Sequence[Image]) -> str:
     """Write the card.
 
     Args:
         title: Name of the policy.
-        source: Origin of the images.
+        origins: Origins of the images, the main one first; its licence is the one of the card's front matter.
         images: Records of all images.
     """
-    lines = [*_front_matter(source), "", f"# {title}: training images", "", *_summary(source, images)]
+    lines = [*_front_matter(origins[0]), "", f"# {title}: training images", "", *_summary(origins, images)]
     labels = Counter(image.label for image in images)
     faults = Counter(image.fault for image in images if image.fault is not None)
     lines += ["", "## Labels", "", *_table(("label", "images"), sorted(labels.items()))]
     lines += ["", "## Faults", "", *_faults(faults)]
-    lines += ["", "## Origin", "", *_table(("key", "value"), _origin(source))]
-    return "\n".join([*lines, "", *_licence(source), ""])
+    lines += ["", "## Origin"]
+    for source in origins:
+        lines += ["", *([f"Images {source.kind}:", ""] if len(origins) > 1 else [])]
+        lines += [*_table(("key", "value"), _origin(source)), "", *_licence(source)]
+    return "\n".join([*lines, ""])
 
 
 def _front_matter(source: Description) -> list[str]:
@@ -42,10 +45,11 @@ def _front_matter(source: Description) -> list[str]:
     ]
 
 
-def _summary(source: Description, images: Sequence[Image]) -> list[str]:
+def _summary(origins: Sequence[Description], images: Sequence[Image]) -> list[str]:
     groups = len({image.group for image in images})
+    kinds = " or ".join(source.kind for source in origins)
     return [
-        f"{len(images)} images of {groups} scenes, {source.kind}, for training an image classifier with Gossamer.",
+        f"{len(images)} images of {groups} scenes, {kinds}, for training an image classifier with Gossamer.",
         "A generated image has one prompt and that prompt's label; curation has not been applied yet.",
         "",
         "`shard-*.tar` contain the images, `index.jsonl` a record each: label, factors, scene, shard, offset, sha256.",

@@ -50,8 +50,12 @@ class ShardJob:
         """Whether the work area holds the shard as it was written, with the images of these prompts."""
         if not self.cache.has(self.name):
             return False
-        named = [(prompt.id, prompt.group, prompt.label, prompt.factors, self.name) for prompt in self.prompts]
-        if named == [(image.id, image.group, image.label, image.factors, image.shard) for image in self.read_images()]:
+        own = (self.name, self.generator)
+        named = [(prompt.id, prompt.group, prompt.label, prompt.factors, *own) for prompt in self.prompts]
+        if named == [
+            (image.id, image.group, image.label, image.factors, image.shard, image.generator)
+            for image in self.read_images()
+        ]:
             return True
         self.cache.reject(self.name, "other images than those of its prompts")
         return False
@@ -66,19 +70,39 @@ class ShardJob:
         return read_rows(self.cache.path(self.name) / _ROWS, Image)
 
 
-def plan_jobs(
-    prompts: Sequence[Prompt], images_per_shard: int, generator: str, options: str, cache: WorkCache
-) -> list[ShardJob]:
-    """Cut prompts into shards, in order; the last may be smaller."""
-    parts = [prompts[low : low + images_per_shard] for low in range(0, len(prompts), images_per_shard)]
-    return [ShardJob(shard_name(n), tuple(part), generator, options, cache) for n, part in enumerate(parts)]
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A generator, ready to be opened in any process, and the prompts it draws.
+
+    Attributes:
+        generator: Name of the generator.
+        options: Its section of params.yaml, as JSON.
+        prompts: What to draw, in order.
+    """
+
+    generator: str
+    options: str
+    prompts: Sequence[Prompt]
+
+
+def plan_jobs(sources: Sequence[Source], images_per_shard: int, cache: WorkCache) -> list[ShardJob]:
+    """Cut the prompts of each source into shards, in order; the last of a source may be smaller."""
+    parts = [
+        (source, tuple(source.prompts[low : low + images_per_shard]))
+        for source in sources
+        for low in range(0, len(source.prompts), images_per_shard)
+    ]
+    return [
+        ShardJob(shard_name(number), part, source.generator, source.options, cache)
+        for number, (source, part) in enumerate(parts)
+    ]
 
 
 def draw_shard(job: ShardJob) -> int:
     """Draw one shard into the work area; returns the number of images."""
     draw = _open(job.generator, job.options)
     with job.cache.write_folder(job.name) as folder:
-        images = write_shard(folder, job.name, _encode(draw, job.prompts))
+        images = write_shard(folder, job.name, _encode(draw, job))
         write_rows(folder / _ROWS, images)
     return len(images)
 
@@ -106,9 +130,9 @@ def _open(name: str, options: str) -> Draw:
     return opened
 
 
-def _encode(draw: Draw, prompts: Sequence[Prompt]) -> Iterator[Encoded]:
-    for prompt, image in zip(prompts, draw(prompts), strict=True):
+def _encode(draw: Draw, job: ShardJob) -> Iterator[Encoded]:
+    for prompt, image in zip(job.prompts, draw(job.prompts), strict=True):
         pixels, fault = to_pixels(image)
         height, width = pixels.shape[:2]
         data = encode_png(pixels)
-        yield Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, data, width, height, fault)
+        yield Encoded(prompt.id, prompt.group, prompt.label, prompt.factors, data, width, height, fault, job.generator)

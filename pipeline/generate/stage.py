@@ -12,17 +12,19 @@ settings and model files, and the code that draws; a later command removes the a
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.config.fields import load_section
+from pipeline.config.fields import Section, load_section
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.data.finished_work import mark_finished, work_area
 from pipeline.data.hashing import sha256_of
@@ -36,7 +38,7 @@ from pipeline.errors import DataError, report_kept
 from pipeline.generate import shard_job
 from pipeline.generate.dataset_card import dataset_card
 from pipeline.generate.generators import Description, find_generator
-from pipeline.generate.shard_job import ShardJob, draw_shard, plan_jobs
+from pipeline.generate.shard_job import ShardJob, Source, draw_shard, plan_jobs
 from pipeline.machine.process_pool import run_jobs
 
 PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})
@@ -78,26 +80,48 @@ def run(params: GenerateParams, prompts: Sequence[Prompt], out: Path, policy: st
     if not prompts:
         raise DataError("data/prompts.jsonl: no prompts; expected at least one; see params.yaml prompts.count")
     check_replaceable(out, FILES)
-    module = find_generator(params.generator)
-    options = load_section(module.Params, params.section(params.generator), f"generate.{params.generator}")
-    source = module.describe(options)
-    key = _work_key(params, prompts, source, module.__name__)
-    cache = open_work(work_area(out), key)
-    jobs = plan_jobs(prompts, params.images_per_shard, params.generator, options.model_dump_json(), cache)
+    opened = [_open(params, name) for name in params.generators]
+    cache = open_work(work_area(out), _work_key(params, prompts, opened))
+    shares = divide(prompts, params)
+    sources = [Source(part.name, part.options.model_dump_json(), shares[part.name]) for part in opened]
+    jobs = plan_jobs(sources, params.images_per_shard, cache)
     todo = [job for job in jobs if not job.is_done]
     start = time.perf_counter()
     with report_kept(lambda: _kept(jobs, len(prompts), cache)):
-        _draw_all(todo, module.processes(options, params.workers), len(prompts))
+        for part in opened:
+            own = [job for job in todo if job.generator == part.name]
+            _draw_all(part.name, own, part.module.processes(part.options, params.workers), len(shares[part.name]))
     seconds = time.perf_counter() - start
     images = [image for job in jobs for image in job.read_images()]
-    _put_in_place(jobs, images, dataset_card(policy, source, images), cache, out)
+    origins = [part.description for part in opened if shares[part.name]]
+    _put_in_place(jobs, images, dataset_card(policy, origins, images), cache, out)
     drawn = sum(len(job.prompts) for job in todo)
     machine = {
         "resumed_images": len(images) - drawn,
         "seconds": round(seconds, 2),
         "images_per_second": round(drawn / seconds, 2) if drawn else None,
     }
-    return GenerateResult(images, [], {"generator": params.generator, **_facts(source, images, out)}, machine)
+    return GenerateResult(images, [], _metrics(params, opened[0].description, images, out), machine)
+
+
+def divide(prompts: Sequence[Prompt], params: GenerateParams) -> dict[str, list[Prompt]]:
+    """Divide prompts among generators; the images of a scene come from one generator.
+
+    A hash of the scene chooses, so a larger share keeps the scenes of a smaller one.
+
+    Returns:
+        Name of the generator -> its prompts, in order.
+    """
+    shares: dict[str, list[Prompt]] = {name: [] for name in params.generators}
+    for prompt in prompts:
+        point = int.from_bytes(hashlib.sha256(f"generate.mix {prompt.group}".encode()).digest()[:8]) / 2**64
+        chosen = params.generator
+        for name, share in params.mix.items():
+            if 0 <= point < share:
+                chosen = name
+            point -= share
+        shares[chosen].append(prompt)
+    return shares
 
 
 def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: int, out: Path) -> GenerateResult:
@@ -114,7 +138,7 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     photographs = read_photographs(params.folder, labels, params.part, params.seed)
     with atomic_folder(out, own=FILES) as folder:
         images = write_images(folder, photographs.images, images_per_shard)
-        write_card(folder, dataset_card("photographs", PHOTOGRAPHS, images))
+        write_card(folder, dataset_card("photographs", [PHOTOGRAPHS], images))
         write_rejections(folder / REJECTED, photographs.rejections, len(images), out / REJECTED)
     seconds = time.perf_counter() - start
     metrics = {
@@ -130,7 +154,23 @@ def run_photos(params: DatasetParams, labels: Sequence[str], images_per_shard: i
     return GenerateResult(images, list(photographs.rejections), metrics, {"seconds": round(seconds, 2)})
 
 
-def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Generator:
+    """A generator with its section of params.yaml."""
+
+    name: str
+    module: ModuleType
+    options: Section
+    description: Description
+
+
+def _open(params: GenerateParams, name: str) -> _Generator:
+    module = find_generator(name)
+    options = load_section(module.Params, params.section(name), f"generate.{name}")
+    return _Generator(name, module, options, module.describe(options))
+
+
+def _draw_all(generator: str, jobs: Sequence[ShardJob], workers: int, total: int) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -141,7 +181,7 @@ def _draw_all(jobs: Sequence[ShardJob], workers: int, total: int) -> None:
     drawn, start = 0, time.perf_counter()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         done = total - sum(len(job.prompts) for job in jobs)
-        task = progress.add_task("images", total=total, completed=done, rate="")
+        task = progress.add_task(f"images, {generator}", total=total, completed=done, rate="")
         for count in run_jobs(draw_shard, jobs, workers):
             drawn += count
             rate = drawn / (time.perf_counter() - start)
@@ -163,21 +203,24 @@ def _put_in_place(jobs: Sequence[ShardJob], images: Sequence[Image], card: str, 
     mark_finished(cache, out)
 
 
-def _work_key(params: GenerateParams, prompts: Sequence[Prompt], source: Description, generator: str) -> str:
+def _work_key(params: GenerateParams, prompts: Sequence[Prompt], generators: Sequence[_Generator]) -> str:
     """Hash all that images depend on; the number of processes and other generators' sections are not among it."""
     inputs = {
-        "generator": params.generator,
+        "generators": [part.name for part in generators],
+        "mix": params.mix,
         "images_per_shard": params.images_per_shard,
-        "model": [source.model, source.revision],
-        "settings": source.settings,
+        "models": [[part.description.model, part.description.revision] for part in generators],
+        "settings": [part.description.settings for part in generators],
         "prompts": prompts,
     }
-    return work_key(inputs, (shard_job.__name__, generator), PACKAGES)
+    return work_key(inputs, (shard_job.__name__, *(part.module.__name__ for part in generators)), PACKAGES)
 
 
-def _facts(source: Description, images: Sequence[Image], out: Path) -> dict[str, Any]:
+def _metrics(params: GenerateParams, source: Description, images: Sequence[Image], out: Path) -> dict[str, Any]:
     faults = Counter(image.fault for image in images)
     return {
+        "generator": params.generator,
+        "generators": dict(sorted(Counter(image.generator for image in images).items())),
         "model": source.model,
         "model_revision": source.revision,
         "model_licence": None if source.model is None else source.licence,

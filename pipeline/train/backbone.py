@@ -25,6 +25,7 @@ from timm.layers import SelectAdaptivePool2d
 from torch import nn
 
 from pipeline.errors import ModelError, ParamsError, shown
+from pipeline.train.package_weights import find_package_weights, load_package_weights
 
 Padding = Literal["symmetric", "same"]
 Size = tuple[int, int]
@@ -61,8 +62,8 @@ def build_network(
     Args:
         backbone: Name of a timm model.
         labels: Number of outputs.
-        pretrained: "none", "hub" (timm's own weights), or the path of a safetensors state dict; its classifier is
-            replaced if it has another number of outputs.
+        pretrained: "none", "package" (``pipeline.train.package_weights``), "hub" (timm's own weights), or the path of a
+            safetensors state dict; a classifier with another number of outputs is replaced.
         padding: "symmetric", or "same" for weights that were trained with TensorFlow's padding.
         input_size: Size of the images; None: the network keeps its own size, and is not tried.
 
@@ -84,12 +85,20 @@ def build_network(
     except OSError as error:
         raise ModelError(f"params.yaml train.pretrained: hub; {backbone} cannot be fetched: {error}") from error
     _shrink_head(network, labels if pretrained == "hub" else 0)
-    if pretrained not in ("none", "hub"):
+    if pretrained == "package":
+        _load_package(network, backbone)
+    elif pretrained not in ("none", "hub"):
         _load_pretrained(network, Path(pretrained))
     reason = "" if input_size is None else _try(copy.deepcopy(network), labels, input_size)
     if reason:
         raise ParamsError(_explain_unsuitable(backbone, options, input_size, reason))
     return network
+
+
+def feature_options(backbone: str, padding: Padding, input_size: Size) -> dict[str, Any]:
+    """Choose the keyword arguments of ``timm.create_model(backbone, features_only=True)``."""
+    chosen = _choose_options(backbone, 1, padding, input_size)
+    return {name: value for name, value in chosen.items() if name not in ("num_classes", "global_pool")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,24 +296,41 @@ def _shrink_head(network: nn.Module, hub_labels: int = 0) -> nn.Module:
     return network
 
 
+def _load_package(network: nn.Module, backbone: str) -> None:
+    whole = _as_module(timm.create_model(backbone))
+    load_package_weights(whole, find_package_weights(backbone))
+    _load_state(network, whole.state_dict(), f"the package of {backbone}")
+
+
 def _load_pretrained(network: nn.Module, path: Path) -> None:
     if not path.is_file():
-        raise ModelError(f"params.yaml train.pretrained: {path} is missing; expected none, hub or a .safetensors file")
+        raise ModelError(
+            f"params.yaml train.pretrained: {path} is missing; expected none, package, hub or a .safetensors file"
+        )
     try:
         state = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"params.yaml train.pretrained: {path} is not a safetensors file: {error}") from error
+    _load_state(network, state, str(path))
+
+
+def _load_state(network: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    """Load all tensors except those of a classifier with another number of outputs.
+
+    Raises:
+        ModelError: Another tensor does not fit.
+    """
     own = network.state_dict()
     head = [name for name, tensor in state.items() if name in own and own[name].shape != tensor.shape]
     if any(not name.startswith(_head_names(network)) for name in head):
-        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {head[0]} has another shape")
+        raise ModelError(f"params.yaml train.pretrained: {source} is another network's: {head[0]} has another shape")
     for name in head:
         del state[name]
     missing, unexpected = network.load_state_dict(state, strict=False)
     unset = [name for name in missing if name not in head and "num_batches_tracked" not in name]
     if unset or unexpected:
         first = (unset or unexpected)[0]
-        raise ModelError(f"params.yaml train.pretrained: {path} is another network's: {first} does not match")
+        raise ModelError(f"params.yaml train.pretrained: {source} is another network's: {first} does not match")
 
 
 def _head_names(network: nn.Module) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import safetensors.torch
@@ -25,9 +26,32 @@ from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import ModelError, cut
 from pipeline.machine.memory_layout import choose_memory_format
 from pipeline.train.backbone import Padding, build_network
+from pipeline.train.feature_classifier import build_feature_classifier
+from pipeline.train.package_weights import WeightsSource
+
+Method = Literal["full", "head"]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What a network is built from, before it has weights.
+
+    Attributes:
+        method: "full" (the network as timm builds it) or "head" (``FeatureClassifier``).
+        backbone: Name of the timm model.
+        labels: Number of outputs.
+        padding: "symmetric", or "same" (TensorFlow's).
+        input_size: (height, width) of the images, in pixels.
+    """
+
+    method: Method
+    backbone: str
+    labels: int
+    padding: Padding
+    input_size: tuple[int, int]
 
 
 class CheckpointConfig(Record):
@@ -42,6 +66,8 @@ class CheckpointConfig(Record):
         checkpoint_id: SHA-256 of the weights file.
         dataset_id: SHA-256 over the training and validation rows.
         temperature: Log-odds divided by it are calibrated (``pipeline.metrics.decision_threshold``).
+        method: How it was trained, which determines the network (``Architecture``).
+        weights_source: Origin of the pretrained weights; None: trained from nothing, or of the user's own.
     """
 
     backbone: str
@@ -52,6 +78,13 @@ class CheckpointConfig(Record):
     checkpoint_id: str
     dataset_id: str
     temperature: float = 1.0
+    method: Method = "full"
+    weights_source: WeightsSource | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the network is built from."""
+        return Architecture(self.method, self.backbone, len(self.labels), self.padding, self.preprocess.input_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +111,27 @@ class PortableClassifier(nn.Module):
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
 
-    def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """Compute logits, float32 (n, labels), of pixels (n, height, width, 3) RGB in 0..255; used in training."""
+    def normalise(self, image: torch.Tensor) -> torch.Tensor:
+        """Convert pixels (n, height, width, 3) RGB in 0..255 to the network's input, float32 (n, 3, height, width)."""
         scaled = image.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         normalised = (scaled - self.mean) / self.std
-        if self._contiguous:  # the permuted pixels are channels last in memory
-            normalised = normalised.contiguous()
-        scores: torch.Tensor = self.network(normalised)
+        # The permuted pixels are channels last in memory.
+        return normalised.contiguous() if self._contiguous else normalised
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute logits, float32 (n, labels), of pixels (n, height, width, 3) RGB in 0..255; used in training."""
+        scores: torch.Tensor = self.network(self.normalise(image))
         return scores
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Compute probabilities, float32 (n, labels); rows sum to one."""
         return torch.softmax(self.logits(image), dim=1)
+
+
+def build_classifier(architecture: Architecture, pretrained: str = "none") -> nn.Module:
+    """Create the network of a training method; see ``build_network`` and ``build_feature_classifier``."""
+    build = build_feature_classifier if architecture.method == "head" else build_network
+    return build(architecture.backbone, architecture.labels, pretrained, architecture.padding, architecture.input_size)
 
 
 def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:
@@ -117,8 +159,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != config.checkpoint_id:
         raise ModelError(f"{path}: not the weights that {folder / CONFIG} names; run dvc repro train")
-    size = config.preprocess.input_size
-    network = build_network(config.backbone, len(config.labels), padding=config.padding, input_size=size)
+    network = build_classifier(config.architecture)
     try:
         network.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:

@@ -4,6 +4,9 @@ Reads image rows and shards; writes OUT/model.safetensors, OUT/config.json, metr
 section ``train`` of metrics/machine.json. During training, OUT.work/ beside OUT holds the state after the last epoch
 and DVCLive's files, to watch progress; a later command removes it (``pipeline.data.finished_work``).
 
+``train.method: full`` trains all weights, ``head`` fits a head to frozen features (``pipeline.train.feature_head``): an
+epoch is one augmented pass over the images, and the last one is saved. The rest of this text is about ``full``.
+
 An epoch has as many images as there are training rows (rounded down to whole batches), equally many of each label, with
 new augmentation in every epoch; a resumed training sees the images that an uninterrupted one would. The checkpoint has
 the averaged weights (EMA) of the epoch with the highest validation accuracy; ties go to the lower loss, then to the
@@ -24,7 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -38,9 +43,11 @@ from pipeline.data.shards import INDEX
 from pipeline.data.work_cache import WorkCache, open_work, work_key
 from pipeline.errors import DataError, ModelError, ParamsError, report_kept
 from pipeline.metrics.decision_threshold import Costs, choose_operating_point, fit_temperature
-from pipeline.train.backbone import build_network
 from pipeline.train.data_loader import EpochPlan, ImageDataset, load_epoch
-from pipeline.train.model import CheckpointConfig, save_checkpoint
+from pipeline.train.feature_classifier import FeatureClassifier
+from pipeline.train.feature_head import FeatureTable, Pictures, fit_head, weigh_cells
+from pipeline.train.model import Architecture, CheckpointConfig, build_classifier, save_checkpoint
+from pipeline.train.package_weights import check_preprocessing, find_package_weights
 from pipeline.train.trainer import Score, Tensors, Trainer, reproducible_pool, split_batch
 from pipeline.train.training_state import MACHINE_FIELDS, Epoch, load_state, save_state
 
@@ -106,27 +113,27 @@ def run(
     _check(params, labels, rows)
     cache = open_work(work_area(out), _work_key(params, labels, rows))
     with reproducible_pool(params) as pool:
-        training = _Training(params, labels, rows, pool)
-        with report_kept(lambda: _kept(cache, params.epochs)):
-            best, epochs = training.run_epochs(cache, on_epoch)
-        network = training.trainer.average
-        network.load_state_dict(best)
-        probabilities = training.trainer.probabilities(training.val.read, len(rows.val))
-    temperature = fit_temperature(probabilities, training.val.targets)
+        train = _train_head if params.method == "head" else _train_fully
+        trained = train(_Data(params, labels, rows, pool), cache, on_epoch)
+    epochs = trained.epochs
+    temperature = fit_temperature(trained.probabilities, trained.targets)
     config = CheckpointConfig(
         backbone=params.backbone,
         padding=params.padding,
         labels=tuple(labels),
-        preprocess=training.spec,
+        preprocess=input_spec(params),
         threshold=choose_operating_point(temperature, rows.costs, len(labels)).threshold,
         temperature=temperature,
         checkpoint_id="",
         dataset_id=dataset_id(rows),
+        method=params.method,
+        weights_source=find_package_weights(params.backbone).source if params.pretrained == "package" else None,
     )
-    config = save_checkpoint(out, network, config)
+    config = save_checkpoint(out, trained.network, config)
     mark_finished(cache, out)
     curve = tuple(epoch.model_dump(exclude=set(MACHINE_FIELDS)) for epoch in epochs)
-    return TrainResult(config, _metrics(network, config, rows, epochs), _machine_figures(epochs, training.plan), curve)
+    metrics = _metrics(trained, config, rows)
+    return TrainResult(config, metrics, _machine_figures(epochs, trained.images_per_epoch), curve)
 
 
 def dataset_id(rows: TrainRows) -> str:
@@ -153,24 +160,116 @@ def learning_rate(params: TrainParams, step: int, steps_per_epoch: int) -> float
     return params.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-class _Training:
-    """Datasets, trainer and the loop over epochs."""
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What a training method returns.
+
+    Attributes:
+        network: With the weights to save.
+        epochs: Figures of all epochs.
+        saved: The epoch whose weights are saved.
+        probabilities: Of the validation rows, float64 (rows, labels).
+        targets: Label index of every validation row, int64 (rows,).
+        images_per_epoch: Training images per epoch.
+    """
+
+    network: torch.nn.Module
+    epochs: Sequence[Epoch]
+    saved: Epoch
+    probabilities: NDArray[np.float64]
+    targets: NDArray[np.int64]
+    images_per_epoch: int
+
+
+class _Data:
+    """Params, datasets and the pool of a training."""
 
     def __init__(self, params: TrainParams, labels: Sequence[str], rows: TrainRows, pool: Executor) -> None:
-        self.params, self.pool = params, pool
-        self.spec = PreprocessSpec(
-            input_size=(params.input_height, params.input_width), fit=params.fit, mean=params.mean, std=params.std
+        self.params, self.labels, self.rows, self.pool = params, labels, rows, pool
+        self.spec = input_spec(params)
+        self.train = ImageDataset(rows.images, rows.train, labels, self.spec, pool)
+        self.val = ImageDataset(rows.images, rows.val, labels, self.spec, pool)
+
+    def build(self) -> torch.nn.Module:
+        """Build the network with its pretrained weights."""
+        params = self.params
+        architecture = Architecture(
+            params.method, params.backbone, len(self.labels), params.padding, self.spec.input_size
         )
         with torch.random.fork_rng():
             torch.manual_seed(params.seed)
-            network = build_network(
-                params.backbone, len(labels), params.pretrained, params.padding, self.spec.input_size
+            return build_classifier(architecture, params.pretrained)
+
+
+def input_spec(params: TrainParams) -> PreprocessSpec:
+    """How pixels become the input of the network."""
+    return PreprocessSpec(
+        input_size=(params.input_height, params.input_width), fit=params.fit, mean=params.mean, std=params.std
+    )
+
+
+def _train_fully(data: _Data, cache: WorkCache, on_epoch: OnEpoch | None) -> _Trained:
+    training = _Training(data)
+    with report_kept(lambda: _kept(cache, data.params.epochs)):
+        best, epochs = training.run_epochs(cache, on_epoch)
+    network = training.trainer.average
+    network.load_state_dict(best)
+    probabilities = training.trainer.probabilities(data.val.read, len(data.rows.val))
+    saved = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+    return _Trained(network, epochs, saved, probabilities, data.val.targets, training.plan.images)
+
+
+def _train_head(data: _Data, cache: WorkCache, on_epoch: OnEpoch | None) -> _Trained:
+    """Fit a head to frozen features; the work area keeps the features, so a stopped run resumes."""
+    params = data.params
+    network = data.build()
+    assert isinstance(network, FeatureClassifier)
+    train, val = (
+        Pictures(part.read, part.targets, np.array([row.generator or "" for row in rows]))
+        for part, rows in ((data.train, data.rows.train), (data.val, data.rows.val))
+    )
+    network.cell_weights.copy_(torch.from_numpy(weigh_cells(train, network.cells)))
+    table = FeatureTable(network, data.spec, cache, data.pool)
+    epochs: list[Epoch] = []
+    start = time.perf_counter()
+    images = len(train.targets)
+    with (
+        _progress(params.epochs * images + 2 * len(val.targets), 0) as progress,
+        report_kept(lambda: f"features of {progress.tasks[0].completed:.0f} images are kept in {cache.folder.parent}"),
+    ):
+
+        def advance(count: int) -> None:
+            speed = progress.tasks[0].completed / (time.perf_counter() - start)
+            progress.update(progress.task_ids[0], advance=count, speed=f"{speed:.0f}")
+
+        for fitted in fit_head(train, val, table, (params.augment, params.seed, params.epochs), advance):
+            seconds = time.perf_counter() - start - sum(epoch.seconds for epoch in epochs)
+            epochs.append(
+                Epoch(
+                    epoch=fitted.passes,
+                    train_loss=fitted.train_loss,
+                    val_loss=fitted.val_loss,
+                    val_accuracy=fitted.val_accuracy,
+                    learning_rate=0.0,
+                    images_per_second=images / seconds,
+                    seconds=seconds,
+                )
             )
-        self.trainer = Trainer(network, self.spec, params, pool)
-        size = min(params.batch_size, len(rows.train))
-        self.plan = EpochPlan(len(rows.train) // size, tuple(split_batch(size, self.trainer.device)))
-        self.train = ImageDataset(rows.images, rows.train, labels, self.spec, pool)
-        self.val = ImageDataset(rows.images, rows.val, labels, self.spec, pool)
+            progress.console.print(_line(epochs[-1], params.epochs))
+            if on_epoch is not None:
+                on_epoch(epochs[-1])
+    network.set_head(fitted.weight, fitted.bias)
+    return _Trained(network, epochs, epochs[-1], fitted.val_probabilities, val.targets, images)
+
+
+class _Training:
+    """Trainer and the loop over epochs."""
+
+    def __init__(self, data: _Data) -> None:
+        self.params, self.pool, self.train, self.val = data.params, data.pool, data.train, data.val
+        self.trainer = Trainer(data.build(), data.spec, data.params, data.pool)
+        size = min(data.params.batch_size, len(data.rows.train))
+        self.plan = EpochPlan(len(data.rows.train) // size, tuple(split_batch(size, self.trainer.device)))
 
     def run_epochs(self, cache: WorkCache, on_epoch: OnEpoch | None) -> tuple[Tensors, list[Epoch]]:
         """Run the remaining epochs; returns the best averaged weights and the figures of all epochs."""
@@ -223,6 +322,13 @@ class _Training:
 
 
 def _check(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> None:
+    if params.method == "head" and params.pretrained == "none":
+        raise ParamsError(
+            "params.yaml train.pretrained: none with train.method: head; expected package, hub or a .safetensors file: "
+            "features of random weights tell nothing apart"
+        )
+    if params.pretrained == "package":
+        check_preprocessing(find_package_weights(params.backbone), params.padding, params.mean, params.std)
     if params.batch_size < 2:
         raise ParamsError("params.yaml train.batch_size: 1; expected at least 2: one image has no batch statistics")
     counts = Counter(image.label for image in rows.train)
@@ -245,7 +351,7 @@ def _work_key(params: TrainParams, labels: Sequence[str], rows: TrainRows) -> st
         "params": params.model_dump(mode="json", exclude={"threads"}),
         "labels": labels,
         "dataset": dataset_id(rows),
-        "pretrained": Path(params.pretrained),  # none and hub are no files
+        "pretrained": Path(params.pretrained),  # none, package and hub are no files
     }
     return work_key(inputs, (__name__,), PACKAGES)
 
@@ -258,29 +364,30 @@ def _score(epoch: Epoch) -> Score:
     return Score(epoch.val_accuracy, epoch.val_loss)
 
 
-def _metrics(
-    network: torch.nn.Module, config: CheckpointConfig, rows: TrainRows, epochs: Sequence[Epoch]
-) -> dict[str, Any]:
-    best = max(epochs, key=lambda epoch: (epoch.val_accuracy, -epoch.val_loss))
+def _metrics(trained: _Trained, config: CheckpointConfig, rows: TrainRows) -> dict[str, Any]:
+    origins = Counter(row.generator or "photographs" for row in rows.train)
     return {
-        "val_accuracy": best.val_accuracy,
-        "val_loss": best.val_loss,
-        "best_epoch": best.epoch,
-        "epochs": len(epochs),
+        "val_accuracy": trained.saved.val_accuracy,
+        "val_loss": trained.saved.val_loss,
+        "best_epoch": trained.saved.epoch,
+        "epochs": len(trained.epochs),
         "images": len(rows.train),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in trained.network.parameters()),
         "backbone": config.backbone,
+        "method": config.method,
+        "pretrained": None if config.weights_source is None else config.weights_source.model_dump(),
+        "origins": dict(sorted(origins.items())),
         "labels": {label: sum(row.label == label for row in rows.train) for label in config.labels},
         "checkpoint_id": config.checkpoint_id,
         "index_sha256": sha256_of(rows.images / INDEX) if (rows.images / INDEX).is_file() else "",
     }
 
 
-def _machine_figures(epochs: Sequence[Epoch], plan: EpochPlan) -> Figures:
+def _machine_figures(epochs: Sequence[Epoch], images: int) -> Figures:
     """Speed over all epochs, those before a restart included."""
-    seconds = sum(plan.images / epoch.images_per_second for epoch in epochs)
+    seconds = sum(images / epoch.images_per_second for epoch in epochs)
     return {
-        "images_per_second": round(plan.images * len(epochs) / seconds, 1),
+        "images_per_second": round(images * len(epochs) / seconds, 1),
         "seconds": round(sum(epoch.seconds for epoch in epochs), 1),
     }
 

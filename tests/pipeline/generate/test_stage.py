@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.config.policy import load_policy
@@ -349,3 +350,49 @@ def test_photos_without_a_folder_is_an_error(tmp_path: Path) -> None:
     dataset = DatasetParams(source="photos", folder=None, part=(0.0, 1.0), seed=1)
     with pytest.raises(DataError, match=r"dataset.folder: null with source photos"):
         generate.run_photos(dataset, ["no_helmet", "helmet"], 4, tmp_path / "images")
+
+
+@pytest.mark.filterwarnings(DIFFUSERS_WARNS)
+def test_a_mix_gives_scenes_to_other_generators_and_every_image_names_its_own(
+    prompts: list[Prompt], tiny: GenerateParams, tmp_path: Path
+) -> None:
+    mixed = tiny.model_copy(update={"mix": {"rendered": 0.5}})
+    result = generate.run(mixed, prompts, tmp_path / "images", "helmet")
+    drawn = {image.id: image.generator for image in result.images}
+    assert set(drawn) == {prompt.id for prompt in prompts}
+    assert set(drawn.values()) == {"rendered", "stable_diffusion"}
+    assert sum(result.metrics["generators"].values()) == len(prompts)
+    scenes = {(image.group, image.generator) for image in result.images}
+    assert len(scenes) == len({prompt.group for prompt in prompts}), "the images of a scene are of one generator"
+    alone = generate.run(PARAMS, prompts, tmp_path / "alone", "helmet")
+    same = {image.id: image.sha256 for image in alone.images}
+    assert all(same[image.id] == image.sha256 for image in result.images if image.generator == "rendered")
+    assert (tmp_path / "images" / "README.md").read_text(encoding="utf-8").count("| key | value |") == 2
+
+
+def test_a_larger_share_keeps_the_scenes_of_a_smaller_one(root: Path) -> None:
+    many = draw_prompts(load_policy(root / "policies" / "helmet.yaml"), 600, 2, seed=3)
+
+    def rendered(share: float) -> set[str]:
+        params = GenerateParams(
+            generator="stable_diffusion", mix={"rendered": share}, images_per_shard=4, workers=1, rendered={}
+        )
+        return {prompt.id for prompt in generate.divide(many, params)["rendered"]}
+
+    assert rendered(0.25) < rendered(0.5)
+    assert len(rendered(0.25)) == pytest.approx(150, abs=45)
+    assert len(rendered(1.0)) == 600
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        ({"rendered": 0.5}, "mix.rendered: is generate.generator; expected another generator"),
+        ({"stable_diffusion": 0.7, "dalle": 0.4}, "mix: shares add up to 1.1; expected at most 1"),
+        ({"stable_diffusion": 0.0}, "greater than 0"),
+    ],
+    ids=str,
+)
+def test_a_mix_that_cannot_be_drawn_is_refused(mix: dict[str, float], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        GenerateParams.model_validate({**PARAMS.model_dump(), "mix": mix})

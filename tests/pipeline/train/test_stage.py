@@ -36,7 +36,11 @@ Change = Callable[..., TrainParams]
 def params(root: Path) -> TrainParams:
     """Params of a training that takes seconds: two epochs of a tiny network on tiny images."""
     changes = {
+        "method": "full",
         "backbone": "test_efficientnet",
+        "pretrained": "none",
+        "padding": "symmetric",
+        "augment": 0.5,
         "input_height": SIZE[0],
         "input_width": SIZE[1],
         "epochs": 2,
