@@ -38,7 +38,7 @@ def check_policy(params: Params, policy: Policy, place: str, tell: Callable[[str
     for comparison in comparisons:
         for line in comparison.lines():
             tell(line)
-    refuse_unknown(params, comparisons, place)
+    refuse_unknown(comparisons, place)
 
 
 def examine(params: Params, policy: Policy) -> list[Comparison]:
@@ -59,11 +59,10 @@ def examine(params: Params, policy: Policy) -> list[Comparison]:
     return comparisons
 
 
-def refuse_unknown(params: Params, comparisons: Sequence[Comparison], place: str) -> None:
-    """Stop where pictures of a label would show something else, unless ``prompts.allow_unknown_words`` is set.
+def refuse_unknown(comparisons: Sequence[Comparison], place: str) -> None:
+    """Stop where pictures of a label would show something else, or cannot be drawn.
 
     Args:
-        params: What the policy was compared with.
         comparisons: Results of ``examine``.
         place: Path of the policy, for messages.
 
@@ -71,7 +70,7 @@ def refuse_unknown(params: Params, comparisons: Sequence[Comparison], place: str
         PolicyError: Names every such value, and the ways out.
     """
     refused = [comparison for comparison in comparisons if any(gap.is_refused for gap in comparison.gaps)]
-    if not refused or (params.prompts.allow_unknown_words and RENDERED not in params.generate.generators):
+    if not refused:
         return
     lines = []
     for comparison in refused:
@@ -85,6 +84,9 @@ def _examine_generator(params: Params, policy: Policy, name: str) -> Comparison:
     vocabulary = _vocabulary(params.generate, name, "generate")
     diffusion = params.generate.section("stable_diffusion")
     chosen, part = diffusion.get("preset"), f"generator {name}"
+    if vocabulary.factors is not None and name != params.generate.generator:
+        advice = "set generate.mix: {} so that generate.generator draws all scenes, or change the policy"
+        return compare_values(f"{part} (generate.mix)", vocabulary.factors, policy, advice, refuse=True)
     if vocabulary.factors is not None:
         presets = listed(list(diffusion.get("presets", {})))
         advice = (
@@ -97,7 +99,8 @@ def _examine_generator(params: Params, policy: Policy, name: str) -> Comparison:
         f"choose another preset (generate.stable_diffusion.preset: {others}), train on photographs (dataset.source: "
         "photos), use other words, or set prompts.allow_unknown_words: true"
     )
-    return compare_words(f"{part} (preset {chosen})", vocabulary, policy, advice)
+    compared = compare_words(f"{part} (preset {chosen})", vocabulary, policy, advice)
+    return compared.accepted() if params.prompts.allow_unknown_words else compared
 
 
 def _examine_verifier(params: Params, policy: Policy) -> Comparison:

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config.policy import FIELD, Factor, Policy, fields_of
 from pipeline.errors import listed, shown
@@ -71,6 +71,10 @@ class Comparison:
     summary: str
     gaps: tuple[Gap, ...] = ()
     advice: str = ""
+
+    def accepted(self) -> Comparison:
+        """The same comparison, with no gap that is refused."""
+        return replace(self, gaps=tuple(replace(gap, is_refused=False) for gap in self.gaps))
 
     def lines(self) -> Iterator[str]:
         """The summary, then a line per gap, then the advice."""

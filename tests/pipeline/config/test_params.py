@@ -38,7 +38,7 @@ def test_the_error_for_an_unknown_key_lists_the_known_keys_and_guesses_the_meant
 ) -> None:
     values["train"]["epoch"] = 3
     message = refuse(tmp_path, values)
-    assert "params.yaml train.epoch: 3; no such key; expected one of backbone, pretrained, " in message
+    assert "params.yaml train.epoch: 3; no such key; expected one of method, backbone, pretrained, " in message
     assert message.endswith("did you mean 'epochs'?")
 
 
@@ -83,7 +83,7 @@ def test_an_error_in_the_section_of_a_plug_in_gives_the_path_of_the_section() ->
 def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Path, values: dict[str, Any]) -> None:
     values["generate"]["dall_e"] = {}
     message = refuse(tmp_path, values)
-    assert "params.yaml generate.dall_e: no such key; expected one of generator, images_per_shard, workers" in message
+    assert "params.yaml generate.dall_e: no such key; expected one of generator, mix, images_per_shard, workers" in message
     values["generate"]["rendered"] = 3
     del values["generate"]["dall_e"]
     assert "params.yaml generate.rendered: 3; expected a section of its own" in refuse(tmp_path, values)
@@ -146,9 +146,9 @@ def replaced(root: Path, folder: Path, old: str, new: str) -> str:
 
 
 def test_a_key_that_is_given_twice_is_refused_with_both_lines(root: Path, tmp_path: Path) -> None:
-    message = replaced(root, tmp_path, "  epochs: 20\n", "  epochs: 20\n  epochs: 2\n")
+    message = replaced(root, tmp_path, "  batch_size: 64\n", "  batch_size: 64\n  batch_size: 2\n")
     assert re.search(
-        r"params\.yaml line (\d+): train\.epochs: given twice, first in line \d+; expected it once", message
+        r"params\.yaml line (\d+): train\.batch_size: given twice, first in line \d+; expected it once", message
     )
 
 

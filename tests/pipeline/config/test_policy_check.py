@@ -44,12 +44,14 @@ def test_the_policies_that_come_with_gossamer_are_known_to_all_parts(root: Path,
     comparisons = examine(params(root), load_policy(root / "policies" / f"{name}.yaml"))
     assert [comparison.summary.partition(":")[0] for comparison in comparisons] == [
         "generator stable_diffusion (preset bundled)",
+        "generator rendered (generate.mix)",
         "verifier attributes",
         "renderer of the selfies",
     ]
     assert re.fullmatch(r".*: knows all \d+ words of the policy", comparisons[0].summary)
-    assert "checks the labels by" in comparisons[1].summary
-    assert comparisons[2].summary.endswith("draws all factors and values of the policy")
+    assert "checks the labels by" in comparisons[2].summary
+    assert comparisons[1].summary.endswith("draws all factors and values of the policy")
+    assert comparisons[3].summary.endswith("draws all factors and values of the policy")
 
 
 def test_a_label_that_the_bundled_model_would_draw_as_something_else_is_refused_with_ways_out(
@@ -65,10 +67,12 @@ def test_a_label_that_the_bundled_model_would_draw_as_something_else_is_refused_
 
 
 def allow(values: dict[str, Any]) -> None:
+    values["generate"]["mix"] = {}
     values["prompts"]["allow_unknown_words"] = True
 
 
 def another_preset(values: dict[str, Any]) -> None:
+    values["generate"]["mix"] = {}
     values["generate"]["stable_diffusion"]["preset"] = "sd15"
 
 
@@ -89,11 +93,22 @@ def test_each_way_out_lets_the_policy_pass_and_tells_what_verifier_and_renderer_
 
 def test_what_the_renderer_cannot_draw_is_refused_where_it_is_the_generator(root: Path, hair_net: Policy) -> None:
     def rendered(values: dict[str, Any]) -> None:
-        values["generate"]["generator"] = "rendered"
         allow(values)
+        values["generate"]["generator"] = "rendered"
 
     with pytest.raises(PolicyError, match=r"p\.yaml labels\.helmet\.headwear\.net: cannot draw it"):
         told(params(root, rendered), hair_net)
+
+
+def test_a_generator_of_the_mix_that_cannot_draw_a_label_is_refused_with_a_way_out(
+    root: Path, hair_net: Policy
+) -> None:
+    def mixed(values: dict[str, Any]) -> None:
+        another_preset(values)
+        values["generate"]["mix"] = {"rendered": 0.1}
+
+    with pytest.raises(PolicyError, match=r"(?s)headwear\.net: cannot draw it.*set generate\.mix: \{\} so that"):
+        told(params(root, mixed), hair_net)
 
 
 def test_with_photographs_throughout_neither_generator_nor_renderer_is_checked(root: Path, hair_net: Policy) -> None:
