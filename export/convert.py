@@ -122,7 +122,8 @@ def run(params: ConvertParams, format_name: str, checkpoint: Checkpoint, rows: C
     check_replaceable(out, own)
     console = Console(stderr=True)
     job = _job(params, checkpoint, rows, lambda line: console.print(f"convert {format_name}: {line}"))
-    conversion = _Conversion(artifact_format, format_name, section, job, checkpoint.config, rows.costs)
+    costs = rows.costs.by_rule(checkpoint.config.decision)
+    conversion = _Conversion(artifact_format, format_name, section, job, checkpoint.config, costs)
     cache = open_work(work_area_of(out), _work_key(params.of_format(format_name), conversion, rows))
     with report_kept(lambda: _kept(section.recipes, cache)):
         for recipe in section.recipes:

@@ -5,7 +5,7 @@ Reads rows, images and selfies; leaves a checkpoint and predictions.parquet in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,15 @@ from pipeline.metrics.statistics import paired_difference_interval, wilson_inter
 
 PREDICTIONS = Path("predictions.parquet")
 THRESHOLD = 0.5
+FULL_TRAINING: Mapping[str, object] = {
+    "method": "full",
+    "pretrained": "none",
+    "padding": "symmetric",
+    "epochs": 20,
+    "augment": 0.5,
+    "decision": "costs",
+}
+"""Values of the train section for a training of all weights from random ones, whatever the default method is."""
 Correct = NDArray[np.bool_]
 """Whether each selfie was decided correctly, bool (n,)."""
 

@@ -174,7 +174,7 @@ def _open(
         {
             "dataset": {"source": "generated"},
             "prompts": {"count": experiment.params.images},
-            "generate": {"generator": generator},
+            "generate": {"generator": generator, "mix": {}},
             "train": {} if seed is None else {"seed": seed},
         },
     )

@@ -18,6 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,14 @@ _TEMPERATURES = (0.05, 20.0)
 _MIN_PROBABILITY = 1e-6
 
 
+DecisionRule = Literal["balanced", "costs"]
+"""How a threshold is chosen: errors of both kinds count alike, or by the costs of the policy.
+
+Costs shift a threshold by calibrated log-odds. Where probabilities are calibrated on pictures of another kind than the
+model will see, that shift has the wrong size, and only the midpoint carries over: then "balanced" is the sound choice.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Cost of each kind of outcome, in the policy's unit; the positive label is the last one.
@@ -46,6 +55,10 @@ class Costs:
     false_positive: float = 1.0
     false_negative: float = 1.0
     abstention: float = 0.5
+
+    def by_rule(self, rule: DecisionRule) -> Costs:
+        """These costs by rule "costs"; by "balanced" errors of both kinds cost 1."""
+        return self if rule == "costs" else Costs(abstention=self.abstention)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from pipeline.data.records import Record
 from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import ModelError, cut
 from pipeline.machine.memory_layout import choose_memory_format
+from pipeline.metrics.decision_threshold import DecisionRule
 from pipeline.train.backbone import Padding, build_network
 from pipeline.train.feature_classifier import build_feature_classifier
 from pipeline.train.package_weights import WeightsSource
@@ -67,6 +68,7 @@ class CheckpointConfig(Record):
         dataset_id: SHA-256 over the training and validation rows.
         temperature: Log-odds divided by it are calibrated (``pipeline.metrics.decision_threshold``).
         method: How it was trained, which determines the network (``Architecture``).
+        decision: How the threshold was chosen.
         weights_source: Origin of the pretrained weights; None: trained from nothing, or of the user's own.
     """
 
@@ -79,6 +81,7 @@ class CheckpointConfig(Record):
     dataset_id: str
     temperature: float = 1.0
     method: Method = "full"
+    decision: DecisionRule = "costs"
     weights_source: WeightsSource | None = None
 
     @property

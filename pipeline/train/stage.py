@@ -116,17 +116,19 @@ def run(
         train = _train_head if params.method == "head" else _train_fully
         trained = train(_Data(params, labels, rows, pool), cache, on_epoch)
     epochs = trained.epochs
+    costs = rows.costs.by_rule(params.decision)
     temperature = fit_temperature(trained.probabilities, trained.targets)
     config = CheckpointConfig(
         backbone=params.backbone,
         padding=params.padding,
         labels=tuple(labels),
         preprocess=input_spec(params),
-        threshold=choose_operating_point(temperature, rows.costs, len(labels)).threshold,
+        threshold=choose_operating_point(temperature, costs, len(labels)).threshold,
         temperature=temperature,
         checkpoint_id="",
         dataset_id=dataset_id(rows),
         method=params.method,
+        decision=params.decision,
         weights_source=find_package_weights(params.backbone).source if params.pretrained == "package" else None,
     )
     config = save_checkpoint(out, trained.network, config)

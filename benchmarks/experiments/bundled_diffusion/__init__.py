@@ -278,7 +278,7 @@ def _open(
         {
             "dataset": {"source": "generated"},
             "prompts": {"count": experiment.params.images, "seed": experiment.params.seed},
-            "generate": {"generator": generator, GENERATOR: {"preset": PRESET, "presets": {PRESET: preset}}},
+            "generate": {"generator": generator, "mix": {}, GENERATOR: {"preset": PRESET, "presets": {PRESET: preset}}},
         },
     )
 

@@ -268,7 +268,7 @@ def _open(
                 "seed": experiment.params.seed,
                 "top_up": {},
             },
-            "generate": {"generator": generator},
+            "generate": {"generator": generator, "mix": {}},
             "train": {} if seed is None else {"seed": seed},
         },
     )

@@ -45,7 +45,7 @@ from benchmarks.experiment_harness.course import (
 )
 from benchmarks.experiment_harness.results import ResultRecord
 from benchmarks.experiment_harness.toolkit_defaults import export_toolkit_defaults
-from benchmarks.experiment_harness.training_run import PREDICTIONS
+from benchmarks.experiment_harness.training_run import FULL_TRAINING, PREDICTIONS
 from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_steps
 from pipeline.config.fields import Positive, Section, Seed, Share
 from pipeline.data.records import Image, Record
@@ -251,9 +251,9 @@ def _open(experiment: Experiment[Params], name: str, backbone: str = "") -> Stag
         {
             "dataset": {"source": "generated"},
             "prompts": {"count": params.images, "seed": params.seed, "top_up": {}},
-            "generate": {"generator": params.generator},
+            "generate": {"generator": params.generator, "mix": {}},
             "selfies": {"count": params.selfies},
-            "train": {"backbone": backbone, "pretrained": "none"} if backbone else {},
+            "train": {**FULL_TRAINING, "backbone": backbone} if backbone else {},
         },
     )
 
@@ -265,7 +265,7 @@ def _open_photographs(experiment: Experiment[Params], name: str, backbone: str =
     path = str(folder.resolve()) if folder else None
     selfies = {"name": _PHOTOGRAPHS, "folder": path, "licence": "see the folder", "part": [_TRAINING_PART, 1.0]}
     start = str((weights / f"{backbone}.safetensors").resolve()) if weights else "none"
-    train = {"backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
+    train = {**FULL_TRAINING, "backbone": backbone, "pretrained": start, "padding": "same", **_FINE_TUNING}
     return experiment.open(
         name,
         {

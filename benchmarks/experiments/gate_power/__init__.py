@@ -24,6 +24,7 @@ from pydantic import Field
 
 from benchmarks.experiment_harness.course import IMAGES, KEPT, ROWS, Experiment, StageFolder, open_experiment
 from benchmarks.experiment_harness.results import ResultRecord
+from benchmarks.experiment_harness.training_run import FULL_TRAINING
 from benchmarks.experiment_harness.workspace import ReportProgress, Step, run_gossamer, run_steps
 from benchmarks.experiments.gate_power import damaged_models
 from benchmarks.experiments.gate_power.damaged_models import PAIRS, SLOWER, SOUND, ModelPairsConfig, Strengths
@@ -205,8 +206,8 @@ def _open(experiment: Experiment[Params], name: str) -> StageFolder:
         {
             "dataset": {"source": "generated"},
             "prompts": {"count": params.images, "seed": params.seed, "top_up": {}},
-            "generate": {"generator": "rendered"},
-            "train": {"epochs": params.epochs, "pretrained": "none"},
+            "generate": {"generator": "rendered", "mix": {}},
+            "train": {**FULL_TRAINING, "epochs": params.epochs},
             "selfies": {"count": params.pool, "seed": params.seed + 1},
             "convert": {"formats": {**convert.formats, format_name: section}},
         },

@@ -83,7 +83,7 @@ def test_an_error_in_the_section_of_a_plug_in_gives_the_path_of_the_section() ->
 def test_a_plug_in_section_takes_only_sections_of_existing_plug_ins(tmp_path: Path, values: dict[str, Any]) -> None:
     values["generate"]["dall_e"] = {}
     message = refuse(tmp_path, values)
-    assert "params.yaml generate.dall_e: no such key; expected one of generator, mix, images_per_shard, workers" in message
+    assert "params.yaml generate.dall_e: no such key; expected one of generator, mix, images_per_shard" in message
     values["generate"]["rendered"] = 3
     del values["generate"]["dall_e"]
     assert "params.yaml generate.rendered: 3; expected a section of its own" in refuse(tmp_path, values)

@@ -72,7 +72,7 @@ def test_pretrained_weights_with_equally_many_labels_keep_their_head(tmp_path: P
 
 
 def test_pretrained_weights_that_do_not_fit_are_refused(tmp_path: Path, network: nn.Module) -> None:
-    with pytest.raises(ModelError, match=r"gone.safetensors is missing; expected none, package, hub or a .safetensors file"):
+    with pytest.raises(ModelError, match=r"gone.safetensors is missing; expected none, package, hub or a "):
         build_network(TINY, 2, str(tmp_path / "gone.safetensors"))
     (tmp_path / "text.safetensors").write_text("no tensors here")
     with pytest.raises(ModelError, match="not a safetensors file"):

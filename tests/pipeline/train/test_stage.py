@@ -41,6 +41,7 @@ def params(root: Path) -> TrainParams:
         "pretrained": "none",
         "padding": "symmetric",
         "augment": 0.5,
+        "decision": "costs",
         "input_height": SIZE[0],
         "input_width": SIZE[1],
         "epochs": 2,
@@ -318,3 +319,75 @@ def test_fewer_rows_than_a_batch_are_one_batch(params: TrainParams, rows: TrainR
     few = TrainRows(rows.train[:7], rows.val, rows.images)
     result = train.run(params, LABELS, few, tmp_path / "out")
     assert result.metrics["images"] == 7
+
+
+@pytest.fixture(scope="module")
+def head_params(root: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainParams:
+    """Params of a head on the frozen features of a tiny network, whose weights are a file."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        save_file(build_network("test_efficientnet", 10).state_dict(), path)
+    changes = {
+        "method": "head",
+        "backbone": "test_efficientnet",
+        "pretrained": str(path),
+        "padding": "symmetric",
+        "input_height": SIZE[0],
+        "input_width": SIZE[1],
+        "epochs": 2,
+        "augment": 0.2,
+        "decision": "balanced",
+        "device": "cpu",
+    }
+    return load_params(root / "params.yaml").train.model_copy(update=changes)
+
+
+def test_a_head_is_saved_with_its_frozen_backbone_and_predicts_as_its_figures_say(
+    head_params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    result = train.run(head_params, LABELS, rows, tmp_path / "checkpoint")
+    checkpoint = load_checkpoint(tmp_path / "checkpoint")
+    assert (checkpoint.config.method, checkpoint.config.decision) == ("head", "balanced")
+    decided = predict(checkpoint, load_batch(rows.images, rows.val, checkpoint.config.preprocess)).argmax(1)
+    right = sum(LABELS[index] == image.label for index, image in zip(decided, rows.val, strict=True))
+    assert right / len(rows.val) == result.metrics["val_accuracy"] > 0.6
+    assert [row["epoch"] for row in result.curve] == [1, 2]
+    assert result.metrics["best_epoch"] == 2
+    start = build_network("test_efficientnet", 2, head_params.pretrained).state_dict()
+    trunk = checkpoint.network.get_submodule("trunk").state_dict()
+    assert all(torch.equal(tensor, start[name]) for name, tensor in trunk.items())
+
+
+def test_a_head_has_the_same_bytes_on_one_thread_and_on_two_and_after_a_kill(
+    head_params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    whole = train.run(head_params, LABELS, rows, tmp_path / "whole").config.checkpoint_id
+    single = head_params.model_copy(update={"threads": 1})
+    assert train.run(single, LABELS, rows, tmp_path / "single").config.checkpoint_id == whole
+    with pytest.raises(KeyboardInterrupt):
+        train.run(head_params, LABELS, rows, tmp_path / "cut", interrupt_after(1))
+    assert train.run(head_params, LABELS, rows, tmp_path / "cut").config.checkpoint_id == whole
+
+
+def test_a_balanced_decision_does_not_follow_the_costs(
+    head_params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    dear = TrainRows(rows.train, rows.val, rows.images, Costs(false_positive=9.0))
+    assert train.run(head_params, LABELS, dear, tmp_path / "balanced").config.threshold == pytest.approx(0.5)
+    by_costs = head_params.model_copy(update={"decision": "costs"})
+    assert train.run(by_costs, LABELS, dear, tmp_path / "costs").config.threshold > 0.6
+
+
+def test_a_head_on_random_features_is_refused(head_params: TrainParams, rows: TrainRows, tmp_path: Path) -> None:
+    random = head_params.model_copy(update={"pretrained": "none"})
+    with pytest.raises(ParamsError, match=r"train.pretrained: none with train.method: head; expected package, hub"):
+        train.run(random, LABELS, rows, tmp_path / "checkpoint")
+
+
+def test_weights_of_a_package_need_their_preprocessing(
+    head_params: TrainParams, rows: TrainRows, tmp_path: Path
+) -> None:
+    changes = {"pretrained": "package", "backbone": "tf_efficientnet_lite0"}
+    with pytest.raises(ParamsError, match=r"train.padding: symmetric; the weights of tf_efficientnet_lite0 in"):
+        train.run(head_params.model_copy(update=changes), LABELS, rows, tmp_path / "checkpoint")
