@@ -177,9 +177,10 @@ def train(
     from pipeline.data.storage import read_rows, write_csv, write_json
     from pipeline.metrics.decision_threshold import average_costs
     from pipeline.train import stage
+    from pipeline.train.method import TrainRows
 
     checked, validation = load_policy(policy), read_rows(val, Image)
-    rows = stage.TrainRows(read_rows(train, Image), validation, images, average_costs(checked, validation))
+    rows = TrainRows(read_rows(train, Image), validation, images, average_costs(checked, validation))
     result = stage.run(load_params().train, list(checked.labels), rows, out)
     write_csv(plot, result.curve)
     write_json(metrics, result.metrics)

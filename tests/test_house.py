@@ -28,7 +28,9 @@ TOOLS = (
     "pipeline.train.backbone",
     "pipeline.train.branch_fusion",
     "pipeline.train.complexity",
+    "pipeline.train.feature_classifier",
     "pipeline.train.model",
+    "pipeline.train.package_weights",
 )
 EXPORT_TOOLS = ("export.formats", "export.parity", "export.toolkit_output")
 EXPERIMENTS = ("benchmarks.experiments", "benchmarks.experiment_harness")

@@ -19,7 +19,7 @@ from pipeline.data.file_fingerprint import NamedPath
 
 STAGES = ("generate", "curate", "train", "selfies")
 """Stages that read such files."""
-_NO_FILE = frozenset({"none", "hub"})
+_NO_FILE = frozenset({"none", "package", "hub"})
 """Values of ``train.pretrained`` that name no file."""
 
 

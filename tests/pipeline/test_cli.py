@@ -263,6 +263,7 @@ def test_a_policy_that_the_bundled_model_cannot_draw_is_refused_before_anything_
         assert "verifier attributes: cannot check the labels" in result.output
     assert not (home / "data/images").exists()
     change(home / "params.yaml", "prompts.allow_unknown_words", True)
+    change(home / "params.yaml", "generate.mix", {"rendered": 0.25})
     refused(gossamer("policy", "check"), "labels.helmet.headwear.net: cannot draw it", "set generate.mix: {}")
     change(home / "params.yaml", "generate.mix", {})
     assert gossamer("policy", "check").exit_code == 0

@@ -9,7 +9,6 @@ import pytest
 import timm
 import torch
 
-from pipeline.config.params import TrainParams, load_params
 from pipeline.errors import ModelError, ParamsError
 from pipeline.train import package_weights
 from pipeline.train.package_weights import (
@@ -32,12 +31,8 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_default_backbone_has_its_package_and_its_preprocessing(root: Path) -> None:
-    params: TrainParams = load_params(root / "params.yaml").train
-    assert params.pretrained == "package"
-    weights = find_package_weights(params.backbone)
-    assert weights.find() is not None
-    check_preprocessing(weights, params.padding, params.mean, params.std)
+def test_the_package_that_comes_with_the_requirements_is_installed() -> None:
+    assert LITE.find() is not None
 
 
 def test_the_weights_of_the_package_become_those_of_the_network() -> None:

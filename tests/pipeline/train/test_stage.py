@@ -24,8 +24,10 @@ from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.metrics.decision_threshold import Costs, fit_temperature
 from pipeline.train import stage as train
 from pipeline.train.backbone import build_network
+from pipeline.train.full_training import learning_rate
+from pipeline.train.method import TrainRows
 from pipeline.train.model import WEIGHTS, load_checkpoint, predict
-from pipeline.train.stage import TrainRows, dataset_id, learning_rate
+from pipeline.train.stage import dataset_id
 from pipeline.train.training_state import Epoch
 from tests.pipeline.squares import LABELS, SIZE, write_squares
 
