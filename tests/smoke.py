@@ -54,11 +54,11 @@ COMMANDS = (
     "dvc metrics diff main",
     "dvc plots show",
     "dvc plots diff main",
+    "dvc exp run -S report.sample_images=9 report",
+    "dvc exp show --only-changed",
     "git -c user.name=smoke -c user.email=smoke@example.org commit --quiet --all --message=smoke",
     "gossamer baseline accept",
     "gossamer baseline fetch",
-    "dvc exp run -S report.sample_images=9 report",
-    "dvc exp show --only-changed",
     "make clean",
 )
 """Commands that README.md and the Makefile name, in the order they run in after the chain."""
