@@ -18,6 +18,7 @@ from export.artifact_comparison.layer_snr import Layer, compare_layers, steepest
 from export.bundle.contract import Contract, ContractArtifact, contract_artifact
 from export.formats import extras_of, format_of, open_format
 from export.parity import Parity, compare, run_artifact
+from pipeline.data.hashing import sha256_of
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Artifacts
 from pipeline.data.shards import load_batch, read_index
@@ -53,6 +54,8 @@ def compare_artifacts(reference: Path, artifact: Path, images: Path, count: int,
         ModelError: An artifact is damaged, they take different inputs, or their layers cannot be compared.
     """
     ours, theirs = record_of(reference), record_of(artifact)
+    for path, record in ((reference, ours), (artifact, theirs)):
+        _check_file(path, record)
     if (ours.preprocess, ours.labels) != (theirs.preprocess, theirs.labels):
         raise ModelError(f"{artifact}: other labels or preprocessing than {reference}; expected the same checkpoint's")
     if layers and ours.format != theirs.format:
@@ -94,6 +97,14 @@ def record_of(path: Path) -> ContractArtifact:
             return record
     known = ", ".join(Path(record.file).name for record in records)
     raise DataError(f"{path}: not listed in the record beside it; expected one of {known}")
+
+
+def _check_file(path: Path, record: ContractArtifact) -> None:
+    """Refuse another file than the recorded one before it is opened: a damaged model may bring its runtime down."""
+    if not path.exists():
+        raise ModelError(f"{path}: missing; expected an artifact; run dvc repro convert")
+    if sha256_of(path) != record.sha256:
+        raise ModelError(f"{path}: not the file that its record describes; run dvc repro convert, or pull it again")
 
 
 def show(comparison: Comparison) -> None:

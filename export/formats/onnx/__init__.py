@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -85,11 +86,13 @@ def export(job: ExportJob, recipe: str, params: Params, path: Path) -> Quantisat
 def load(path: Path, threads: int = 1) -> Predict:
     """Open the model in ONNX Runtime on the CPU."""
     session = _session(path, threads)
-    height, width = session.get_inputs()[0].shape[1:3]
+    with _damage_is_a_model_error(path):
+        height, width = session.get_inputs()[0].shape[1:3]
 
     def predict(frame: Pixels) -> NDArray[np.float32]:
         check_frame(frame, height, width, path)
-        return np.asarray(session.run([OUTPUT], {INPUT: frame[None]})[0][0], np.float32)
+        with _damage_is_a_model_error(path):
+            return np.asarray(session.run([OUTPUT], {INPUT: frame[None]})[0][0], np.float32)
 
     return predict
 
@@ -97,18 +100,20 @@ def load(path: Path, threads: int = 1) -> Predict:
 def describe(path: Path) -> Interface:
     """Read the input, output and metadata of the graph."""
     session = _session(path, 1)
-    frame, probabilities = session.get_inputs()[0], session.get_outputs()[0]
-    metadata = session.get_modelmeta().custom_metadata_map
-    return Interface(
-        input_name=frame.name,
-        dtype=str(frame.type).removeprefix("tensor(").removesuffix(")"),
-        layout="NHWC",
-        height=frame.shape[1],
-        width=frame.shape[2],
-        output_name=probabilities.name,
-        labels=_labels(metadata, path),
-        decision=read_decision(metadata, path),
-    )
+    with _damage_is_a_model_error(path):
+        frame, probabilities = session.get_inputs()[0], session.get_outputs()[0]
+        metadata = session.get_modelmeta().custom_metadata_map
+        _, height, width, _ = frame.shape
+        return Interface(
+            input_name=frame.name,
+            dtype=str(frame.type).removeprefix("tensor(").removesuffix(")"),
+            layout="NHWC",
+            height=height,
+            width=width,
+            output_name=probabilities.name,
+            labels=_labels(metadata, path),
+            decision=read_decision(metadata, path),
+        )
 
 
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:
@@ -251,12 +256,20 @@ def _halve(model: bytes, job: ExportJob) -> bytes:
 
 
 def _session(path: Path, threads: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    from onnxruntime.capi import onnxruntime_pybind11_state as status
-
     if not path.is_file():
         raise ModelError(f"{path}: missing; expected an ONNX model; run dvc repro convert@onnx")
-    broken = (status.Fail, status.InvalidProtobuf, status.InvalidGraph, status.InvalidArgument, status.NoModel)
-    try:
+    with _damage_is_a_model_error(path):
         return open_session(path.read_bytes(), threads)
-    except (*broken, status.NotImplemented, status.RuntimeException) as error:
+
+
+@contextmanager
+def _damage_is_a_model_error(path: Path) -> Iterator[None]:
+    """Turn what ONNX Runtime raises on a damaged model, when it is opened or only when it runs, into one error."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as status
+
+    broken = (status.Fail, status.InvalidProtobuf, status.InvalidGraph, status.InvalidArgument, status.NoModel)
+    other = (status.NotImplemented, status.RuntimeException, IndexError, ValueError)
+    try:
+        yield
+    except (*broken, *other) as error:
         raise ModelError(f"{path}: not a whole ONNX model: {error}; run dvc repro convert@onnx") from error

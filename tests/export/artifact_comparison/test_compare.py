@@ -4,13 +4,17 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from export.artifact_comparison.compare import compare_artifacts, record_of, show
 from export.bundle.bundle import BundleContent, build
 from export.bundle.card_figures import CardFigures
 from export.convert import ConvertRows
+from pipeline.data.preprocess import encode_png
+from pipeline.data.shards import Encoded, write_images
 from pipeline.errors import DataError, ModelError
+from tests.export.bundle.small_bundle import MODELS, write_small_bundle
 from tests.export.conftest import Convert
 from tests.export.tiny import draw_frames
 
@@ -57,6 +61,24 @@ def test_an_artifact_compared_with_itself_has_no_layer_that_differs(
     assert all(layer.snr_db == math.inf for layer in comparison.layers)
     show(comparison)
     assert "no layer differs" in capsys.readouterr().out
+
+
+def test_another_file_than_the_recorded_one_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    bundle = write_small_bundle(tmp_path)
+    onnx, package = (bundle / file for file in MODELS.values())
+    with pytest.raises(ModelError, match="not a whole ONNX model"):
+        compare_artifacts(onnx, package, write_shard_of_one(tmp_path / "images"), 1, layers=False)
+    (package / "M.json").write_text("damaged", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"float16\.mlpackage: not the file that its record describes"):
+        compare_artifacts(onnx, package, tmp_path / "images", 1, layers=False)
+    onnx.unlink()
+    with pytest.raises(ModelError, match=r"float32\.onnx: missing; expected an artifact; run dvc repro convert"):
+        compare_artifacts(onnx, package, tmp_path / "images", 1, layers=False)
+
+
+def write_shard_of_one(folder: Path) -> Path:
+    write_images(folder, [Encoded("a", "g", "helmet", {}, encode_png(np.zeros((8, 6, 3), np.uint8)), 6, 8)], 1)
+    return folder
 
 
 def test_layers_of_two_formats_are_refused(convert: Convert, rows: ConvertRows) -> None:

@@ -1,4 +1,4 @@
-"""A bundle without real models, to test what is checked before a model is opened."""
+"""A small bundle: arbitrary bytes, to test what is checked before a model is opened, or a model of six operations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from export.bundle.checksums import write_sums
 from export.bundle.contract import Contract, GoldenVectors, contract_artifact
-from export.decision import Decision
+from export.decision import Decision, decision_metadata
 from pipeline.data.hashing import sha256_of, size_of
 from pipeline.data.preprocess import encode_png
 from pipeline.data.storage import write_json
 from tests.benchmarks.small_task import artifact
+from tests.export.tiny import LABELS
 
 DECISION = Decision(0.5, (0.3, 0.9))
 MODELS = {"onnx-float32": "onnx/float32.onnx", "coreml-float16": "coreml/float16.mlpackage"}
@@ -60,6 +61,30 @@ def write_small_bundle(
     (bundle / "snippets" / "Classifier.kt").write_text("class Classifier\n", encoding="utf-8")
     write_sums(bundle)
     return bundle
+
+
+def brightness_model() -> bytes:
+    """An ONNX artifact whose probability of the positive label is the mean brightness."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["pixels"], ["row"]),
+        helper.make_node("ReduceMean", ["row"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Div", ["mean", "largest"], ["positive"]),
+        helper.make_node("Sub", ["one", "positive"], ["other"]),
+        helper.make_node("Concat", ["other", "positive"], ["probs"], axis=1),
+    ]
+    constants = [
+        helper.make_tensor(name, TensorProto.FLOAT, (1,), [value]) for name, value in (("largest", 255), ("one", 1))
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, (1, 8, 6, 3))
+    probs = helper.make_tensor_value_info("probs", TensorProto.FLOAT, (1, 2))
+    graph = helper.make_graph(nodes, "brightness", [image], [probs], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(model, decision_metadata({}, LABELS, DECISION))
+    return bytes(model.SerializeToString())
 
 
 def rewrite(path: Path, change: dict[str, object], *place: str | int) -> None:

@@ -10,16 +10,13 @@ import sys
 import tomllib
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from export.bundle import verify
 from export.bundle.verify import Verification
-from export.decision import decision_metadata
 from pipeline.cli import app
-from tests.export.bundle.small_bundle import DECISION, write_small_bundle
+from tests.export.bundle.small_bundle import DECISION, brightness_model, write_small_bundle
 from tests.export.tiny import LABELS
 
 PACKAGE = "coreml/float16.mlpackage/Data/weights.bin"
@@ -34,27 +31,6 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 """
-
-
-def share_of_brightness() -> bytes:
-    """An ONNX artifact whose probability of the positive label is the mean brightness."""
-    nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["pixels"], ["row"]),
-        helper.make_node("ReduceMean", ["row"], ["mean"], axes=[1], keepdims=1),
-        helper.make_node("Div", ["mean", "largest"], ["positive"]),
-        helper.make_node("Sub", ["one", "positive"], ["other"]),
-        helper.make_node("Concat", ["other", "positive"], ["probs"], axis=1),
-    ]
-    constants = [
-        helper.make_tensor(name, TensorProto.FLOAT, (1,), [value]) for name, value in (("largest", 255), ("one", 1))
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, (1, 8, 6, 3))
-    probs = helper.make_tensor_value_info("probs", TensorProto.FLOAT, (1, 2))
-    graph = helper.make_graph(nodes, "brightness", [image], [probs], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.helper.set_model_props(model, decision_metadata({}, LABELS, DECISION))
-    return bytes(model.SerializeToString())
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -85,7 +61,7 @@ def run_with_the_extra_alone(root: Path, tmp_path: Path, *words: str) -> subproc
 
 
 def test_the_extra_verifies_a_bundle_without_any_toolkit_of_the_stages(root: Path, tmp_path: Path) -> None:
-    contents = {"onnx/float32.onnx": share_of_brightness(), PACKAGE: STATED}
+    contents = {"onnx/float32.onnx": brightness_model(), PACKAGE: STATED}
     bundle = write_small_bundle(tmp_path, contents, (1.0, 0.0))
     done = run_with_the_extra_alone(root, tmp_path, "verify", str(bundle))
     assert done.returncode == 0, done.stderr

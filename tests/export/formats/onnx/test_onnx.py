@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from export.formats import open_format
+from pipeline.errors import ModelError
+from tests.export.bundle.small_bundle import brightness_model
 from tests.export.conftest import Convert, artifact_of
 from tests.export.tiny import draw_frames
 
@@ -43,6 +47,27 @@ def test_normalisation_and_softmax_stay_in_float(convert: Convert) -> None:
         if node.op_type == "Softmax":
             assert graph.output[0].name == node.output[0]
     assert any(tensor.data_type == onnx.TensorProto.INT8 for tensor in graph.initializer)
+
+
+DAMAGE = {
+    "key of the metadata": (b"threshold", b"\xff\xd6eshold"),
+    "name of an input": (b"image", b"\xff\xd6age"),
+    "number of axes": (b"Flatten", b"flatten"),
+    "labels": (b'["no_helmet"', b"[[[[[[[[[[[["),
+    "threshold": (b"0.5", b"0,5"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), DAMAGE.values(), ids=list(DAMAGE))
+def test_whatever_onnx_runtime_raises_on_a_damaged_model_is_a_model_error(
+    old: bytes, new: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "float32.onnx"
+    content = brightness_model()
+    assert content.count(old) >= 1
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(ModelError, match=r"float32\.onnx"):
+        open_format("onnx").describe(path)
 
 
 @pytest.mark.parametrize("recipe", ["float32", "static_wi8_ai8", "float32_ort"])
