@@ -60,10 +60,8 @@ def describe_not_passed(checks: Iterable[Check]) -> str:
 def describe_verdict(verdict: Verdict) -> str:
     """The verdict and the checks that did not pass, for a terminal."""
     passed = sum(check.verdict == "pass" for check in verdict.checks)
-    head = (
-        f"{verdict.verdict} on the test set {verdict.headline}: {passed} of {len(verdict.checks)} checks pass; "
-        f"baseline: {verdict.baseline}"
-    )
+    on_set = f"on the test set {verdict.headline}"
+    head = f"{verdict.verdict}: {passed} of {len(verdict.checks)} checks pass, {on_set}; baseline: {verdict.baseline}"
     return "\n".join(filter(None, (head, describe_not_passed(verdict.checks))))
 
 

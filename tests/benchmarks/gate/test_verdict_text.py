@@ -81,7 +81,7 @@ def test_only_a_verdict_without_a_failed_check_is_only_unmeasured() -> None:
 def test_a_terminal_shows_the_verdict_and_its_reasons() -> None:
     checks = (check("accuracy", "a", "pass"), *(check("size_bytes", f"s{i}", "fail", 2, "too big") for i in range(6)))
     assert describe_verdict(Verdict(verdict="fail", baseline="v1", checks=checks)).splitlines() == [
-        "fail on the test set rendered: 1 of 7 checks pass; baseline: v1",
+        "fail: 1 of 7 checks pass, on the test set rendered; baseline: v1",
         "  fail: size_bytes: s0, s1, s2, s3, s4 and 1 more: too big",
     ]
 
