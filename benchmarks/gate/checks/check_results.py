@@ -27,6 +27,7 @@ NO_FIGURE = "no figure"
 """A reason that the verdict completes with the one that metrics/measure.json gives."""
 UNDECIDED = ", and these selfies do not decide whether it is kept"
 SEE_MISCLASSIFIED = "its errors: report/index.html#misclassified"
+MORE_SELFIES = "raise selfies.count or add photographs"
 RAISE_LIMIT = "if that is intended, raise the limit in params.yaml"
 LOCATE_LOSS = "to find where conversion loses it: gossamer parity REFERENCE ARTIFACT --layers"
 
@@ -142,7 +143,7 @@ def more_selfies(total: float | None, available: int, of: str = "", *, paired: b
     if total is None or not math.isfinite(total):
         return "the estimate equals the limit, so no number of selfies would decide: improve the model"
     needed = f"needs about {max(1, math.ceil(total - available)):,} more selfies{f' of {of}' if of else ''}"
-    return f"{needed}: raise selfies.count or add photographs{', and measure the baseline on them too' * paired}"
+    return f"{needed}: {MORE_SELFIES}{', and measure the baseline on them too' * paired}"
 
 
 @dataclass(frozen=True, slots=True)

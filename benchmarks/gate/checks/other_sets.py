@@ -15,6 +15,8 @@ from benchmarks.gate.checks.absolute_limits import SetSample, check_set_limits
 from benchmarks.gate.checks.check_results import (
     ALL_ARTIFACTS,
     BASELINE_COMPARABLE,
+    MORE_SELFIES,
+    SEE_MISCLASSIFIED,
     SET_MEASURED,
     UNDERSIZED_SLICES,
     unmeasured,
@@ -24,6 +26,7 @@ from benchmarks.gate.checks.paired_accuracy import compare_accuracy
 from benchmarks.gate.checks.slices import compare_slices
 from benchmarks.gate.paired_predictions import pair_predictions, why_not_comparable
 from pipeline.config.params import GateParams, SetLimits
+from pipeline.config.selfie_params import RENDERED
 from pipeline.data.records import Check
 
 
@@ -37,10 +40,10 @@ def check_limits_of_other_sets(
                 why = "this is the headline, whose limits are those of gate itself; remove it from gate.sets"
             else:
                 why = "gate.sets has limits for this test set, and it was not measured; run dvc repro selfies measure"
-            yield unmeasured(SET_MEASURED, ALL_ARTIFACTS, why).model_copy(update={"test_set": name})
+            yield _on_set(name, unmeasured(SET_MEASURED, ALL_ARTIFACTS, why))
             continue
         for check in _limits(params, measurement, predictions.of_set(name), (name, limits)):
-            yield check.model_copy(update={"test_set": name})
+            yield _on_set(name, check)
 
 
 def compare_other_sets(
@@ -70,8 +73,14 @@ def compare_other_sets(
             checks = [unmeasured(BASELINE_COMPARABLE, ALL_ARTIFACTS, problem)]
         else:
             checks = list(_compare(params, own, theirs, names, same))
-        for check in checks:
-            yield check.model_copy(update={"test_set": name})
+        yield from (_on_set(name, check) for check in checks)
+
+
+def _on_set(name: str, check: Check) -> Check:
+    """The check as one on a set beside the headline: with its name, and where to look and what to add there."""
+    more = "raise selfies.count" if name == RENDERED else "add photographs to its folder"
+    reason = check.reason.replace(SEE_MISCLASSIFIED, f"its errors: report/index.html#set-{name}")
+    return check.model_copy(update={"test_set": name, "reason": reason.replace(MORE_SELFIES, more)})
 
 
 def _limits(

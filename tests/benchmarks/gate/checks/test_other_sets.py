@@ -75,6 +75,8 @@ def test_a_limit_of_a_set_decides_the_verdict(gate_params: GateParams, table: Ta
     assert "gate.sets.street.min_accuracy requires 88 %" in checks[0].reason
     assert verdict.verdict == expected
     assert (expected == "pass") == ("accuracy (on street)" not in describe_verdict(verdict))
+    next_step = {"fail": "its errors: report/index.html#set-street", "unmeasured": "add photographs to its folder"}
+    assert next_step.get(expected, "") in checks[0].reason
 
 
 def test_agreement_and_share_of_the_checkpoint_have_limits_too(gate_params: GateParams, table: Table) -> None:
