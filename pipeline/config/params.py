@@ -126,6 +126,7 @@ class TrainParams(Section):
         method: "full" trains all weights; "head" keeps the backbone and fits class directions to its features, with
             ``epochs`` augmented passes over the images.
         pretrained: "none", "package", "hub", or the path of a safetensors file.
+        expert: Whether a head has a branch for pictures like those of the training (``pipeline.train.expert``).
         decision: How the threshold is chosen (``pipeline.metrics.decision_threshold``).
     """
 
@@ -146,6 +147,7 @@ class TrainParams(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     augment: Share
+    expert: bool
     decision: Literal["balanced", "costs"]
     threads: Threads
     device: Literal["auto", "cpu", "cuda", "mps"]

@@ -31,6 +31,8 @@ Padding = Literal["symmetric", "same"]
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
+Method = Literal["full", "head"]
+
 PLACE = "params.yaml train.backbone"
 FAILURES = (
     ArithmeticError,
@@ -48,6 +50,27 @@ _NAMES = 3
 _TRIALS = 10
 _USUAL = ("mobilenetv3_small_*", "mobilenetv2_*")
 """Small networks, suggested where nothing similar works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What a network is built from, before it has weights.
+
+    Attributes:
+        method: "full" (the network as timm builds it) or "head" (``FeatureClassifier``).
+        backbone: Name of the timm model.
+        labels: Number of outputs.
+        padding: "symmetric", or "same" (TensorFlow's).
+        input_size: (height, width) of the images, in pixels.
+        expert: Whether a network of method "head" has an expert.
+    """
+
+    method: Method
+    backbone: str
+    labels: int
+    padding: Padding
+    input_size: Size
+    expert: bool = False
 
 
 def build_network(

@@ -20,8 +20,9 @@ from pipeline.config.params import TrainParams
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.records import Image
 from pipeline.metrics.decision_threshold import Costs
+from pipeline.train.backbone import Architecture
 from pipeline.train.data_loader import ImageDataset
-from pipeline.train.model import Architecture, build_classifier
+from pipeline.train.model import build_classifier
 from pipeline.train.training_state import Epoch
 
 OnEpoch = Callable[[Epoch], None]
@@ -78,7 +79,7 @@ class TrainingData:
         """Build the network with its pretrained weights."""
         params = self.params
         architecture = Architecture(
-            params.method, params.backbone, len(self.labels), params.padding, self.spec.input_size
+            params.method, params.backbone, len(self.labels), params.padding, self.spec.input_size, params.expert
         )
         with torch.random.fork_rng():
             torch.manual_seed(params.seed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import safetensors.torch
@@ -26,33 +25,12 @@ from pipeline.data.storage import atomic_write, read_json, write_json
 from pipeline.errors import ModelError, cut
 from pipeline.machine.memory_layout import choose_memory_format
 from pipeline.metrics.decision_threshold import DecisionRule
-from pipeline.train.backbone import Padding, build_network
+from pipeline.train.backbone import Architecture, Method, Padding, build_network
 from pipeline.train.feature_classifier import build_feature_classifier
 from pipeline.train.package_weights import WeightsSource
 
-Method = Literal["full", "head"]
-
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """What a network is built from, before it has weights.
-
-    Attributes:
-        method: "full" (the network as timm builds it) or "head" (``FeatureClassifier``).
-        backbone: Name of the timm model.
-        labels: Number of outputs.
-        padding: "symmetric", or "same" (TensorFlow's).
-        input_size: (height, width) of the images, in pixels.
-    """
-
-    method: Method
-    backbone: str
-    labels: int
-    padding: Padding
-    input_size: tuple[int, int]
 
 
 class CheckpointConfig(Record):
@@ -68,6 +46,7 @@ class CheckpointConfig(Record):
         dataset_id: SHA-256 over the training and validation rows.
         temperature: Log-odds divided by it are calibrated (``pipeline.metrics.decision_threshold``).
         method: How it was trained, which determines the network (``Architecture``).
+        expert: Whether a network of method "head" has an expert.
         decision: How the threshold was chosen.
         weights_source: Origin of the pretrained weights; None: trained from nothing, or of the user's own.
     """
@@ -81,13 +60,16 @@ class CheckpointConfig(Record):
     dataset_id: str
     temperature: float = 1.0
     method: Method = "full"
+    expert: bool = False
     decision: DecisionRule = "costs"
     weights_source: WeightsSource | None = None
 
     @property
     def architecture(self) -> Architecture:
         """What the network is built from."""
-        return Architecture(self.method, self.backbone, len(self.labels), self.padding, self.preprocess.input_size)
+        return Architecture(
+            self.method, self.backbone, len(self.labels), self.padding, self.preprocess.input_size, self.expert
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +115,10 @@ class PortableClassifier(nn.Module):
 
 def build_classifier(architecture: Architecture, pretrained: str = "none") -> nn.Module:
     """Create the network of a training method; see ``build_network`` and ``build_feature_classifier``."""
-    build = build_feature_classifier if architecture.method == "head" else build_network
-    return build(architecture.backbone, architecture.labels, pretrained, architecture.padding, architecture.input_size)
+    if architecture.method == "head":
+        return build_feature_classifier(architecture, pretrained)
+    own = (architecture.padding, architecture.input_size)
+    return build_network(architecture.backbone, architecture.labels, pretrained, *own)
 
 
 def save_checkpoint(folder: Path, network: nn.Module, config: CheckpointConfig) -> CheckpointConfig:

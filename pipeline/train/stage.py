@@ -92,6 +92,7 @@ def run(
         checkpoint_id="",
         dataset_id=dataset_id(rows),
         method=params.method,
+        expert=params.expert and params.method == "head",
         decision=params.decision,
         weights_source=find_package_weights(params.backbone).source if params.pretrained == "package" else None,
     )

@@ -1,51 +1,23 @@
-"""The head on frozen features: where it looks, what its directions are, and that features are computed once."""
+"""The head on frozen features: where it looks, and what its directions are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from pipeline.data.preprocess import PreprocessSpec
-from pipeline.data.work_cache import open_work
 from pipeline.errors import DataError
-from pipeline.train.feature_classifier import FeatureClassifier, build_feature_classifier
-from pipeline.train.feature_head import FeatureTable, Pictures, fit_directions, fit_head, weigh_cells
-from tests.pipeline.squares import LABELS, SIZE, draw_square
+from pipeline.train.feature_head import fit_directions, fit_head, weigh_cells
+from pipeline.train.feature_set import Pictures
+from tests.pipeline.squares import SIZE
+from tests.pipeline.train.square_pictures import squares
 
 CELLS = (4, 2)
-SPEC = PreprocessSpec(input_size=SIZE)
-
-
-def squares(count: int, origins: tuple[str, ...] = ("a",), seed: int = 0) -> Pictures:
-    """Pictures with a square in the lower half (label 0) or in the upper half (label 1), in turn."""
-    targets = np.arange(count) % 2
-    pixels = np.stack([draw_square(LABELS[target], seed + row) for row, target in enumerate(targets)])
-    named = np.array([origins[row // 2 % len(origins)] for row in range(count)])
-    return Pictures(lambda rows: pixels[rows], targets, named)
 
 
 def numbers(rows: NDArray[np.float64], targets: list[int], origins: list[str]) -> tuple[NDArray[np.float64], Pictures]:
     """Features that are given, of pictures that are not read."""
     return rows, Pictures(lambda _: np.empty(0, np.uint8), np.array(targets), np.array(origins))
-
-
-@pytest.fixture
-def network() -> FeatureClassifier:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_feature_classifier("test_efficientnet", 2, "none", "symmetric", SIZE).eval()
-
-
-@pytest.fixture
-def pool() -> Iterator[Executor]:
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
 
 
 def test_cells_weigh_as_much_as_the_labels_differ_in_them() -> None:
@@ -93,25 +65,12 @@ def test_an_origin_without_one_of_the_labels_gives_no_direction() -> None:
         fit_directions(*numbers(rows[:2], [0, 1], ["a", "b"]))
 
 
-def test_the_head_learns_and_its_features_are_computed_once(
-    network: FeatureClassifier, pool: Executor, tmp_path: Path
-) -> None:
-    train, val = squares(160, ("a", "b")), squares(60, ("a", "b"), seed=5000)
-    network.cell_weights.copy_(torch.from_numpy(weigh_cells(train, network.cells)))
-    done: list[int] = []
-    fitted = list(fit_head(train, val, table(network, pool, tmp_path), (0.2, 7, 2), done.append))
-    assert [head.passes for head in fitted] == [1, 2]
-    assert sum(done) == 2 * 160 + 2 * 60
-    assert fitted[-1].val_accuracy > 0.8
-    np.testing.assert_allclose(fitted[-1].val_probabilities.sum(1), 1)
-
-    def refuse(_: NDArray[np.int64]) -> NDArray[np.uint8]:
-        raise AssertionError
-
-    again = [Pictures(refuse, pictures.targets, pictures.origins) for pictures in (train, val)]
-    resumed = list(fit_head(*again, table(network, pool, tmp_path), (0.2, 7, 2), done.append))
-    assert all(np.array_equal(a.weight, b.weight) for a, b in zip(fitted, resumed, strict=True))
-
-
-def table(network: FeatureClassifier, pool: Executor, folder: Path) -> FeatureTable:
-    return FeatureTable(network, SPEC, open_work(folder / "checkpoint.work", "0" * 32), pool)
+def test_the_scale_of_the_scores_is_calibrated_on_validation_pictures() -> None:
+    rng = np.random.default_rng(4)
+    targets = np.arange(2000) % 2
+    features = ((targets * 2 - 1)[:, None] + rng.normal(0, 1, (2000, 1))) / 10
+    rows, pictures = numbers(features[:1000], targets[:1000].tolist(), ["a"] * 1000)
+    weight, bias = fit_head(rows, pictures, features[1000:], targets[1000:])
+    # Two normal distributions of standard deviation 0.1 around -0.1 and 0.1: the log-odds of x are 20 x.
+    assert float((weight[1] - weight[0])[0]) == pytest.approx(20, rel=0.15)
+    assert float(bias[1] - bias[0]) == pytest.approx(0, abs=0.2)

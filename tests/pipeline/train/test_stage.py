@@ -339,6 +339,7 @@ def head_params(root: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainPa
         "input_width": SIZE[1],
         "epochs": 2,
         "augment": 0.2,
+        "expert": True,
         "decision": "balanced",
         "device": "cpu",
     }
@@ -350,7 +351,11 @@ def test_a_head_is_saved_with_its_frozen_backbone_and_predicts_as_its_figures_sa
 ) -> None:
     result = train.run(head_params, LABELS, rows, tmp_path / "checkpoint")
     checkpoint = load_checkpoint(tmp_path / "checkpoint")
-    assert (checkpoint.config.method, checkpoint.config.decision) == ("head", "balanced")
+    assert (checkpoint.config.method, checkpoint.config.expert, checkpoint.config.decision) == (
+        "head",
+        True,
+        "balanced",
+    )
     decided = predict(checkpoint, load_batch(rows.images, rows.val, checkpoint.config.preprocess)).argmax(1)
     right = sum(LABELS[index] == image.label for index, image in zip(decided, rows.val, strict=True))
     assert right / len(rows.val) == result.metrics["val_accuracy"] > 0.6

@@ -1,0 +1,128 @@
+"""Fits the expert of a ``FeatureClassifier`` and the gate that lets it decide, on cached feature maps.
+
+A head that carries over to photographs uses little of what tells drawn or generated pictures apart, and a network that
+uses it all does not carry over. So both are kept: the expert is trained on the feature maps by gradient descent, and it
+decides where a picture is like the training pictures. How like is measured by the largest cosine between a picture's
+mean feature and the centres of the training pictures' (spherical k-means); the gate opens at a low quantile of the
+validation pictures, so it needs no picture of any other kind. Photographs are mostly below it, and the head decides.
+
+Consequence: accuracy on pictures of the training's kind is the expert's, and is no estimate for photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+from torch.nn import functional
+
+from pipeline.train.feature_classifier import CENTRES, Expert, FeatureClassifier
+from pipeline.train.feature_set import FeatureSet
+
+EPOCHS = 12
+BATCH = 64
+LEARNING_RATE = 0.002
+WARMUP_STEPS = 30
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.05
+GATE_QUANTILE = 0.05
+"""Share of the validation pictures that lie below the middle of the gate."""
+GATE_WIDTH = 0.3
+"""Width of the gate, in standard deviations of the validation pictures' closeness."""
+
+
+def fit_expert(
+    network: FeatureClassifier,
+    train: FeatureSet,
+    val: FeatureSet,
+    targets: NDArray[np.int64],
+    seed: int,
+) -> Iterator[int]:
+    """Train the expert, and set centres and gate, in place.
+
+    Args:
+        network: With an expert; its trunk is not changed.
+        train: Features of augmented training pictures, pass by pass.
+        val: Features of the validation pictures, not augmented.
+        targets: Label index of every row of ``train``, int64 (rows,).
+        seed: Of initial weights, order and dropout.
+
+    Yields:
+        The number of each finished epoch, from 1; when there are no more, the network is complete.
+    """
+    expert = network.expert
+    assert expert is not None
+    scales = [float(np.std(part[:BATCH].astype(np.float32))) + 1e-6 for part in (train.fine, train.coarse)]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _reset(expert)
+        yield from _descend(expert, train, targets, (seed, scales))
+    with torch.no_grad():
+        for layer, scale in zip((expert.fine, expert.coarse), scales, strict=True):
+            layer.weight.div_(scale)
+    network.centres.copy_(torch.from_numpy(find_centres(train.overall, seed)))
+    _set_gate(network, val)
+
+
+def find_centres(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Cluster unit vectors, float32 (n, channels), by cosine: float32 (CENTRES, channels), rows of length 1."""
+    count = min(CENTRES, len(features))
+    rng = np.random.default_rng(seed)
+    centres, _ = kmeans2(features.astype(np.float64), count, iter=20, minit="++", seed=rng, missing="warn")
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+    return np.resize(centres, (CENTRES, features.shape[1])).astype(np.float32)
+
+
+def _reset(expert: Expert) -> None:
+    for module in expert.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            module.reset_parameters()
+
+
+def _descend(
+    expert: Expert,
+    train: FeatureSet,
+    targets: NDArray[np.int64],
+    settings: tuple[int, Sequence[float]],
+) -> Iterator[int]:
+    """Minimise cross-entropy with AdamW: linear warm-up, then linear decay to zero."""
+    seed, (fine_scale, coarse_scale) = settings
+    rng = np.random.default_rng(seed)
+    optimiser = torch.optim.AdamW(expert.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    size = min(BATCH, len(targets))
+    steps = EPOCHS * (len(targets) // size)
+    expert.train()
+    step = 0
+    for epoch in range(EPOCHS):
+        order = rng.permutation(len(targets))
+        for low in range(0, len(order) - size + 1, size):
+            rows = np.sort(order[low : low + size])
+            rate = LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS) * (1 - step / steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            fine, coarse = (
+                torch.from_numpy(part[rows].astype(np.float32) / scale)
+                for part, scale in ((train.fine, fine_scale), (train.coarse, coarse_scale))
+            )
+            wanted = torch.from_numpy(targets[rows])
+            loss = functional.cross_entropy(expert(fine, coarse), wanted, label_smoothing=LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            step += 1
+        yield epoch + 1
+    expert.eval()
+
+
+def _set_gate(network: FeatureClassifier, val: FeatureSet) -> None:
+    with torch.no_grad():
+        cosines = functional.linear(torch.from_numpy(val.overall), network.centres).amax(1).double()
+        middle = float(torch.quantile(cosines, GATE_QUANTILE))
+        slope = 1 / max(GATE_WIDTH * float(cosines.std()), 1e-3)
+        if not math.isfinite(slope):
+            slope = 1e3
+        network.gate.copy_(torch.tensor([slope, -slope * middle]))
