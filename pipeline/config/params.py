@@ -126,7 +126,7 @@ class TrainParams(Section):
         method: "full" trains all weights; "head" keeps the backbone and fits class directions to its features, with
             ``epochs`` augmented passes over the images.
         pretrained: "none", "package", "hub", or the path of a safetensors file.
-        expert: Whether a head has a branch for pictures like those of the training (``pipeline.train.expert``).
+        expert: Whether a head has a branch for pictures like those of the training (``pipeline.train.head.expert``).
         decision: How the threshold is chosen (``pipeline.metrics.decision_threshold``).
     """
 

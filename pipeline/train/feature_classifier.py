@@ -1,6 +1,6 @@
 """A classifier on the feature maps of a frozen backbone: a head that carries over, and an expert for familiar pictures.
 
-``pipeline.train.feature_head`` and ``pipeline.train.expert`` fit it, and say why it is built so.
+``pipeline.train.head.directions`` and ``pipeline.train.head.expert`` fit it, and say why it is built so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the training methods share: their input, their result and their progress bar.
 
-``pipeline.train.full_training`` trains all weights, ``pipeline.train.head_training`` fits a head to frozen features.
+``pipeline.train.full_training`` trains all weights, ``pipeline.train.head.training`` fits a head to frozen features.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Reads image rows and shards; writes OUT/model.safetensors, OUT/config.json, metr
 section ``train`` of metrics/machine.json. During training, OUT.work/ beside OUT holds the state after the last epoch
 and DVCLive's files, to watch progress; a later command removes it (``pipeline.data.finished_work``).
 
-``train.method`` is ``full`` (``pipeline.train.full_training``) or ``head`` (``pipeline.train.head_training``). The
+``train.method`` is ``full`` (``pipeline.train.full_training``) or ``head`` (``pipeline.train.head.training``). The
 threshold follows from the probabilities of the validation rows, the costs of errors and ``train.decision``. Equal
 rows, params and machine give equal bytes, for any number of threads.
 """
@@ -29,7 +29,7 @@ from pipeline.data.work_cache import open_work, work_key
 from pipeline.errors import DataError, ParamsError
 from pipeline.metrics.decision_threshold import choose_operating_point, fit_temperature
 from pipeline.train.full_training import train_fully
-from pipeline.train.head_training import train_head
+from pipeline.train.head.training import train_head
 from pipeline.train.method import OnEpoch, Trained, TrainingData, TrainRows, input_spec
 from pipeline.train.model import CheckpointConfig, save_checkpoint
 from pipeline.train.package_weights import check_preprocessing, find_package_weights

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.data.preprocess import PreprocessSpec
 from pipeline.data.work_cache import open_work
-from pipeline.train.feature_set import BLOCK, FeatureSet, FeatureTable, Pictures
+from pipeline.train.head.feature_set import BLOCK, FeatureSet, FeatureTable, Pictures
 from tests.pipeline.squares import SIZE
-from tests.pipeline.train.square_pictures import squares, tiny_classifier
+from tests.pipeline.train.head.square_pictures import squares, tiny_classifier
 
 COUNT = 2 * BLOCK + 3
 

@@ -21,7 +21,7 @@ from scipy.cluster.vq import kmeans2
 from torch.nn import functional
 
 from pipeline.train.feature_classifier import CENTRES, Expert, FeatureClassifier
-from pipeline.train.feature_set import FeatureSet
+from pipeline.train.head.feature_set import FeatureSet
 
 EPOCHS = 12
 BATCH = 64

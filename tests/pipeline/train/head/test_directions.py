@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.train.feature_head import fit_directions, fit_head, weigh_cells
-from pipeline.train.feature_set import Pictures
+from pipeline.train.head.directions import fit_directions, fit_head, weigh_cells
+from pipeline.train.head.feature_set import Pictures
 from tests.pipeline.squares import SIZE
-from tests.pipeline.train.square_pictures import squares
+from tests.pipeline.train.head.square_pictures import squares
 
 CELLS = (4, 2)
 

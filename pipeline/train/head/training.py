@@ -1,7 +1,7 @@
-"""Training method ``head``: frozen features, a head that carries over (``pipeline.train.feature_head``), an expert.
+"""Training method ``head``: frozen features, a head that carries over (``pipeline.train.head.directions``), an expert.
 
 An epoch is one augmented pass over the images; the head is fitted to all passes so far. After the last one, the expert
-is fitted, if ``train.expert`` is set (``pipeline.train.expert``). Writes features into the work area.
+is fitted, if ``train.expert`` is set (``pipeline.train.head.expert``). Writes features into the work area.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from pipeline.data.work_cache import WorkCache
 from pipeline.errors import report_kept
-from pipeline.train import expert
 from pipeline.train.feature_classifier import FeatureClassifier
-from pipeline.train.feature_head import fit_head, weigh_cells
-from pipeline.train.feature_set import FeatureSet, FeatureTable, Pictures
+from pipeline.train.head import expert
+from pipeline.train.head.directions import fit_head, weigh_cells
+from pipeline.train.head.feature_set import FeatureSet, FeatureTable, Pictures
 from pipeline.train.method import OnEpoch, Trained, TrainingData, describe_epoch, open_progress
 from pipeline.train.training_state import Epoch
 

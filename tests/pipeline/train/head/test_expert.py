@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.train.expert import EPOCHS, find_centres, fit_expert
 from pipeline.train.feature_classifier import CENTRES, FeatureClassifier
-from pipeline.train.feature_set import FeatureSet
-from tests.pipeline.train.square_pictures import tiny_classifier
+from pipeline.train.head.expert import EPOCHS, find_centres, fit_expert
+from pipeline.train.head.feature_set import FeatureSet
+from tests.pipeline.train.head.square_pictures import tiny_classifier
 
 TARGETS = np.arange(256) % 2
 

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from pipeline.errors import DataError
 from pipeline.metrics.decision_threshold import fit_temperature
-from pipeline.train.feature_set import BLOCK, Pictures
+from pipeline.train.head.feature_set import BLOCK, Pictures
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

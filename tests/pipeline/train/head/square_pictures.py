@@ -7,7 +7,7 @@ import torch
 
 from pipeline.train.backbone import Architecture
 from pipeline.train.feature_classifier import FeatureClassifier, build_feature_classifier
-from pipeline.train.feature_set import Pictures
+from pipeline.train.head.feature_set import Pictures
 from tests.pipeline.squares import LABELS, SIZE, draw_square
 
 
