@@ -86,7 +86,7 @@ class StageFolder:
 
     def selfies(self) -> Step:
         """Make the test set."""
-        return self._command(("selfies", self.policy, SELFIES), (SELFIES,))
+        return self._command(("selfies", self.policy, SELFIES, IMAGES), (SELFIES,))
 
     def generate(self, prompts: Path = PROMPTS, needs: tuple[str, ...] | None = None) -> Step:
         """Generate images of prompts, or pack photographs where the folder's params say so."""
