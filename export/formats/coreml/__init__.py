@@ -212,7 +212,9 @@ def _convert(job: ExportJob, target: Target) -> Any:  # noqa: ANN401 - coremltoo
 
     height, width = job.spec.input_size
     module = _ImageClassifier(job.network).eval()
-    program = torch.export.export(module, (torch.zeros(1, 3, height, width),)).run_decompositions({})
+    # coremltools has no ``alias``, which torch makes of slices of a whole axis, as GhostNet has them.
+    decompositions = {torch.ops.aten.alias.default: lambda tensor: tensor}
+    program = torch.export.export(module, (torch.zeros(1, 3, height, width),)).run_decompositions(decompositions)
     image = coremltools.ImageType(
         name=INPUT,
         shape=(1, 3, height, width),

@@ -90,3 +90,26 @@ def test_padding_of_tensorflow_is_converted(tmp_path: Path) -> None:
     frames = draw_frames(6, 4)
     reference = network(torch.from_numpy(frames)).detach().numpy()
     assert compare(reference, run_artifact(artifact_format.load(path), frames)).max_abs_probability_diff < 0.02
+
+
+class Halves(torch.nn.Module):
+    """A convolution and a slice of the whole of an axis, as GhostNet ends its modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(11)
+        self.convolution = torch.nn.Conv2d(3, 2, 5, stride=4)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.convolution(pixels)
+        return 20 * features[:, :2, :, :].mean((2, 3))
+
+
+def test_a_slice_of_a_whole_axis_is_converted(tmp_path: Path) -> None:
+    classifier = PortableClassifier(Halves(), SPEC).eval()
+    frames = draw_frames(3, 12)
+    artifact_format = open_format("coreml")
+    path = tmp_path / "float16.mlpackage"
+    artifact_format.export(job_of(classifier, frames), "float16", Params(recipes=("float16",)), path)
+    reference = classifier(torch.from_numpy(frames)).detach().numpy()
+    assert compare(reference, run_artifact(artifact_format.load(path), frames)).max_abs_probability_diff < 0.02
