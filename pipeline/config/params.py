@@ -266,6 +266,7 @@ class SetLimits(Section):
     """Limits of one test set beside the headline; null: no limit."""
 
     min_accuracy: Share | None = None
+    min_balanced_accuracy: Share | None = None
     min_share_of_checkpoint: Share | None = None
     min_agreement: Share | None = None
 

@@ -12,7 +12,9 @@ from benchmarks.evaluation.predictions import CHECKPOINT, Predictions
 from benchmarks.gate.checks.check_results import (
     ACCURACY,
     AGREEMENT,
+    BALANCED_ACCURACY,
     LOCATE_LOSS,
+    MORE_SELFIES,
     NO_FIGURE,
     SEE_MISCLASSIFIED,
     SHARE_OF_CHECKPOINT,
@@ -33,6 +35,7 @@ from pipeline.metrics.statistics import (
     paired_ratio_interval,
     paired_ratio_sample_factor,
     proportion_sample_size,
+    wilson_interval,
 )
 
 _NOT_MEASURED = (
@@ -92,10 +95,12 @@ def check_absolute_limits(params: GateParams, sample: SetSample, row: ArtifactFi
 
 
 def check_set_limits(params: GateParams, sample: SetSample, row: ArtifactFigures) -> Iterator[Check]:
-    """Accuracy, share of the checkpoint's and agreement of one artifact on one test set, where it has such limits."""
+    """Accuracy, also balanced, share of the checkpoint's and agreement on one test set, where it has such limits."""
     limits = sample.limits
     if limits.min_accuracy is not None:
         yield _accuracy(params, sample, limits.min_accuracy, row)
+    if limits.min_balanced_accuracy is not None:
+        yield _balanced_accuracy(sample, limits.min_balanced_accuracy, row.name)
     if limits.min_share_of_checkpoint is not None:
         yield _share_of_checkpoint(params, sample, limits.min_share_of_checkpoint, row.name)
     if limits.min_agreement is not None:
@@ -142,6 +147,30 @@ def _accuracy(params: GateParams, sample: SetSample, floor: float, row: Artifact
         next_step = more_selfies(total, count, paired=False)
     reason = explain(f"{what}; {bound}", next_step, interval.as_shares())
     return Check(name=ACCURACY, artifact=row.name, value=accuracy.value, limit=floor, verdict=verdict, reason=reason)
+
+
+def _balanced_accuracy(sample: SetSample, floor: float, name: str) -> Check:
+    """Mean of the accuracies on both kinds of selfies; its interval is made of theirs (MOVER: Zou & Donner, 2008)."""
+    table = sample.predictions
+    positive = table.targets == len(table.labels) - 1
+    if not table.is_whole(name) or not positive.any() or positive.all():
+        return unmeasured(BALANCED_ACCURACY, name, NO_FIGURE, floor)
+    decided_positive = table.decisions(name) == len(table.labels) - 1
+    kinds = [decided_positive[positive], ~decided_positive[~positive]]
+    shares = np.array([rows.mean() for rows in kinds])
+    ends = np.array([wilson_interval(int(rows.sum()), len(rows), sample.confidence) for rows in kinds])
+    below, above = np.linalg.norm(shares[:, None] - ends, axis=0) / 2
+    value = float(shares.mean())
+    interval = Interval(value, value - float(below), value + float(above), worse=False)
+    verdict = interval.against(floor, at_least=True)
+    what = f"balanced accuracy is {percent(value, floor)} on {len(kinds[0]):,} and {len(kinds[1]):,} selfies"
+    bound, next_step = f"{sample.place}.min_balanced_accuracy requires {percent(floor)}", ""
+    if verdict == "fail":
+        next_step = SEE_MISCLASSIFIED
+    elif verdict == "unmeasured":
+        bound, next_step = bound + UNDECIDED, MORE_SELFIES
+    reason = explain(f"{what}; {bound}", next_step, interval.as_shares())
+    return Check(name=BALANCED_ACCURACY, artifact=name, value=value, limit=floor, verdict=verdict, reason=reason)
 
 
 def _share_of_checkpoint(params: GateParams, sample: SetSample, limit: float, name: str) -> Check:

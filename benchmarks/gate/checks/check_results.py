@@ -19,8 +19,9 @@ LATENCY, LATENCY_NOT_TIMEABLE, MEMORY = "latency_vs_baseline", "latency_not_time
 CAMERA_ACCURACY, CAMERA = "camera_accuracy", "camera_vs_baseline"
 ADVISORY = frozenset({UNDERSIZED_SLICES, NO_SLICES, LATENCY_NOT_TIMEABLE, CAMERA})
 """Checks that may stay unmeasured without refusing a release: they can fail, but cannot be passed on every machine."""
-ACCURACY, SHARE_OF_CHECKPOINT, AGREEMENT, SET_MEASURED = "accuracy", "share_of_checkpoint", "agreement", "set_measured"
-LIMITS_OF_A_SET = frozenset({ACCURACY, SHARE_OF_CHECKPOINT, AGREEMENT, SET_MEASURED})
+ACCURACY, BALANCED_ACCURACY, AGREEMENT = "accuracy", "balanced_accuracy", "agreement"
+SHARE_OF_CHECKPOINT, SET_MEASURED = "share_of_checkpoint", "set_measured"
+LIMITS_OF_A_SET = frozenset({ACCURACY, BALANCED_ACCURACY, SHARE_OF_CHECKPOINT, AGREEMENT, SET_MEASURED})
 """Checks on other test sets than the headline that must pass, because params ask for them; the others are advisory."""
 IDENTICAL = "the file is the baseline's, byte for byte, so it cannot be worse"
 NO_FIGURE = "no figure"

@@ -79,6 +79,27 @@ def test_a_limit_of_a_set_decides_the_verdict(gate_params: GateParams, table: Ta
     assert next_step.get(expected, "") in checks[0].reason
 
 
+def biased(table: Predictions, wrong: int) -> Predictions:
+    """The table with 360 positive selfies of 400, the last ``wrong`` of the others decided wrongly by every model."""
+    targets = np.array([1] * 360 + [0] * 40)
+    decided = np.where(np.arange(400) >= 400 - wrong, 1, targets)
+    values = np.where(decided == 1, 0.9, 0.2)
+    rows = np.stack([1 - values, values], axis=1).astype(np.float32)
+    return replace(table, targets=targets, probabilities=dict.fromkeys(table.probabilities, rows))
+
+
+@pytest.mark.parametrize(("wrong", "expected"), [(0, "pass"), (30, "fail"), (9, "unmeasured")])
+def test_balanced_accuracy_shows_what_accuracy_hides_where_one_label_is_rare(
+    gate_params: GateParams, table: Table, wrong: int, expected: str
+) -> None:
+    limits = with_limits(gate_params, min_balanced_accuracy=0.85, min_accuracy=0.85)
+    verdict = judge(limits, on_sets(table(), biased(table(400, prefix="street"), wrong)))
+    check = on_street(verdict, "balanced_accuracy")[0]
+    assert (check.verdict, check.value) == (expected, pytest.approx(1 - wrong / 80))
+    assert "gate.sets.street.min_balanced_accuracy requires 85 %" in check.reason
+    assert {each.verdict for each in on_street(verdict, "accuracy")} == {"pass"}
+
+
 def test_agreement_and_share_of_the_checkpoint_have_limits_too(gate_params: GateParams, table: Table) -> None:
     limits = with_limits(gate_params, min_agreement=0.999, min_share_of_checkpoint=0.5)
     verdict = judge(limits, on_sets(table(), table(400, {NAMES[0]: 40, "checkpoint": 8}, "street")))
