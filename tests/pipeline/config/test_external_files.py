@@ -64,12 +64,14 @@ def test_the_model_of_the_chosen_verifier_is_named(values: dict[str, Any]) -> No
     assert named(values, "curate") == {"curate.clip.model": "models/clip"}
 
 
-def test_pretrained_weights_are_named_unless_they_are_none_or_from_the_hub(values: dict[str, Any]) -> None:
+def test_pretrained_weights_are_named_unless_they_are_none_or_come_with_a_package_or_from_the_hub(
+    values: dict[str, Any],
+) -> None:
     found = []
-    for pretrained in ("none", "hub", "weights.safetensors"):
+    for pretrained in ("none", "package", "hub", "weights.safetensors"):
         values["train"]["pretrained"] = pretrained
         found.append(named(values, "train"))
-    assert found == [{}, {}, {"train.pretrained": "weights.safetensors"}]
+    assert found == [{}, {}, {}, {"train.pretrained": "weights.safetensors"}]
 
 
 @pytest.mark.parametrize("text", ["", ".", "../", "/", "a\0b"])
