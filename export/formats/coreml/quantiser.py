@@ -148,10 +148,15 @@ def keep_rounding_of(program: Program, op: str) -> Program:
 
 
 def _quantize_of(steps: Sequence[Step], step: Step) -> Step | None:
-    """Find the quantize op that a dequantize op inverts; None if its scale differs, as for sums."""
+    """Find the quantize op that a dequantize op inverts; None if its scale differs, as for sums.
+
+    Also None if an op such as a reshape, which coremltools runs on the integers, lies between the two.
+    """
     if step.kind != "dequantize":
         return None
     quantize = next(other for other in steps if other.output == step.names["input"])
+    if quantize.kind != "quantize":
+        return None
     same = np.array_equal(quantize.arguments["scale"], step.arguments["scale"])
     return quantize if same else None
 
