@@ -6,10 +6,18 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from export.formats import ExportJob, coreml
-from export.formats.coreml.quantiser import PATCHED_FUNCTION, PATCHED_VERSION, open_quantiser, open_saved
+from export.formats.coreml.interpreter.program import Program, Step
+from export.formats.coreml.quantiser import (
+    PATCHED_FUNCTION,
+    PATCHED_VERSION,
+    keep_rounding_of,
+    open_quantiser,
+    open_saved,
+)
 from export.quantisation.int8_search import Quantiser
 from export.toolkit_output import quiet_toolkits
 from tests.export.formats.quantiser_contract import QuantiserContract
@@ -34,6 +42,27 @@ class TestCoremlQuantiser(QuantiserContract):
         kinds = {step.output: step.kind for step in program.steps}
         step = next(step for step in program.steps if step.output == op)
         return kinds[step.names["x"]] == "dequantize"
+
+
+def test_an_integer_op_between_quantize_and_dequantize_keeps_its_rounding() -> None:
+    def step(kind: str, output: str, arguments: dict[str, Any] | None = None, **names: str) -> Step:
+        return Step(kind, arguments or {}, names, output, half=False)
+
+    rounding = {"scale": np.float32(0.1)}
+    steps = (
+        step("relu", "a", x="image"),
+        step("quantize", "b", rounding, input="a"),
+        step("dequantize", "c", rounding, input="b"),
+        step("conv", "d", x="c"),
+        step("quantize", "e", rounding, input="d"),
+        step("reshape", "f", x="e"),
+        step("dequantize", "g", rounding, input="f"),
+        step("linear", "h", x="g"),
+    )
+    program = Program("image", 1, 1, "out", ("no", "yes"), steps, "h")
+    kept = keep_rounding_of(program, "h")
+    assert [each.output for each in kept.steps] == ["a", "b", "d", "e", "f", "g", "h"]
+    assert kept.steps[2].names == {"x": "a"}, "the rounding before the convolution is gone"
 
 
 def test_coremltools_is_pinned_to_the_version_whose_private_function_is_replaced(root: Path) -> None:
