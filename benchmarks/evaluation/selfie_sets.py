@@ -80,7 +80,10 @@ def read_selfie_sets(selfies: Path) -> dict[str, SelfieFolder]:
     found = [SelfieFolder(RENDERED_CARD, selfies, read_index(selfies))] if (selfies / INDEX).is_file() else []
     for folder in folders:
         if not (folder / CARD).is_file():
-            raise DataError(f"{folder}: no {CARD}; expected a finished test set; run dvc repro selfies")
+            raise DataError(
+                f"{folder}: no {CARD}; expected a finished test set; run dvc repro selfies (a folder of photographs is "
+                "listed under selfies.photographs of params.yaml: docs/test_sets.md)"
+            )
         card = read_json(folder / CARD, SelfieSetCard)
         if card.name != folder.name:
             raise DataError(f"{folder / CARD}: of the test set {card.name!r}; expected {folder.name!r}")
