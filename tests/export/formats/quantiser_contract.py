@@ -22,7 +22,8 @@ class QuantiserContract:
     def open_quantiser(cls, job: ExportJob) -> Quantiser[Any]:
         raise NotImplementedError
 
-    def first_convolution(self, quantiser: Quantiser[Any]) -> str:
+    @classmethod
+    def first_convolution(cls, quantiser: Quantiser[Any]) -> str:
         return next(op for op in quantiser.ops if "conv" in op.lower())
 
     def inputs_are_rounded(self, model: Any, op: str) -> bool:
@@ -37,31 +38,45 @@ class QuantiserContract:
 
     @pytest.fixture(scope="class")
     @classmethod
+    def whole(cls, quantiser: Quantiser[Any]) -> Any:
+        """A model whose ops all have 8 bits."""
+        with quiet_toolkits():
+            return quantiser.quantise(Scheme(99.0))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def spared(cls, quantiser: Quantiser[Any]) -> Any:
+        """A model whose first convolution is in float."""
+        with quiet_toolkits():
+            return quantiser.quantise(Scheme(99.0, (cls.first_convolution(quantiser),)))
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def reference(cls, classifier: PortableClassifier) -> ReferencePredictions:
         return job_of(classifier, draw_frames(1, 8)).reference
 
-    def test_an_op_that_is_to_stay_in_float_does_and_the_others_do_not(self, quantiser: Quantiser[Any]) -> None:
+    def test_an_op_that_is_to_stay_in_float_does_and_the_others_do_not(
+        self, quantiser: Quantiser[Any], whole: Any, spared: Any
+    ) -> None:
         op = self.first_convolution(quantiser)
         assert len(set(quantiser.ops)) == len(quantiser.ops) > 30
-        with quiet_toolkits():
-            whole, spared = quantiser.quantise(Scheme(99.0)), quantiser.quantise(Scheme(99.0, (op,)))
         assert self.inputs_are_rounded(whole, op)
         assert not self.inputs_are_rounded(spared, op)
 
     def test_one_quantised_op_errs_less_than_all_of_them(
-        self, quantiser: Quantiser[Any], reference: ReferencePredictions
+        self, quantiser: Quantiser[Any], whole: Any, reference: ReferencePredictions
     ) -> None:
         with quiet_toolkits():
             alone = reference.parity_of(quantiser.isolate(self.first_convolution(quantiser), 99.0))
-            together = reference.parity_of(quantiser.open(quantiser.quantise(Scheme(99.0))))
+            together = reference.parity_of(quantiser.open(whole))
         assert 1e-4 < alone.log_odds_error < together.log_odds_error
 
     def test_the_same_scheme_gives_the_same_predictions(
-        self, quantiser: Quantiser[Any], reference: ReferencePredictions
+        self, quantiser: Quantiser[Any], spared: Any, reference: ReferencePredictions
     ) -> None:
         op = self.first_convolution(quantiser)
         with quiet_toolkits():
-            first, again = (quantiser.open(quantiser.quantise(Scheme(95.0, (op,)))) for _ in range(2))
+            first, again = (quantiser.open(model) for model in (spared, quantiser.quantise(Scheme(99.0, (op,)))))
         np.testing.assert_array_equal(first(reference.frames[:2]), again(reference.frames[:2]))
 
     def test_narrower_ranges_change_the_predictions(

@@ -34,7 +34,8 @@ class TestCoremlQuantiser(QuantiserContract):
     def open_quantiser(cls, job: ExportJob) -> Quantiser[Any]:
         return open_quantiser(coreml._quantise_weights(coreml._convert(job, "iOS17")), job.calibration)
 
-    def first_convolution(self, quantiser: Quantiser[Any]) -> str:
+    @classmethod
+    def first_convolution(cls, quantiser: Quantiser[Any]) -> str:
         return next(step.output for step in quantiser.steps if step.kind == "conv")  # type: ignore[attr-defined]
 
     def inputs_are_rounded(self, model: Any, op: str) -> bool:
