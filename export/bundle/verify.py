@@ -137,7 +137,7 @@ def _run_all(bundle: Path, contract: Contract, golden: dict[str, GoldenVectors],
                 not_run.append((artifact.id, _why_not_run(error)))
                 findings += _check_unopened(bundle, artifact)
             elif error is not None:
-                findings.append(Finding(artifact.file, _reason(error)))
+                findings.append(Finding(artifact.file, _reason(error, bundle / artifact.file)))
             else:
                 problems = future.result()
                 findings += [Finding(artifact.file, problem) for problem in problems]
@@ -197,8 +197,8 @@ def _read_frames(bundle: Path, artifact: ContractArtifact, golden: GoldenVectors
     return np.stack(frames)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, path: Path) -> str:
     """Word an exception that came out of a runtime."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).removeprefix(f"{path}: ")
     kind = "" if isinstance(error, GossamerError) else f"cannot be run: {type(error).__name__}: "
     return cut(f"{kind}{text}", _LONGEST_REASON)
