@@ -87,9 +87,8 @@ class _Fitting:
         features = np.concatenate([each.unit for each in self.passes]).astype(np.float64)
         self.network.set_head(*fit_head(features, train, self.augmented.unit.astype(np.float64), val.targets))
         if self.network.expert is not None and number == params.epochs - 1:
-            targets = np.tile(train.targets, params.epochs)
-            every = FeatureSet.join(self.passes)
-            for done in expert.fit_expert(self.network, every, self.clean, targets, params.seed):
+            every = FeatureSet.join(self.passes), train
+            for done in expert.fit_expert(self.network, every, (self.clean, val), params.seed):
                 self.progress.console.print(f"expert: epoch {done}/{expert.EPOCHS}")
         seconds = time.perf_counter() - start
         logits = self.logits(self.clean)
