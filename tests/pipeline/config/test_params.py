@@ -10,6 +10,7 @@ import yaml
 from pipeline.config.fields import Section, load_section
 from pipeline.config.params import Params, load_params
 from pipeline.errors import ParamsError
+from pipeline.train.package_weights import check_preprocessing, find_package_weights
 
 
 @pytest.fixture
@@ -189,3 +190,14 @@ def test_a_format_is_named_by_letters_digits_and_underscores(root: Path, tmp_pat
     message = replaced(root, tmp_path, "    onnx:\n", f'    "{name}":\n')
     assert "convert.formats: the key " in message
     assert "expected small letters, digits and _" in message
+
+
+def test_the_values_for_photographs_in_the_docs_are_params_that_suit_their_weights(root: Path) -> None:
+    lines = (root / "docs/training.md").read_text(encoding="utf-8").splitlines()
+    block = "\n".join(line[4:] for line in lines if line.startswith("    "))
+    base = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    changes = yaml.safe_load(block)
+    merged = {**base, **{section: {**base[section], **changed} for section, changed in changes.items()}}
+    train = Params.model_validate(merged).train
+    assert (train.method, train.pretrained) == ("head", "package")
+    check_preprocessing(find_package_weights(train.backbone), train.padding, train.mean, train.std)
