@@ -26,8 +26,8 @@ IMAGES = [image(0, "helmet"), image(1, "no_helmet", "nsfw"), image(2, "helmet", 
 
 
 def test_the_front_matter_has_the_licence() -> None:
-    assert dataset_card("helmet", MODEL, IMAGES).startswith("---\n")
-    front = yaml.safe_load(dataset_card("helmet", MODEL, IMAGES).split("---\n")[1])
+    assert dataset_card("helmet", [MODEL], IMAGES).startswith("---\n")
+    front = yaml.safe_load(dataset_card("helmet", [MODEL], IMAGES).split("---\n")[1])
     assert front["license"] == "other"
     assert front["license_name"] == "sai-nc-community"
     assert front["task_categories"] == ["image-classification"]
@@ -48,14 +48,14 @@ def test_the_front_matter_has_the_licence() -> None:
     ],
 )
 def test_the_card_has_counts_and_origin(line: str) -> None:
-    assert line in dataset_card("helmet", MODEL, IMAGES).splitlines()
+    assert line in dataset_card("helmet", [MODEL], IMAGES).splitlines()
 
 
 def test_without_faults_the_card_says_none() -> None:
-    assert "## Faults\n\nNone.\n" in dataset_card("helmet", MODEL, IMAGES[:1])
+    assert "## Faults\n\nNone.\n" in dataset_card("helmet", [MODEL], IMAGES[:1])
 
 
 def test_without_a_model_there_is_no_revision() -> None:
-    card = dataset_card("helmet", Description("drawn by hand", None, None, "mit", "mit", {}), IMAGES)
+    card = dataset_card("helmet", [Description("drawn by hand", None, None, "mit", "mit", {})], IMAGES)
     assert "revision" not in card
     assert "Licence: mit." in card
