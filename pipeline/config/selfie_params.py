@@ -43,8 +43,8 @@ class SelfiesParams(Section):
 
     Attributes:
         count: Number of rendered selfies; 0: none, e.g. because the renderer cannot draw the policy's labels.
-        width: Of a rendered selfie, in pixels.
-        height: Of a rendered selfie, in pixels.
+        width: Width of a rendered selfie, in pixels.
+        height: Height of a rendered selfie, in pixels.
         seed: Seed of the rendered scenes.
         photographs: Further test sets.
         images_per_shard: Images per shard of every set.

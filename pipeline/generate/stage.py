@@ -12,7 +12,6 @@ settings and model files, and the code that draws; a later command removes the a
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline.config.fields import Section, load_section
 from pipeline.config.params import DatasetParams, GenerateParams
 from pipeline.data.finished_work import mark_finished, work_area
-from pipeline.data.hashing import sha256_of
+from pipeline.data.hashing import hash_share, sha256_of
 from pipeline.data.machine_figures import Figures
 from pipeline.data.photo_folder import REJECTED, read_photographs, write_rejections
 from pipeline.data.records import Image, Prompt, Rejection
@@ -42,6 +41,8 @@ from pipeline.generate.shard_job import ShardJob, Source, draw_shard, plan_jobs
 from pipeline.machine.process_pool import run_jobs
 
 PHOTOGRAPHS = Description("photographs of a folder of the user's own", None, None, "unknown", "unknown", {})
+_MIX_SEED = 1
+"""Seed of the hash that divides scenes among generators."""
 PACKAGES = ("diffusers", "numpy", "pillow", "torch", "transformers")
 """Their versions are part of the work area's key."""
 
@@ -114,7 +115,7 @@ def divide(prompts: Sequence[Prompt], params: GenerateParams) -> dict[str, list[
     """
     shares: dict[str, list[Prompt]] = {name: [] for name in params.generators}
     for prompt in prompts:
-        point = int.from_bytes(hashlib.sha256(f"generate.mix {prompt.group}".encode()).digest()[:8]) / 2**64
+        point = hash_share(_MIX_SEED, prompt.group)
         chosen = params.generator
         for name, share in params.mix.items():
             if 0 <= point < share:

@@ -53,7 +53,7 @@ class Trained:
         network: With the weights to save.
         epochs: Figures of all epochs.
         saved: The epoch whose weights are saved.
-        probabilities: Of the validation rows, float64 (rows, labels).
+        probabilities: Probabilities of the validation rows, float64 (rows, labels).
         targets: Label index of every validation row, int64 (rows,).
         images_per_epoch: Training images per epoch.
     """

@@ -47,7 +47,7 @@ def fit_expert(
         network: With an expert; its trunk is not changed.
         train: Features of augmented training pictures, pass by pass, and the pictures of one pass.
         val: Features of the validation pictures, not augmented, and the pictures.
-        seed: Of initial weights, order and dropout.
+        seed: Seed of initial weights, order and dropout.
 
     Yields:
         The number of each finished epoch, from 1; when there are no more, the network is complete.
@@ -74,7 +74,7 @@ def find_centres(features: NDArray[np.float32], origins: NDArray[np.str_], seed:
     Args:
         features: float32 (n, channels), rows of length 1.
         origins: str (n,).
-        seed: Of the first centres.
+        seed: Seed of the first centres.
 
     Returns:
         float32 (CENTRES, channels), rows of length 1; with few pictures, some are the same.
